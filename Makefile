@@ -1,0 +1,66 @@
+# Every target does its own set-up: a Python of 3.11 or newer and make are enough.
+# PYTHON chooses the interpreter that .venv is made from: make setup PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup lint types walls test coverage bench demo run lock clean
+
+setup: .venv/project.stamp
+
+# The locked packages, wheels only: nothing is built, nothing unpinned is fetched.
+.venv/packages.stamp: requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is missing or older than 3.11; name another one: make setup PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+# The project itself, editable, built with the locked setuptools.
+.venv/project.stamp: .venv/packages.stamp pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup
+	$(BIN)/mypy
+
+walls: setup
+	$(BIN)/lint-imports
+
+test: lint types walls
+	$(BIN)/python -m pytest -n 2
+
+coverage: setup
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --show-missing --skip-covered
+
+bench: setup
+	$(BIN)/python -m pytest -n 0 -s -m benchmark tests/benchmarks
+
+demo: setup
+	@$(BIN)/hub demo
+
+run: export HUB_ALLOW_HTTP_ENDPOINTS = true
+run: export HUB_ALLOW_PRIVATE_ENDPOINTS = true
+run: setup
+	@echo "For development: HUB_ALLOW_HTTP_ENDPOINTS=true HUB_ALLOW_PRIVATE_ENDPOINTS=true, data in ./data"
+	@exec $(BIN)/hub serve --port 8000 --data data
+
+# A release is a week old before it is taken, so that a poisoned one has been found out by then.
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--exclude-newer "1 week" --custom-compile-command "make lock" pyproject.toml --group build
+
+lock: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
