@@ -1,0 +1,41 @@
+"""
+What can be wrong, as one tree.
+
+* SubscriptionsError
+  x Rejected            a client's resource or search can't be accepted; carries one Issue for each reason
+  x EvaluationError     a trigger, filter or expression failed on a resource: set aside and counted, never a match
+"""
+
+from dataclasses import dataclass
+
+from subscriptions.codes import IssueCode
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """
+    One reason, as it will stand in an OperationOutcome.
+
+    `text` says what is wrong and what would be right; `expression` is the FHIRPath of the element
+    (`Subscription.channel.endpoint`) or empty when there is none.
+    """
+
+    code: IssueCode
+    text: str
+    expression: str = ""
+
+
+class SubscriptionsError(Exception):
+    """Something this package can't go on with."""
+
+
+class Rejected(SubscriptionsError):
+    """A client's resource or search can't be accepted, for the reasons in `issues` (never empty)."""
+
+    def __init__(self, *issues: Issue) -> None:
+        super().__init__("; ".join(": ".join(filter(None, (issue.expression, issue.text))) for issue in issues))
+        self.issues = issues
+
+
+class EvaluationError(SubscriptionsError):
+    """A trigger, filter or expression failed on a resource. It counts as no match, and is counted and shown."""

@@ -1,0 +1,282 @@
+"""
+Which subscriptions does a change concern? An index over their criteria answers.
+
+1. A subscription matches when its topic fires, its filters allow the change's type, and all its criteria for that type
+   are met. Criteria are evaluated on the new version of the resource, for a delete on the one before.
+2. For each type a subscription stands in one place: under the keys of its most selective criterion, or, if none of its
+   criteria has keys, in a list that every change of its topic and type goes through (`scanned`). So subscriptions that
+   a change doesn't concern cost nothing, however many there are.
+3. For one change a parameter is extracted once and a criterion evaluated once, however many subscriptions have it.
+4. A criterion that fails is no match. Unless another one says no, the failure is reported for each subscription.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
+
+from subscriptions.change import Change
+from subscriptions.codes import FhirVersion, SearchType
+from subscriptions.errors import EvaluationError
+from subscriptions.filters import Scope, criteria, criterion
+from subscriptions.search.comparison import Criterion, Source
+from subscriptions.search.extraction import Extraction, Value
+from subscriptions.subscription import Filter, Subscription
+from subscriptions.topic import Topic
+from subscriptions.triggers import Firing, fires, firing
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Failure(NamedTuple, Generic[K]):
+    """A subscription of which nobody can say whether the change concerns it."""
+
+    key: K
+    error: EvaluationError
+
+
+class Matches(NamedTuple, Generic[K]):
+    """The subscriptions that a change concerns, and those that can't be decided, both in the order of `str(key)`."""
+
+    keys: list[K]
+    failures: list[Failure[K]]
+
+
+class Index(Generic[K]):
+    """
+    Subscriptions of one tenant, each under a key of the caller's own.
+
+    bases: The base URLs of that tenant: references below them are the relative ones.
+    evaluated: How many criteria were evaluated since the index was made; lookups by key don't count.
+    """
+
+    def __init__(self, bases: Iterable[str]) -> None:
+        self.bases = frozenset(bases)
+        self.evaluated = 0
+        self._buckets: dict[tuple[FhirVersion, str], dict[Topic, _Bucket[K]]] = {}
+        self._places: dict[K, list[_Bucket[K]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._places
+
+    @property
+    def scanned(self) -> Mapping[tuple[str, str], int]:
+        """How many subscriptions each change of a topic (its URL) and a type is held against one by one."""
+        counts = {
+            (topic.url, type_): sum(bool(entry.criteria) for entry in bucket.unkeyed)
+            for (_, type_), buckets in self._buckets.items()
+            for topic, bucket in buckets.items()
+        }
+        return {place: count for place, count in counts.items() if count}
+
+    def put(self, key: K, topic: Topic, subscription: Subscription) -> None:
+        """
+        Add a subscription, or put it in the place of the one with the same key.
+
+        Raises:
+            Rejected: One of its filters can't be evaluated. The index is as it was.
+        """
+        wanted = criteria(subscription.filters, Scope(subscription.version, topic.resource_types, self.bases))
+        self.remove(key)
+        self._places[key] = []
+        for type_, met in wanted.items():
+            bucket = self._buckets.setdefault((subscription.version, type_), {}).setdefault(topic, _Bucket())
+            bucket.put(key, met)
+            self._places[key].append(bucket)
+
+    def remove(self, key: K) -> None:
+        """Take a subscription out; nothing happens if it isn't there."""
+        for bucket in self._places.pop(key, ()):
+            bucket.remove(key)
+
+    def match(self, change: Change) -> Matches[K]:
+        """All subscriptions that the change concerns."""
+        facts = _Facts(change)
+        matched: list[K] = []
+        failures: list[Failure[K]] = []
+        for topic, bucket in self._buckets.get((change.version, change.type), {}).items():
+            for entry in bucket.candidates(facts) if fires(topic, change) else ():
+                verdict = facts.all(entry.criteria)
+                if verdict is True:
+                    matched.append(entry.key)
+                elif verdict is not False:
+                    failures.append(Failure(entry.key, verdict))
+        self.evaluated += len(facts.verdicts)
+        return Matches(sorted(matched, key=str), sorted(failures, key=lambda failure: str(failure.key)))
+
+
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[K]):
+    """A subscription in one bucket. `access` is the criterion whose keys it stands under, None if none has any."""
+
+    key: K
+    criteria: tuple[Criterion, ...]
+    access: Criterion | None
+
+
+@dataclass(slots=True, eq=False)
+class _Bucket(Generic[K]):
+    """
+    The subscriptions on one topic, for changes of one type.
+
+    popularity: How many subscriptions ask for a key, whether they stand under it or not.
+    """
+
+    entries: dict[K, _Entry[K]] = field(default_factory=dict)
+    postings: dict[Source, dict[Hashable, set[_Entry[K]]]] = field(default_factory=dict)
+    unkeyed: set[_Entry[K]] = field(default_factory=set)
+    popularity: Counter[tuple[Source, Hashable]] = field(default_factory=Counter)
+
+    def put(self, key: K, met: tuple[Criterion, ...]) -> None:
+        access = min((criterion for criterion in met if criterion.test.keys), key=self._cost, default=None)
+        entry = self.entries[key] = _Entry(key, met, access)
+        self.popularity.update(_asked(met))
+        if access is None:
+            self.unkeyed.add(entry)
+            return
+        postings = self.postings.setdefault(access.source, {})
+        for wanted in access.test.keys:
+            postings.setdefault(wanted, set()).add(entry)
+
+    def remove(self, key: K) -> None:
+        entry = self.entries.pop(key)
+        for asked in _asked(entry.criteria):
+            self.popularity[asked] -= 1
+            if not self.popularity[asked]:
+                del self.popularity[asked]
+        if entry.access is None:
+            self.unkeyed.discard(entry)
+            return
+        postings = self.postings[entry.access.source]
+        for wanted in entry.access.test.keys:
+            postings[wanted].discard(entry)
+            if not postings[wanted]:
+                del postings[wanted]
+        if not postings:
+            del self.postings[entry.access.source]
+
+    def candidates(self, facts: "_Facts") -> set[_Entry[K]]:
+        """Those without keys, those with a key that the resource has, and those whose keys could not be read."""
+        found = set(self.unkeyed)
+        for source, postings in self.postings.items():
+            read = facts.read(source)
+            keys = postings if isinstance(read, EvaluationError) else read & postings.keys()
+            found.update(*(postings[key] for key in keys))
+        return found
+
+    def _cost(self, criterion: Criterion) -> tuple[int, int]:
+        """The fewer subscriptions ask for the same, the more selective it is; while none do, its kind tells."""
+        return sum(self.popularity[asked] for asked in _asked([criterion])), _kind(criterion.source.extraction)
+
+
+def _asked(criteria: Iterable[Criterion]) -> Iterator[tuple[Source, Hashable]]:
+    return ((criterion.source, key) for criterion in criteria for key in criterion.test.keys)
+
+
+def _kind(extraction: Extraction) -> int:
+    """How selective a parameter usually is, the most selective first."""
+    parameter = extraction.parameter
+    if parameter.code in ("_id", "patient", "subject"):
+        return 0
+    if parameter.code == "identifier":
+        return 1
+    if parameter.type is SearchType.REFERENCE:
+        return 2
+    enumerated = parameter.held(extraction.resource_type).keys() <= {"code", "boolean"}
+    return 4 if enumerated else 3
+
+
+class _Facts:
+    """What is known of one change's resource: each source is read once, each criterion evaluated once."""
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.verdicts: dict[Criterion, bool | EvaluationError] = {}
+        self._read: dict[Source, frozenset[Hashable] | EvaluationError] = {}
+
+    def read(self, source: Source) -> frozenset[Hashable] | EvaluationError:
+        if source not in self._read:
+            try:
+                self._read[source] = source.read(self.change.subject)
+            except EvaluationError as error:
+                self._read[source] = error
+        return self._read[source]
+
+    def all(self, criteria: Iterable[Criterion]) -> bool | EvaluationError:
+        """Whether all are met. One that isn't outweighs one that failed."""
+        failed: EvaluationError | None = None
+        for wanted in criteria:
+            if wanted not in self.verdicts:
+                read = self.read(wanted.source)
+                self.verdicts[wanted] = read if isinstance(read, EvaluationError) else wanted.test.passes(read)
+            verdict = self.verdicts[wanted]
+            if verdict is False:
+                return False
+            if isinstance(verdict, EvaluationError):
+                failed = failed or verdict
+        return failed or True
+
+
+@dataclass(frozen=True, slots=True)
+class FilterExplanation:
+    """
+    What a filter found.
+
+    matched: None when it is for other types than the change's, or when it failed.
+    values: All that its parameter found in the resource.
+    error: Why it failed; empty when it didn't.
+    """
+
+    filter: Filter
+    matched: bool | None
+    values: tuple[Value, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """
+    Why a change concerns a subscription or not.
+
+    trigger: Whether the topic fires.
+    type_allowed: Whether the topic has the change's type, and the filters name it, if they name any.
+    """
+
+    matched: bool
+    trigger: Firing
+    type_allowed: bool
+    filters: tuple[FilterExplanation, ...]
+
+
+def explain(subscription: Subscription, topic: Topic, change: Change, bases: frozenset[str]) -> Explanation:
+    """
+    Go through everything that decides, whether or not an earlier part has already decided.
+
+    Args:
+        change: Of the subscription's FHIR version.
+
+    Raises:
+        Rejected: One of the filters can't be evaluated.
+    """
+    wanted = criteria(subscription.filters, Scope(subscription.version, topic.resource_types, bases))
+    trigger = firing(topic, change)
+    filters = tuple(
+        _explained(filter_, change, bases)
+        if change.type in topic.resource_types and filter_.resource_type in (None, change.type)
+        else FilterExplanation(filter_, None)
+        for filter_ in subscription.filters
+    )
+    matched = trigger.fired and _Facts(change).all(wanted.get(change.type, ())) is True and change.type in wanted
+    return Explanation(matched, trigger, change.type in wanted, filters)
+
+
+def _explained(filter_: Filter, change: Change, bases: frozenset[str]) -> FilterExplanation:
+    asked = criterion(filter_, change.type, change.version, bases)
+    try:
+        matched = asked.matches(change.subject)
+    except EvaluationError as error:
+        return FilterExplanation(filter_, None, error=str(error))
+    return FilterExplanation(filter_, matched, tuple(asked.source.extraction.values(change.subject)))

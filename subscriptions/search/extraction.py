@@ -1,0 +1,127 @@
+"""What a search parameter finds in a resource: https://hl7.org/fhir/R4/searchparameter-definitions.html#expression."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import fhirpathpy
+from fhirpathpy.engine.nodes import ResourceNode
+from fhirpathpy.models import models
+
+from subscriptions.change import Resource
+from subscriptions.codes import FhirVersion
+from subscriptions.search.parameters import SearchParameter, parameters, resource_types
+
+#: FHIRPath's model of a version: which elements have a choice of types. R4B has R4's.
+_MODELS = {FhirVersion.R4: "r4", FhirVersion.R4B: "r4", FhirVersion.R5: "r5"}
+
+_RESOLVES = re.compile(r"\.where\(resolve\(\) is (\w+)\)$")
+_CAST = re.compile(r"\(([\w.]+) as (\w+)\)|\b([\w.]+)\.(?:as|ofType)\((\w+)\)")
+_LITERAL_REFERENCE = re.compile(r"(?:^|/)([A-Z]\w+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """
+    One value in a resource.
+
+    type: Its data type (`CodeableConcept`, `dateTime`), or its resource type if it is one.
+    data: Its JSON.
+    path: Where it stands (`Patient.name[0].given[1]`); empty when it was computed.
+    """
+
+    type: str
+    data: Any
+    path: str
+
+
+class Extraction:
+    """
+    One parameter's expression for one resource type, compiled. Get it from `extraction`: there is one object of each.
+
+    The engine can't `resolve()`, and refuses to cast more than one value. So `where(resolve() is Patient)` is taken
+    off and becomes a restriction on what the reference says of its target, and `value as Quantity` becomes
+    `valueQuantity`, the name of the property in JSON.
+    """
+
+    def __init__(self, version: FhirVersion, resource_type: str, parameter: SearchParameter) -> None:
+        self.version = version
+        self.resource_type = resource_type
+        self.parameter = parameter
+        model, raw = models[_MODELS[version]], {"returnRawData": True}
+        self._branches = [
+            (fhirpathpy.compile(path, model, raw), target)
+            for path, target in _branches(parameter.expression, resource_type)
+        ]
+
+    @property
+    def name(self) -> str:
+        return f"{self.resource_type}.{self.parameter.code}"
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The types that a reference found here can point to; empty for any."""
+        restricted = frozenset(target for _, target in self._branches if target)
+        return restricted if all(target for _, target in self._branches) else self.parameter.targets
+
+    def values(self, resource: Resource) -> Iterator[Value]:
+        """All values in a resource, in its order. The engine raises whatever its operators meet."""
+        for find, target in self._branches:
+            for value in map(_value, find(resource, None)):
+                if value and self._is_wanted(value.data, target, resource):
+                    yield value
+
+    def _is_wanted(self, data: Any, target: str | None, resource: Resource) -> bool:
+        """Whether what was found is of the right type, if it is a reference or a resource (a Bundle's first entry)."""
+        if isinstance(data, Mapping) and "resourceType" in data:
+            return not self.parameter.targets or data["resourceType"] in self.parameter.targets
+        return target is None or self._points_to(data, target, resource)
+
+    def _points_to(self, reference: Mapping[str, Any], target: str, resource: Resource) -> bool:
+        """Whether a Reference says that its target is of this type: by its URL, its contained resource or `type`."""
+        literal = reference.get("reference", "")
+        if literal == "#":
+            return self.resource_type == target
+        if literal.startswith("#"):
+            contained = resource.get("contained", [])
+            return any(inner["resourceType"] == target and f"#{inner.get('id')}" == literal for inner in contained)
+        named = _LITERAL_REFERENCE.search(literal)
+        if named and named[1] in resource_types(self.version):
+            return named[1] == target
+        return str(reference.get("type", "")).rpartition("/")[2] == target
+
+
+@cache
+def extraction(version: FhirVersion, resource_type: str, code: str) -> Extraction:
+    """The extraction of a parameter that exists (else KeyError) and has an expression."""
+    return Extraction(version, resource_type, parameters(version)[resource_type, code])
+
+
+def _branches(expression: str, resource_type: str) -> Iterator[tuple[str, str | None]]:
+    """The branches of a union that concern a type, as the engine takes them, each with the target type it wants."""
+    for branch in expression.split("|"):
+        path = branch.strip()
+        if re.match(r"\(?Resource\.", path):
+            path = path.replace("Resource.", f"{resource_type}.", 1)
+        elif re.match(r"[a-z]", path):  # HL7 wrote one without its type: InsurancePlan's `name | alias`
+            path = f"{resource_type}.{path}"
+        if re.match(rf"\(?{resource_type}\.", path):
+            resolves = _RESOLVES.search(path)
+            yield _CAST.sub(_property, _RESOLVES.sub("", path)), resolves[1] if resolves else None
+
+
+def _value(node: Any) -> Value | None:
+    """What the engine found; None for a primitive that has only extensions."""
+    if not isinstance(node, ResourceNode):  # what an expression computes: `Patient.deceased != false`
+        return Value("boolean", node, "")
+    type_ = "id" if node.path == "System.String" else str(node.path)
+    if node.data is None or (isinstance(node.data, Mapping) and type_[0].islower()):
+        return None
+    return Value(type_, node.data, node.propName or "")
+
+
+def _property(cast: re.Match[str]) -> str:
+    path, type_ = cast[1] or cast[3], cast[2] or cast[4]
+    return f"{path}{type_[0].upper()}{type_[1:]}"

@@ -1,0 +1,102 @@
+"""Token search: https://hl7.org/fhir/R4/search.html#token."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from subscriptions.codes import IssueCode
+from subscriptions.errors import Issue, Rejected
+from subscriptions.search.escapes import split, unescape
+from subscriptions.search.extraction import Value
+
+#: System and code. None stands for any; the system of something that has none is empty.
+Key: TypeAlias = tuple[str | None, str | None]
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_WITH_SYSTEM = frozenset({"Coding", "CodeableConcept", "Identifier"})
+
+
+def parse(text: str, held: Mapping[str, str | None]) -> frozenset[Key]:
+    """
+    Read `code`, `system|code`, `|code` or `system|`.
+
+    Args:
+        held: The data types of the parameter's values, with the code system of a `code`.
+
+    Raises:
+        Rejected: No value of these types can be equal to it.
+    """
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) > 2 or not any(parts):
+        raise _rejected("a token is written `code`, `system|code`, `|code` or `system|`")
+    if len(parts) == 2 and held and _WITH_SYSTEM.isdisjoint(held):
+        return frozenset({_of_code(parts[0], parts[1], held)})
+    code = parts[-1]
+    if set(held) == {"boolean"} and code not in ("true", "false"):
+        raise _rejected("the value is `true` or `false`")
+    if set(held) == {"id"} and not _ID.fullmatch(code):
+        raise _rejected("an id is up to 64 letters, digits, `-` and `.`")
+    if set(held) == {"string"}:
+        code = code.casefold()
+    return frozenset({(parts[0] if len(parts) == 2 else None, code or None)})
+
+
+def _of_code(system: str, code: str, held: Mapping[str, str | None]) -> Key:
+    """A key for values that are written without a system: it can only be the one of their definition."""
+    own = held.get("code")
+    if own is None:
+        raise _rejected("the values have no system: give the code alone, without `|`")
+    if system not in ("", own):
+        raise _rejected(f"the values are of the system {own}: give that one, or the code alone")
+    return system, code or None
+
+
+def _rejected(text: str) -> Rejected:
+    return Rejected(Issue(IssueCode.VALUE, text))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    The keys of a token.
+
+    system: The code system of the values that are plain codes, by definition of the element; empty if unknown.
+    """
+
+    system: str = ""
+
+    def __call__(self, value: Value) -> Iterator[Key]:
+        match value.type, value.data:
+            case "CodeableConcept", {"coding": [*codings]}:
+                for coding in codings:
+                    yield from _pair(coding, "code")
+            case "Coding", _:
+                yield from _pair(value.data, "code")
+            case "Identifier", _:
+                yield from _pair(value.data, "value")
+            case "ContactPoint", {"value": str(number)}:
+                yield None, number
+            case "boolean", bool(truth):
+                yield None, "true" if truth else "false"
+            case "code", str(code):
+                # A plain code has the system of its definition, and has no system of its own.
+                yield from _keys(self.system, code)
+                yield "", code
+            case "string", str(text):
+                yield None, text.casefold()
+            case _, str(text):
+                yield None, text
+
+
+def _pair(data: Mapping[str, Any], member: str) -> Iterator[Key]:
+    """A Coding or Identifier; one without a code can still be found by its system."""
+    return _keys(data.get("system", ""), data.get(member))
+
+
+def _keys(system: str, code: str | None) -> Iterator[Key]:
+    if system:
+        yield system, None
+    if code is not None:
+        yield None, code
+        yield system, code

@@ -1,0 +1,60 @@
+"""A Subscription, whatever FHIR version it was written in. `versions/` parses into it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from subscriptions.codes import ChannelType, Comparator, Content, FhirVersion, SubscriptionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """
+    One condition on the resource of a change: `Immunization?patient=Patient/1,Patient/2`.
+
+    resource_type: The type whose changes it restricts; None for every type of the topic.
+    parameter: A search parameter's code (`patient`).
+    modifier: Without the colon (`missing`), or None.
+    comparator: Where it is given apart from the value, as in R5. A criteria string has it inside (`gt2024`), since
+        only the parameter's type tells whether it is one.
+    values: Joined by OR. FHIR's escapes are still in them, since what `|` and `$` mean depends on the type too.
+    text: The condition as the client wrote it, for messages and `explain`.
+    """
+
+    resource_type: str | None
+    parameter: str
+    modifier: str | None
+    comparator: Comparator | None
+    values: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """
+    What a subscriber asked for.
+
+    status: As the client wants it; the status in force is the hub's to keep.
+    topic: The topic's canonical as the client wrote it, perhaps with `|version`.
+    filters: Joined by AND; each one only for changes of its own resource type.
+    headers: Name and value, in order, repetitions kept.
+    content_type: The MIME type of the notification, verbatim.
+    notification_version: The FHIR version whose form notifications have.
+    heartbeat_period, timeout: Seconds; None when not asked for.
+    max_count: The most events that one notification may hold; None when not asked for.
+    end: When to turn off, aware; None for never.
+    """
+
+    version: FhirVersion
+    status: SubscriptionStatus
+    topic: str
+    filters: tuple[Filter, ...]
+    channel: ChannelType
+    endpoint: str
+    headers: tuple[tuple[str, str], ...]
+    content: Content
+    content_type: str
+    notification_version: FhirVersion
+    heartbeat_period: int | None = None
+    timeout: int | None = None
+    max_count: int | None = None
+    end: datetime | None = None

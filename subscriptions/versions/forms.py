@@ -1,0 +1,36 @@
+"""The FHIR versions that the hub speaks, each behind the same face."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from subscriptions.codes import FhirVersion, SubscriptionStatus
+from subscriptions.notification import Notification
+from subscriptions.subscription import Subscription
+from subscriptions.versions import r4
+
+
+class Form(Protocol):
+    """One FHIR version: its JSON to and from the version-neutral types."""
+
+    def parse_subscription(
+        self, resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False
+    ) -> Subscription: ...
+
+    def to_json(
+        self,
+        sent: bytes,
+        *,
+        id: str,
+        version_id: int,
+        last_updated: datetime,
+        status: SubscriptionStatus,
+        error: str | None = None,
+    ) -> bytes: ...
+
+    def notification_bundle(self, notification: Notification) -> bytes: ...
+
+    def status_bundle(self, statuses: Iterable[Notification], *, url: str, at: datetime) -> bytes: ...
+
+
+FORMS: Mapping[FhirVersion, Form] = {FhirVersion.R4: r4}

@@ -1,0 +1,74 @@
+"""
+The Backport IG's extensions on a Subscription, and which extensions it must not have.
+
+An extension that changes what a Subscription means is honoured or refused, never ignored; any other one is kept.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from subscriptions.codes import IssueCode
+from subscriptions.errors import Issue
+
+BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
+
+FILTER_CRITERIA = f"{BACKPORT}/backport-filter-criteria"
+PAYLOAD_CONTENT = f"{BACKPORT}/backport-payload-content"
+CHANNEL_TYPE = f"{BACKPORT}/backport-channel-type"
+HEARTBEAT_PERIOD = f"{BACKPORT}/backport-heartbeat-period"
+TIMEOUT = f"{BACKPORT}/backport-timeout"
+MAX_COUNT = f"{BACKPORT}/backport-max-count"
+
+#: The element that each one belongs to. Anywhere else it would not be read.
+_HOME = {
+    FILTER_CRITERIA: "Subscription.criteria",
+    PAYLOAD_CONTENT: "Subscription.channel.payload",
+    CHANNEL_TYPE: "Subscription.channel.type",
+    HEARTBEAT_PERIOD: "Subscription.channel",
+    TIMEOUT: "Subscription.channel",
+    MAX_COUNT: "Subscription.channel",
+}
+
+_CROSS_VERSION = re.compile(r"http://hl7\.org/fhir/\d+\.\d+/", re.ASCII)
+_IDENTIFIER = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.identifier"
+
+
+def of(element: object, url: str) -> list[tuple[int, Mapping[str, Any]]]:
+    """The extensions of this URL that an element bears directly, each with its index among all of the element's."""
+    found = element.get("extension") if isinstance(element, Mapping) else None
+    if not isinstance(found, list):
+        return []
+    return [(i, each) for i, each in enumerate(found) if isinstance(each, Mapping) and each.get("url") == url]
+
+
+def refused(resource: Mapping[str, Any]) -> Iterator[Issue]:
+    """The extensions for which a Subscription is not accepted, wherever they stand in it."""
+    return _refused(resource, "Subscription")
+
+
+def _refused(element: Mapping[str, Any], path: str) -> Iterator[Issue]:
+    for key, member in element.items():
+        # FHIR's JSON keeps the extensions of a primitive `criteria` in `_criteria`.
+        where = f"{path}.{key.removeprefix('_')}"
+        if key == "modifierExtension":
+            yield Issue(IssueCode.NOT_SUPPORTED, "Modifier extensions are not supported: leave it out.", where)
+        for i, each in enumerate(member if isinstance(member, list) else [member]):
+            at = f"{where}[{i}]" if isinstance(member, list) else where
+            if key == "extension":
+                yield from _judge(each, path, at)
+            if isinstance(each, Mapping):
+                yield from _refused(each, at)
+
+
+def _judge(extension: object, bearer: str, at: str) -> Iterator[Issue]:
+    url = extension.get("url") if isinstance(extension, Mapping) else None
+    if not isinstance(url, str):
+        yield Issue(IssueCode.STRUCTURE, "An extension is an object with a `url`.", at)
+    elif _CROSS_VERSION.match(url) and url != _IDENTIFIER:
+        text = f"The cross-version extension {url} is not supported: use the Backport IG's own extensions."
+        yield Issue(IssueCode.NOT_SUPPORTED, text, at)
+    elif url in _HOME and bearer != _HOME[url]:
+        yield Issue(IssueCode.STRUCTURE, f"The extension {url} belongs to {_HOME[url]}.", at)
+    elif url.startswith(f"{BACKPORT}/") and url not in _HOME:
+        yield Issue(IssueCode.NOT_SUPPORTED, f"The extension {url} is not supported.", at)

@@ -1,0 +1,169 @@
+"""
+The R4 Subscription of the Backport IG, in and out.
+
+http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-backport-subscription.html
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from subscriptions import filters
+from subscriptions.codes import ChannelType, FhirVersion, IssueCode, SubscriptionStatus
+from subscriptions.errors import Issue, Rejected
+from subscriptions.subscription import Filter, Subscription
+from subscriptions.versions import instant
+from subscriptions.versions.r4 import channel as channels
+from subscriptions.versions.r4 import extensions
+
+_CANONICAL = re.compile(r"(https?://|urn:)[^\s]+")
+_SEARCH = re.compile(r"/?([A-Z][A-Za-z]+|\[.*\])(\?.*)?", re.DOTALL)
+
+
+def parse_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False) -> Subscription:
+    """
+    Read a Subscription that a client wants to have, as far as it can be judged without topics and network.
+
+    Args:
+        now: When the client sent it, aware. One that was accepted earlier is read again with the time of its
+            acceptance, so that the result stays the same after its `end`.
+        allow_http: Whether endpoints without TLS are accepted.
+
+    Raises:
+        Rejected: For all reasons at once.
+    """
+    issues = list(extensions.refused(resource))
+    if resource.get("implicitRules") is not None:
+        issue = "Implicit rules are not supported: they could change what the Subscription means."
+        issues.append(Issue(IssueCode.NOT_SUPPORTED, issue, "Subscription.implicitRules"))
+    channel = resource.get("channel", {})
+    if not isinstance(channel, Mapping):
+        issues.append(Issue(IssueCode.STRUCTURE, "Subscription.channel must be an object.", "Subscription.channel"))
+        channel = {}
+    status = _status(resource, issues)
+    topic = _topic(resource, issues)
+    found = _filters(resource, issues)
+    channels.text(resource.get("reason"), "Subscription.reason", issues)
+    end = _end(resource, issues, now=now)
+    type_ = channels.channel_type(channel, issues)
+    endpoint = channels.endpoint(channel, issues, allow_http=allow_http) if type_ is ChannelType.REST_HOOK else ""
+    headers = channels.headers(channel, issues)
+    content = channels.content(channel, issues)
+    content_type = channels.content_type(channel, issues)
+    channels.without_heartbeat(channel, issues)
+    timeout = channels.number(channel, extensions.TIMEOUT, issues)
+    max_count = channels.number(channel, extensions.MAX_COUNT, issues)
+    if issues:
+        raise Rejected(*issues)
+    return Subscription(
+        version=FhirVersion.R4,
+        status=status,
+        topic=topic,
+        filters=found,
+        channel=type_,
+        endpoint=endpoint,
+        headers=headers,
+        content=content,
+        content_type=content_type,
+        notification_version=FhirVersion.R4,
+        timeout=timeout,
+        max_count=max_count,
+        end=end,
+    )
+
+
+def to_json(
+    sent: bytes,
+    *,
+    id: str,
+    version_id: int,
+    last_updated: datetime,
+    status: SubscriptionStatus,
+    error: str | None = None,
+) -> bytes:
+    """
+    Render a Subscription as it is returned: the client's own bytes, apart from what is the hub's to say.
+
+    Args:
+        sent: What the client sent and `parse_subscription` accepted.
+        status: In force.
+        error: What went wrong last; the client's own is dropped.
+    """
+    members = msgspec.json.decode(sent, type=dict[str, msgspec.Raw])
+    meta = msgspec.json.decode(members.get("meta", b"null"), type=dict[str, msgspec.Raw] | None) or {}
+    meta["versionId"] = _raw(str(version_id))
+    meta["lastUpdated"] = _raw(instant.write(last_updated))
+    ours = {"resourceType": _raw("Subscription"), "id": _raw(id), "meta": _raw(meta)}
+    rest = {name: value for name, value in members.items() if name not in (*ours, "error", "_error")}
+    rest["status"] = _raw(status)
+    if error:
+        rest["error"] = _raw(error)
+    return msgspec.json.encode(ours | rest)
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _status(resource: Mapping[str, Any], issues: list[Issue]) -> SubscriptionStatus:
+    """
+    What the client wants. R4 lets it say `requested` and `off` only, but the IG's own examples say `active`; the hub
+    then answers with `requested` all the same.
+    """
+    expression = "Subscription.status"
+    code = channels.text(resource.get("status"), expression, issues)
+    if code in (SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE, SubscriptionStatus.OFF):
+        return SubscriptionStatus(code)
+    if code == SubscriptionStatus.ERROR:
+        issue = "Only the hub sets the status `error`: send `requested` to start, or `off`."
+        issues.append(Issue(IssueCode.BUSINESS_RULE, issue, expression))
+    elif code:
+        issues.append(Issue(IssueCode.VALUE, f"The status must be `requested` or `off`, not `{code}`.", expression))
+    return SubscriptionStatus.OFF
+
+
+def _topic(resource: Mapping[str, Any], issues: list[Issue]) -> str:
+    expression = "Subscription.criteria"
+    criteria = channels.text(resource.get("criteria"), expression, issues)
+    if not criteria or _CANONICAL.fullmatch(criteria):
+        return criteria
+    if _SEARCH.fullmatch(criteria):
+        issue = (
+            "Criteria as a search are not supported: set the canonical URL of a topic, such as CapabilityStatement "
+            f"lists them, and put the search into the extension {extensions.FILTER_CRITERIA}."
+        )
+        issues.append(Issue(IssueCode.NOT_SUPPORTED, issue, expression))
+    else:
+        issues.append(Issue(IssueCode.VALUE, "The criteria must be the canonical URL of a topic.", expression))
+    return criteria
+
+
+def _filters(resource: Mapping[str, Any], issues: list[Issue]) -> tuple[Filter, ...]:
+    found: list[Filter] = []
+    for i, extension in extensions.of(resource.get("_criteria"), extensions.FILTER_CRITERIA):
+        expression = f"Subscription.criteria.extension[{i}]"
+        criterion = channels.text(extension.get("valueString"), f"{expression}.value", issues)
+        try:
+            found += filters.parse(criterion) if criterion else ()
+        except Rejected as rejected:
+            issues += (Issue(issue.code, issue.text, expression) for issue in rejected.issues)
+    return tuple(found)
+
+
+def _end(resource: Mapping[str, Any], issues: list[Issue], *, now: datetime) -> datetime | None:
+    expression = "Subscription.end"
+    if resource.get("end") is None:
+        return None
+    value = channels.text(resource["end"], expression, issues)
+    try:
+        end = instant.read(value)
+    except ValueError:
+        issue = "The end must be an instant, such as `2027-12-31T12:00:00Z`."
+        issues.append(Issue(IssueCode.VALUE, issue, expression))
+        return None
+    if end <= now:
+        issues.append(Issue(IssueCode.BUSINESS_RULE, "The end is in the past: set a later one or none.", expression))
+    return end

@@ -1,0 +1,281 @@
+"""What search parameters find: their official expressions, over all of HL7's examples and one by one."""
+
+import copy
+import json
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subscriptions.codes import FhirVersion, SearchType
+from subscriptions.errors import Rejected
+from subscriptions.filters import COMPARED, search, searchable
+from subscriptions.search.escapes import escape
+from subscriptions.search.extraction import Value, extraction
+from subscriptions.search.parameters import parameters, resource_types
+
+EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
+R4 = FhirVersion.R4
+
+Json = dict[str, Any]
+
+
+def example(name: str) -> Json:
+    loaded: Json = json.loads((EXAMPLES / f"{name}.json").read_bytes())
+    return loaded
+
+
+@cache
+def examples() -> dict[str, list[Json]]:
+    """All examples by resource type."""
+    found: dict[str, list[Json]] = {type_: [] for type_ in resource_types(R4)}
+    for path in sorted(EXAMPLES.glob("*.json")):
+        found[path.name.partition("-")[0]].append(json.loads(path.read_bytes()))
+    return found
+
+
+def found(resource: Json, code: str) -> list[Any]:
+    return [value.data for value in extraction(R4, resource["resourceType"], code).values(resource)]
+
+
+def as_filters(value: Value, kind: SearchType) -> list[str]:
+    """Filter values that a value has to be equal to, if its data type can be compared."""
+    match value.data:
+        case {"coding": codings}:
+            return [text for coding in codings for text in as_filters(Value("Coding", coding, ""), kind)]
+        case {"system": str(system), "code": str(code)}:
+            return [escape(code), f"{escape(system)}|{escape(code)}", f"{escape(system)}|"]
+        case {"system": str(system), "value": str(code)} if value.type == "Identifier":
+            return [escape(code), f"{escape(system)}|{escape(code)}", f"{escape(system)}|"]
+        case {"code": str(code)} | {"value": str(code)}:
+            return [escape(code)]
+        case {"reference": str(literal)} if not literal.startswith("#"):
+            return [escape(literal)]
+        case {"family": str(text)} | {"city": str(text)}:
+            return [escape(text), escape(text.upper()[:3])]
+        case bool(truth):
+            return [str(truth).lower()]
+        case str(text) if kind is SearchType.DATE and value.type == "string":
+            return []
+        case str(text) if value.type == "canonical":
+            return ["|".join(map(escape, text.split("|")))]
+        case str(text):
+            return [escape(text)]
+    return []
+
+
+def test_there_are_all_official_parameters_and_types() -> None:
+    """R4 has 146 concrete resource types, and 1376 parameters that are not marked as experimental."""
+    assert len(resource_types(R4)) == 146
+    assert len({parameter.url for parameter in parameters(R4).values()}) == 1376
+    assert {type_ for type_, _ in parameters(R4)} == resource_types(R4)
+
+
+@pytest.mark.parametrize("code", ["_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"])
+def test_parameters_of_resource_are_there_for_every_type(code: str) -> None:
+    for type_ in resource_types(R4):
+        assert code in {parameter.code for parameter in searchable(R4, type_)}
+
+
+@pytest.mark.parametrize("code", ["_text", "_content", "_query", "_filter"])
+def test_parameters_without_an_expression_are_not_searchable(code: str) -> None:
+    for type_ in resource_types(R4):
+        assert code not in {parameter.code for parameter in searchable(R4, type_)}
+
+
+def test_every_parameter_that_can_be_compared_finds_values_in_all_examples() -> None:
+    """Each compiles, fails on no example, changes none, and finds values of the data types that HL7 defines."""
+    before = copy.deepcopy(examples())
+    hits: defaultdict[SearchType, set[str]] = defaultdict(set)
+    for (type_, code), parameter in parameters(R4).items():
+        if parameter.type in COMPARED and parameter.expression:
+            compiled = extraction(R4, type_, code)
+            values = [value for resource in examples()[type_] for value in compiled.values(resource)]
+            held = parameter.held(type_)
+            assert not held or {value.type for value in values} <= held.keys(), (type_, code)
+            if values:
+                hits[parameter.type].add(f"{type_}.{code}")
+    assert examples() == before
+    # How many parameters found something: a guard against expressions that compile and silently find nothing.
+    assert {kind: len(names) for kind, names in hits.items()} == {
+        SearchType.TOKEN: 645,
+        SearchType.REFERENCE: 432,
+        SearchType.DATE: 115,
+        SearchType.STRING: 126,
+        SearchType.URI: 25,
+    }
+
+
+#: HL7's own mistakes: references to types that the element can't refer to.
+WRONG_TARGETS = {
+    ("DeviceMetric", "parent", "DeviceDefinition/dc102"),
+    ("MedicationRequest", "intended-dispenser", "Practitioner/f001"),
+    ("Observation", "performer", "Encounter/example"),
+}
+
+
+def test_every_value_in_the_examples_is_equal_to_itself() -> None:
+    """A filter made of a value that stands in a resource matches that resource."""
+    made = 0
+    wrong = set()
+    for type_, resources in examples().items():
+        for parameter in searchable(R4, type_):
+            for resource in resources:
+                for value in extraction(R4, type_, parameter.code).values(resource):
+                    for text in as_filters(value, parameter.type):
+                        try:
+                            (criterion,) = search([(parameter.code, text)], type_, R4, frozenset())
+                        except Rejected:
+                            wrong.add((type_, parameter.code, text))
+                        else:
+                            assert criterion.matches(resource), (type_, parameter.code, text)
+                            made += 1
+    assert wrong == WRONG_TARGETS
+    assert made > 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "expected"),
+    [
+        ("Patient-example", "_id", ["example"]),
+        ("Patient-example", "family", ["Chalmers", "Windsor"]),
+        ("Patient-example", "given", ["Peter", "James", "Jim", "Peter", "James"]),
+        ("Patient-example", "gender", ["male"]),
+        ("Patient-example", "birthdate", ["1974-12-25"]),
+        ("Patient-example", "active", [True]),
+        ("Patient-example", "email", []),
+        ("Patient-example", "link", []),
+        ("Patient-example", "address-city", ["PleasantVille"]),
+        ("Patient-example", "organization", [{"reference": "Organization/1"}]),
+        ("Immunization-example", "patient", [{"reference": "Patient/example"}]),
+        ("Immunization-example", "date", ["2013-01-10"]),
+        ("Immunization-example", "status", ["completed"]),
+        ("Immunization-example", "lot-number", ["AAJN11K"]),
+        ("Immunization-example", "performer", [{"reference": "Practitioner/example"}] * 2),
+        ("Immunization-historical", "date", ["January 2012"]),
+        ("Observation-example", "encounter", [{"reference": "Encounter/example"}]),
+        ("Observation-example", "date", ["2016-03-28"]),
+        ("Observation-example", "value-concept", []),
+        ("Observation-eye-color", "value-string", ["blue"]),
+        ("Condition-example", "onset-date", ["2012-05-24"]),
+        ("Condition-f201", "onset-date", ["2013-04-02"]),
+        ("Encounter-f201", "date", []),
+        ("MedicationRequest-medrx0301", "medication", [{"reference": "#med0310"}]),
+        ("MedicationRequest-medrx0301", "code", []),
+        ("Appointment-example", "date", ["2013-12-10T09:00:00Z"]),
+        ("Bundle-bundle-example", "_lastUpdated", ["2014-08-18T01:43:30Z"]),
+        ("Bundle-father", "type", ["document"]),
+        ("Bundle-father", "message", []),
+        ("InsurancePlan-example", "name", ["foo"]),
+        ("Composition-example", "related-ref", [{"reference": "Composition/old-example"}]),
+        (
+            "Composition-example",
+            "related-id",
+            [{"system": "http://example.org/fhir/NamingSystem/document-ids", "value": "ABC123"}],
+        ),
+        ("Group-101", "value", [{"text": "mixed"}, {"text": "John Smith"}]),
+        ("Goal-example", "start-date", ["2015-04-05"]),
+        ("Goal-example", "target-date", ["2016-04-05"]),
+        ("Procedure-example", "date", ["2013-04-05"]),
+        ("Provenance-example", "target", [{"reference": "Procedure/example/_history/1"}]),
+        ("Provenance-example", "recorded", ["2015-06-27T08:39:24+10:00"]),
+        ("AuditEvent-example", "patient", []),
+        ("Questionnaire-3141", "url", ["http://hl7.org/fhir/Questionnaire/3141"]),
+        ("CarePlan-example", "date", [{"end": "2017-06-01"}]),
+        ("DocumentReference-example", "contenttype", ["application/hl7-v3+xml"]),
+        ("MeasureReport-measurereport-cms146-cat1-example", "measure", ["Measure/CMS146"]),
+        ("Slot-example", "start", ["2013-12-25T09:15:00Z"]),
+        ("StructureMap-example", "url", ["http://hl7.org/fhir/StructureMap/example"]),
+        (
+            "ImagingStudy-example",
+            "modality",
+            [{"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "CT"}],
+        ),
+    ],
+)
+def test_a_parameter_finds_exactly_what_stands_in_an_example(name: str, code: str, expected: list[Any]) -> None:
+    assert found(example(name), code) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("actor", ["Patient/example", "Practitioner/example", "Location/1"]),
+        ("patient", ["Patient/example"]),
+        ("practitioner", ["Practitioner/example"]),
+        ("location", ["Location/1"]),
+    ],
+)
+def test_a_parameter_for_one_target_type_finds_references_of_that_type(code: str, expected: list[str]) -> None:
+    """Where HL7's expression says `where(resolve() is Patient)`."""
+    assert [value["reference"] for value in found(example("Appointment-example"), code)] == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "is_patient"),
+    [
+        pytest.param({"reference": "Patient/1"}, True, id="relative"),
+        pytest.param({"reference": "Patient/1/_history/4"}, True, id="versioned"),
+        pytest.param({"reference": "https://elsewhere.example/fhir/Patient/1"}, True, id="absolute"),
+        pytest.param({"reference": "https://elsewhere.example/Patient/1/Group/2"}, False, id="the-last-type-counts"),
+        pytest.param({"reference": "Group/1", "type": "Patient"}, False, id="the-url-outweighs-the-type"),
+        pytest.param({"reference": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"}, False, id="unknown-type"),
+        pytest.param({"reference": "urn:oid:1.2.3", "type": "Patient"}, True, id="by-type"),
+        pytest.param({"identifier": {"value": "7"}, "type": "Patient"}, True, id="by-identifier-and-type"),
+        pytest.param({"type": "http://hl7.org/fhir/StructureDefinition/Patient"}, True, id="by-type-url"),
+        pytest.param({"display": "Somebody"}, False, id="display-only"),
+        pytest.param({"reference": "#p"}, True, id="contained"),
+        pytest.param({"reference": "#g"}, False, id="contained-of-another-type"),
+        pytest.param({"reference": "#missing"}, False, id="contained-nowhere"),
+        pytest.param({"reference": "#"}, False, id="the-resource-itself"),
+    ],
+)
+def test_the_target_type_of_a_reference_is_read_from_what_it_says(reference: Json, is_patient: bool) -> None:
+    contained = [{"resourceType": "Patient", "id": "p"}, {"resourceType": "Group", "id": "g"}]
+    flag = {"resourceType": "Flag", "contained": contained, "subject": reference}
+    assert found(flag, "patient") == [reference] * is_patient
+
+
+def test_a_bundles_first_entry_counts_for_the_parameter_of_its_type_only() -> None:
+    document, message = example("Bundle-father"), example("Bundle-10bb101f-a121-4264-a920-67be9cb82c74")
+    assert [value["resourceType"] for value in found(document, "composition")] == ["Composition"]
+    assert found(message, "composition") == []
+    assert [value["resourceType"] for value in found(message, "message")] == ["MessageHeader"]
+
+
+@pytest.mark.parametrize(
+    ("deceased", "expected"),
+    [
+        pytest.param({}, [False], id="nothing-said"),
+        pytest.param({"deceasedBoolean": False}, [False], id="alive"),
+        pytest.param({"deceasedBoolean": True}, [True], id="dead"),
+        pytest.param({"deceasedDateTime": "2015-02-14"}, [True], id="dead-since"),
+    ],
+)
+def test_deceased_is_computed(deceased: Json, expected: list[bool]) -> None:
+    assert found({"resourceType": "Patient", **deceased}, "deceased") == expected
+
+
+def test_casts_find_values_in_repeated_elements() -> None:
+    """FHIRPath's `as` takes one value; HL7's expressions put it on elements that repeat."""
+    components = [{"valueQuantity": {"value": 1}}, {"valueCodeableConcept": {"text": "a"}}]
+    components.append({"valueCodeableConcept": {"text": "b"}})
+    observation = {"resourceType": "Observation", "component": components}
+    assert found(observation, "component-value-concept") == [{"text": "a"}, {"text": "b"}]
+
+
+def test_primitives_that_only_have_extensions_are_no_values() -> None:
+    patient = {
+        "resourceType": "Patient",
+        "_birthDate": {"extension": [{"url": "http://example.org/reason", "valueCode": "unknown"}]},
+        "_gender": {"id": "g", "extension": [{"url": "http://example.org/reason", "valueCode": "unknown"}]},
+        "name": [{"given": [None, "Anna"], "_given": [{"id": "first"}, None]}],
+    }
+    assert [found(patient, code) for code in ("birthdate", "gender", "given")] == [[], [], ["Anna"]]
+
+
+def test_a_value_names_its_place() -> None:
+    paths = [value.path for value in extraction(R4, "Patient", "family").values(example("Patient-example"))]
+    assert paths == ["Patient.name[0].family", "Patient.name[2].family"]

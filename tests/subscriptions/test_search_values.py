@@ -1,0 +1,438 @@
+"""How filter values compare with what stands in a resource, by https://hl7.org/fhir/R4/search.html."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.errors import EvaluationError, Rejected
+from subscriptions.filters import search
+from subscriptions.search import date, string
+from subscriptions.search.escapes import escape, split, unescape
+
+EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
+HUB = "https://hub.example/fhir/r4"
+
+Json = dict[str, Any]
+
+
+def matches(resource: Json, name: str, value: str) -> bool:
+    (criterion,) = search([(name, value)], resource["resourceType"], FhirVersion.R4, frozenset({HUB}))
+    return criterion.matches(resource)
+
+
+def rejection(type_: str, name: str, value: str) -> str:
+    with pytest.raises(Rejected) as caught:
+        search([(name, value)], type_, FhirVersion.R4, frozenset({HUB}))
+    (issue,) = caught.value.issues
+    assert issue.expression == name
+    assert f"`{name}={value}`" in issue.text
+    return issue.text
+
+
+CVX = "http://hl7.org/fhir/sid/cvx"
+VACCINE = {
+    "resourceType": "Immunization",
+    "vaccineCode": {"coding": [{"system": CVX, "code": "207"}, {"code": "local"}, {"system": "urn:oid:1.2"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("207", True),
+        (f"{CVX}|207", True),
+        (f"{CVX}|", True),
+        ("local", True),
+        ("|local", True),
+        ("urn:oid:1.2|", True),
+        ("208", False),
+        ("20", False),
+        (f"{CVX}|208", False),
+        (f"{CVX}|local", False),
+        ("|207", False),
+        ("http://snomed.info/sct|207", False),
+        ("http://snomed.info/sct|", False),
+        ("LOCAL", False),
+        (f"208,{CVX}|207", True),
+        ("208,209", False),
+        (r"207\|", False),
+    ],
+)
+def test_a_codeable_concept_equals_by_any_of_its_codings(value: str, expected: bool) -> None:
+    assert matches(VACCINE, "vaccine-code", value) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("urn:oid:1.2|A", True), ("A", True), ("a", False), ("|A", False), ("B", True), ("|B", True), ("x|B", False)],
+)
+def test_an_identifier_equals_by_system_and_value(value: str, expected: bool) -> None:
+    patient = {"resourceType": "Patient", "identifier": [{"system": "urn:oid:1.2", "value": "A"}, {"value": "B"}]}
+    assert matches(patient, "identifier", value) is expected
+
+
+GENDER = "http://hl7.org/fhir/administrative-gender"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("male", True),
+        (f"{GENDER}|male", True),
+        ("|male", True),
+        (f"{GENDER}|", True),
+        ("female", False),
+        ("Male", False),
+        (f"{GENDER}|female", False),
+    ],
+)
+def test_a_plain_code_has_the_system_of_its_definition(value: str, expected: bool) -> None:
+    assert matches({"resourceType": "Patient", "gender": "male"}, "gender", value) is expected
+
+
+@pytest.mark.parametrize(
+    ("resource", "name", "value", "expected"),
+    [
+        pytest.param({"resourceType": "Patient", "active": True}, "active", "true", True, id="true"),
+        pytest.param({"resourceType": "Patient", "active": False}, "active", "true", False, id="false"),
+        pytest.param(
+            {"resourceType": "Patient", "telecom": [{"system": "email", "value": "a@b.example"}]},
+            "email",
+            "a@b.example",
+            True,
+            id="contact-point",
+        ),
+        pytest.param(
+            {"resourceType": "Immunization", "lotNumber": "AbC"}, "lot-number", "AB", True, id="a-string-parameter"
+        ),
+        pytest.param({"resourceType": "ValueSet", "version": "R2"}, "version", "r2", True, id="string-without-case"),
+        pytest.param({"resourceType": "ValueSet", "version": "R2"}, "version", "r", False, id="string-as-a-whole"),
+        pytest.param({"resourceType": "Patient", "id": "Abc"}, "_id", "Abc", True, id="id"),
+        pytest.param({"resourceType": "Patient", "id": "Abc"}, "_id", "abc", False, id="id-has-case"),
+        pytest.param({"resourceType": "Patient", "id": "Abc"}, "_id", "Patient/Abc", True, id="id-with-its-type"),
+        pytest.param(
+            {
+                "resourceType": "Group",
+                "characteristic": [{"valueBoolean": True}, {"valueCodeableConcept": {"coding": [{"code": "x"}]}}],
+            },
+            "value",
+            "x,false",
+            True,
+            id="several-data-types",
+        ),
+    ],
+)
+def test_tokens_of_other_data_types(resource: Json, name: str, value: str, expected: bool) -> None:
+    assert matches(resource, name, value) is expected
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "value", "reason"),
+    [
+        pytest.param("Immunization", "vaccine-code", "|", "a token is written", id="a-lone-bar"),
+        pytest.param("Immunization", "vaccine-code", "a|b|c", "a token is written", id="too-many-bars"),
+        pytest.param("Immunization", "vaccine-code", "a\\b", "a backslash stands before", id="a-lone-backslash"),
+        pytest.param("Patient", "gender", "http://x.example|male", GENDER, id="another-system"),
+        pytest.param("Patient", "active", "yes", "`true` or `false`", id="no-boolean"),
+        pytest.param("Patient", "active", "|true", "no system", id="boolean-with-system"),
+        pytest.param("Patient", "phone", "phone|555", "no system", id="contact-point-with-system"),
+        pytest.param("Task", "intent", "http://x.example|order", "no system", id="code-of-several-systems"),
+        pytest.param("Patient", "_id", "Group/1", "an id is", id="id-of-another-type"),
+        pytest.param("Patient", "_id", "a b", "an id is", id="no-id"),
+    ],
+)
+def test_a_token_that_nothing_can_equal_is_rejected(type_: str, name: str, value: str, reason: str) -> None:
+    assert reason in rejection(type_, name, value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "equal", "different"),
+    [
+        pytest.param(
+            "Patient/1",
+            ["Patient/1", "1", f"{HUB}/Patient/1", "Patient/2,Patient/1"],
+            ["Patient/2", "2", "Patient/1/_history/1", "https://elsewhere.example/Patient/1", "Group/1"],
+            id="relative",
+        ),
+        pytest.param(
+            f"{HUB}/Patient/1",
+            ["Patient/1", "1", f"{HUB}/Patient/1"],
+            ["https://hub.example/fhir/Patient/1", f"{HUB}/Patient/1/_history/1"],
+            id="absolute-here",
+        ),
+        pytest.param(
+            "https://elsewhere.example/Patient/1",
+            ["https://elsewhere.example/Patient/1"],
+            ["Patient/1", "1", f"{HUB}/Patient/1", "https://elsewhere.example/patient/1"],
+            id="absolute-elsewhere",
+        ),
+        pytest.param(
+            "Patient/1/_history/2",
+            ["Patient/1", "1", "Patient/1/_history/2", f"{HUB}/Patient/1/_history/2"],
+            ["Patient/1/_history/1", "2"],
+            id="versioned",
+        ),
+        pytest.param(
+            "https://elsewhere.example/Patient/1/_history/2",
+            ["https://elsewhere.example/Patient/1", "https://elsewhere.example/Patient/1/_history/2"],
+            ["https://elsewhere.example/Patient/1/_history/1"],
+            id="versioned-elsewhere",
+        ),
+        pytest.param(
+            "urn:uuid:c757873d-ec9a-4326-a141-556f43239520",
+            ["urn:uuid:c757873d-ec9a-4326-a141-556f43239520"],
+            ["c757873d-ec9a-4326-a141-556f43239520"],
+            id="urn",
+        ),
+        pytest.param("#p", [], ["p", "Patient/p"], id="contained"),
+    ],
+)
+def test_a_reference_equals_by_what_it_points_to(reference: str, equal: list[str], different: list[str]) -> None:
+    resource = {"resourceType": "Condition", "subject": {"reference": reference}}
+    assert [value for value in equal if not matches(resource, "subject", value)] == []
+    assert [value for value in different if matches(resource, "subject", value)] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("http://a.example/Plan|2", True),
+        ("http://a.example/Plan", True),
+        ("http://a.example/Plan|1", False),
+        ("http://a.example/plan", False),
+        ("Plan", False),
+    ],
+)
+def test_a_canonical_without_version_equals_any_version(value: str, expected: bool) -> None:
+    plan = {"resourceType": "CarePlan", "instantiatesCanonical": ["http://a.example/Plan|2"]}
+    assert matches(plan, "instantiates-canonical", value) is expected
+    profiled = {"resourceType": "CarePlan", "meta": {"profile": ["http://a.example/Plan|2"]}}
+    assert matches(profiled, "_profile", value) is expected
+
+
+@pytest.mark.parametrize(
+    "value", ["Composition/180f219f-97a8-486d-99d9-ed631fe4fc57", "180f219f-97a8-486d-99d9-ed631fe4fc57"]
+)
+def test_a_resource_inside_equals_by_its_id(value: str) -> None:
+    assert matches(json.loads((EXAMPLES / "Bundle-father.json").read_bytes()), "composition", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        pytest.param("patient", "Practitioner/1", "can point to Patient, not to Practitioner", id="another-type"),
+        pytest.param(
+            "patient", f"{HUB}/Practitioner/1", "can point to Patient, not to Practitioner", id="another-type-here"
+        ),
+        pytest.param(
+            "patient", "Group/1", "can point to Patient, not to Group", id="a-type-that-the-parameter-leaves-out"
+        ),
+        pytest.param("subject", "Klingon/1", "not to Klingon", id="no-type"),
+        pytest.param("subject", "#p", "a reference is written", id="contained"),
+        pytest.param("subject", "Patient/", "a reference is written", id="no-id"),
+        pytest.param("subject", "a b", "a reference is written", id="no-reference"),
+        pytest.param("subject", "urn:oid:1.2|7", "has no `|`", id="an-identifier"),
+        pytest.param("instantiates-canonical", "|2", "a canonical is written", id="version-only"),
+    ],
+)
+def test_a_reference_that_nothing_can_equal_is_rejected(name: str, value: str, reason: str) -> None:
+    assert reason in rejection("CarePlan", name, value)
+
+
+NAME = {"family": "Carreño Quiñones", "given": ["Eve-Marie", None, "Zoë"], "prefix": ["Dr."], "text": "Dr. E. Carreño"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("given", "eve", True),
+        ("given", "EVEMARIE", True),
+        ("given", "zoe", True),
+        ("given", "ZOË", True),
+        ("given", "marie", False),
+        ("family", "carreno", True),
+        ("family", "quinones", True),
+        ("family", "Carreño  Quiñ", True),
+        ("family", "arreno", False),
+        ("name", "quinones", True),
+        ("name", "dr", True),
+        ("name", "Dr E", True),
+        ("name", "smith,zoe", True),
+        ("name", r"smith\,zoe", False),
+        ("address", "lützowstraße", True),
+        ("address", "LUTZOWSTRASSE 7", True),
+        ("address", "7", False),
+        ("address", "10785", True),
+        ("address", "work", False),
+        ("address-city", "berlin", True),
+        ("address-city", "lützow", False),
+    ],
+)
+def test_a_string_equals_by_its_beginning_whatever_the_case_accents_and_punctuation(
+    name: str, value: str, expected: bool
+) -> None:
+    address = {"use": "work", "line": ["Lützowstraße 7"], "city": "Berlin", "postalCode": "10785"}
+    assert matches({"resourceType": "Patient", "name": [NAME], "address": [address]}, name, value) is expected
+
+
+def test_a_string_of_which_nothing_is_left_is_rejected() -> None:
+    """It would be the beginning of everything."""
+    assert "a string needs" in rejection("Patient", "name", "-'.")
+
+
+@given(st.text())
+@example("İ")
+@example("ﬃ℡")
+def test_folding_twice_is_folding_once(text: str) -> None:
+    assert string.fold(string.fold(text)) == string.fold(text)
+
+
+@given(st.text())
+def test_folding_leaves_no_case(text: str) -> None:
+    assert string.fold(text.upper()) == string.fold(text.upper().lower().upper())
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("http://a.example/b", True),
+        ("http://a.example/B", False),
+        ("http://a.example/", False),
+        ("http://a.example/b/c", False),
+        (r"http://x.example/a\,b,http://a.example/b", True),
+    ],
+)
+def test_a_uri_equals_literally(value: str, expected: bool) -> None:
+    assert matches({"resourceType": "ValueSet", "url": "http://a.example/b"}, "url", value) is expected
+
+
+def test_a_uri_with_a_version_is_rejected_where_there_is_none() -> None:
+    assert "without a version" in rejection("ValueSet", "url", "http://a.example/b|2")
+
+
+@pytest.mark.parametrize(
+    ("literal", "equal", "different"),
+    [
+        pytest.param(
+            "2013-01-14", ["2013-01-14", "2013-01", "2013", "eq2013"], ["2013-01-14T00:00Z", "2014"], id="day"
+        ),
+        pytest.param("2013-01", ["2013-01", "2013"], ["2013-01-01", "2013-02"], id="month"),
+        pytest.param("2013", ["2013"], ["2013-01", "2012"], id="year"),
+        pytest.param("2013-12", ["2013-12", "2013"], ["2014"], id="december"),
+        pytest.param(
+            "2013-01-14T23:30:00-05:00",
+            ["2013-01-15", "2013-01-15T04:30Z", "2013-01-15T04:30:00Z", "2013-01-14T23:30-05:00"],
+            ["2013-01-14", "2013-01-14T23:30:00Z", "2013-01-15T04:30:01Z"],
+            id="zones-are-corrected",
+        ),
+        pytest.param(
+            "2013-01-14T10:00:00", ["2013-01-14T10:00:00Z"], ["2013-01-14T10:00:00+01:00"], id="no-zone-is-utc"
+        ),
+        pytest.param(
+            "2013-01-14T10:00:00.1234567+02:00",
+            ["2013-01-14T08:00:00Z", "2013-01-14T10:00:00.123+02:00", "2013-01-14T10:00:00.1234567 02:00"],
+            ["2013-01-14T08:00:00.124Z", "2013-01-14T08:00:00.1234568Z"],
+            id="fractions",
+        ),
+        pytest.param("2016-12-31T23:59:60Z", ["2016-12-31T23:59:60Z", "2017"], ["2016-12-31"], id="leap-second"),
+        pytest.param("9999-12-31", ["9999-12-31", "9999-12", "9999"], ["9998"], id="the-last-day"),
+        pytest.param("0001-01-01", ["0001-01-01", "0001"], ["0002"], id="the-first-day"),
+    ],
+)
+def test_a_date_equals_when_it_lies_within_the_range_of_the_value(
+    literal: str, equal: list[str], different: list[str]
+) -> None:
+    resource = {"resourceType": "Observation", "effectiveDateTime": literal}
+    assert [value for value in equal if not matches(resource, "date", value)] == []
+    assert [value for value in different if matches(resource, "date", value)] == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "value", "expected"),
+    [
+        pytest.param({"effectivePeriod": {"start": "2013-01-02", "end": "2013-01-30"}}, "2013-01", True, id="period"),
+        pytest.param({"effectivePeriod": {"start": "2013-01-02", "end": "2013-02"}}, "2013-01", False, id="too-long"),
+        pytest.param({"effectivePeriod": {"start": "2013-01-02"}}, "2013", False, id="open-end"),
+        pytest.param({"effectivePeriod": {"end": "2013-01-02"}}, "2013", False, id="open-start"),
+        pytest.param({"effectivePeriod": {"id": "x"}}, "2013", False, id="empty-period"),
+        pytest.param({"effectiveInstant": "2013-01-02T00:00:00.5Z"}, "2013-01-02", True, id="instant"),
+        pytest.param({"effectiveTiming": {"event": ["2013-01-02", "2013-03"]}}, "2013", True, id="events"),
+        pytest.param({"effectiveTiming": {"event": ["2013-01-02", "2014"]}}, "2013", False, id="late-event"),
+        pytest.param({"effectiveTiming": {"event": ["2013-01-02"]}}, "2013-01-02", True, id="one-event"),
+        pytest.param(
+            {"effectiveTiming": {"event": ["2013-05"], "repeat": {"boundsPeriod": {"start": "2013", "end": "2013"}}}},
+            "2013",
+            True,
+            id="bounds",
+        ),
+        pytest.param({"effectiveTiming": {"repeat": {"frequency": 3}}}, "2013", False, id="no-limits"),
+        pytest.param({}, "2013", False, id="nothing"),
+    ],
+)
+def test_periods_and_timings_equal_by_their_outer_limits(choice: Json, value: str, expected: bool) -> None:
+    assert matches({"resourceType": "Observation", **choice}, "date", value) is expected
+
+
+def test_text_in_place_of_a_date_is_no_date() -> None:
+    immunization = {"resourceType": "Immunization", "occurrenceString": "2013-01-10"}
+    assert not matches(immunization, "date", "2013")
+
+
+@pytest.mark.parametrize("prefix", ["ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
+def test_a_comparator_is_rejected(prefix: str) -> None:
+    assert f"the comparator `{prefix}` is not supported" in rejection("Observation", "date", f"{prefix}2013")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("yesterday", "2013-13", "2013-02-30", "13-01-01", "2013-1-1", "2013-01-01T10", "2013-01-01T25:00", "0000"),
+        *(
+            "2013-01-01T10:61",
+            "2013-01-01T10:00:61Z",
+            "2013-01-01T10:00+15:00",
+            "2013-01-01Z",
+            "２０１３",
+            "eq",
+            "2013 ",
+        ),
+    ],
+)
+def test_what_is_no_date_is_rejected(value: str) -> None:
+    assert "a date is written" in rejection("Observation", "date", value)
+
+
+@given(st.datetimes(), st.sampled_from(["%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
+def test_less_precision_contains_more(moment: Any, form: str) -> None:
+    """Whatever is cut off a date, its range contains the date."""
+    coarse = form.replace("%Y", f"{moment.year:04}")
+    assert date.parse(moment.strftime(coarse)).contains(date.parse(moment.isoformat()))
+
+
+@pytest.mark.parametrize(
+    ("resource", "name", "value"),
+    [
+        pytest.param({"resourceType": "Observation", "effectiveDateTime": "soon"}, "date", "2013", id="no-date"),
+        pytest.param({"resourceType": "Observation", "effectiveDateTime": 2013}, "date", "2013", id="a-number"),
+        pytest.param({"resourceType": "Patient", "identifier": ["7"]}, "identifier", "7", id="no-identifier"),
+    ],
+)
+def test_a_malformed_resource_is_an_error_and_no_match(resource: Json, name: str, value: str) -> None:
+    with pytest.raises(EvaluationError, match=rf"{resource['resourceType']}\.{name} could not be read"):
+        matches(resource, name, value)
+
+
+@given(st.lists(st.text(), min_size=1), st.sampled_from([",", "|", "$"]))
+def test_what_was_escaped_and_joined_is_split_and_read_back(texts: list[str], separator: str) -> None:
+    assert [unescape(part) for part in split(separator.join(map(escape, texts)), separator)] == texts
+
+
+def test_a_rejected_comparator_is_said_to_be_unsupported() -> None:
+    with pytest.raises(Rejected) as caught:
+        date.parse("gt2013")
+    assert [issue.code for issue in caught.value.issues] == [IssueCode.NOT_SUPPORTED]
