@@ -1,0 +1,1 @@
+"""The hub: gives the pure framework in `subscriptions` its Redis, its HTTP and its time."""

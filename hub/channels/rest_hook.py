@@ -1,0 +1,108 @@
+"""
+The rest-hook channel: one POST of a Bundle, and what came of it.
+
+https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#rest-hook
+"""
+
+import asyncio
+
+import aiohttp
+import httpx
+
+from hub.channels.guard import BlockedAddress
+from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
+from subscriptions.subscription import Subscription
+
+#: Bytes of an answer that are read before the connection is closed. What it says is not looked at.
+MOST_READ = 65_536
+
+
+class RestHook:
+    """
+    Sends notifications by HTTP. The guard is built into the connectors of both clients.
+
+    trusted: The client for `trusted_hosts`, which are allowed although their addresses are private.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, trusted: httpx.AsyncClient, trusted_hosts: frozenset[str] = frozenset()
+    ) -> None:
+        self._client = client
+        self._trusted = trusted
+        self._trusted_hosts = trusted_hosts
+
+    async def close(self) -> None:
+        await self._client.aclose()
+        await self._trusted.aclose()
+
+    async def send(self, subscription: Subscription, body: bytes, *, seconds: float) -> Outcome:
+        """One attempt, over after so many seconds, whatever the endpoint does. Never raises for what it does."""
+        headers = [*subscription.headers, ("Content-Type", subscription.content_type)]
+        url = httpx.URL(subscription.endpoint)
+        client = self._trusted if url.host in self._trusted_hosts else self._client
+        request = client.build_request("POST", url, content=body, headers=headers)
+        try:
+            async with asyncio.timeout(seconds):
+                response = await client.send(request, stream=True)
+                try:
+                    if not response.is_success:
+                        return Refused(response.status_code, response.headers.get("Retry-After"))
+                    await _drain(response)
+                    return Accepted(response.status_code)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            return _outcome(error)
+
+
+async def _drain(response: httpx.Response) -> None:
+    """Read the answer so that the connection can be used again; a long or broken one costs the connection only."""
+    read = 0
+    try:
+        async for chunk in response.aiter_raw():
+            read += len(chunk)
+            if read > MOST_READ:
+                return
+    except (httpx.HTTPError, aiohttp.ClientError):
+        return
+
+
+def _outcome(error: BaseException) -> Outcome:
+    """The transport hides most causes behind ConnectTimeout; the chain tells."""
+    causes = list(_chain(error))
+    for cause in causes:
+        if isinstance(cause, BlockedAddress):
+            return Blocked(str(cause))
+    for kind, fault in _FAULTS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return Unreachable(fault)
+    return Unreachable(Fault.OTHER)
+
+
+def _chain(error: BaseException | None) -> "list[BaseException]":
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        inner = getattr(error, "os_error", None)
+        if isinstance(inner, BaseException):
+            found.append(inner)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+#: The first kind that is found in the chain of causes says what happened.
+_FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
+    (aiohttp.ClientConnectorDNSError, Fault.DNS),
+    (aiohttp.ClientConnectorCertificateError, Fault.TLS),
+    (aiohttp.ClientSSLError, Fault.TLS),
+    (aiohttp.ConnectionTimeoutError, Fault.CONNECT_TIMEOUT),
+    (ConnectionRefusedError, Fault.REFUSED),
+    (aiohttp.ClientConnectorError, Fault.OTHER),
+    (aiohttp.ServerDisconnectedError, Fault.RESET),
+    (ConnectionResetError, Fault.RESET),
+    (BrokenPipeError, Fault.RESET),
+    (aiohttp.ClientOSError, Fault.RESET),
+    (aiohttp.ClientResponseError, Fault.GARBAGE),
+    (aiohttp.ClientPayloadError, Fault.GARBAGE),
+    (TimeoutError, Fault.TIMEOUT),
+)

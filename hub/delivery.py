@@ -1,0 +1,113 @@
+"""
+Deliver: whatever becomes due gets a lane. Any number of processes may do this at once: leases keep them apart.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from logging import getLogger
+from typing import assert_never
+
+from hub.due import Lease
+from hub.errors import Unavailable
+from hub.keys import Shard
+from hub.lane import Lane, Sender
+from hub.outbox import Later, Stale, Turn
+from hub.presence import EVERY, Presence
+
+log = getLogger("hub.delivery")
+
+#: The most leases that one claim takes, so that processes share what comes at once.
+CLAIM = 100
+
+#: Seconds that requests in flight get when the process is told to stop.
+LAST_SECONDS = 5.0
+
+
+@dataclass
+class Delivery:
+    """
+    The delivering part of a process.
+
+    lanes: Subscriptions served at once.
+    """
+
+    sender: Sender
+    presence: Presence
+    lanes: int
+    _running: set[asyncio.Task[None]] = field(default_factory=set)
+    _room: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Serve what becomes due in all shards; never returns by itself."""
+        async with asyncio.TaskGroup() as group:
+            for shard in self.sender.due.shards:
+                group.create_task(self._serve_forever(shard))
+            while True:
+                with suppress(Unavailable):  # the shards say so themselves
+                    await self.presence.announce()
+                await asyncio.sleep(EVERY)
+
+    async def stop(self) -> None:
+        """Start nothing new, and give what is under way five seconds to end and to give its lease back."""
+        self.sender.stopping = True
+        if self._running:
+            await asyncio.wait(self._running, timeout=LAST_SECONDS)
+        await self.sender.channel.close()
+        await self.presence.leave()
+
+    async def _serve_forever(self, shard: Shard) -> None:
+        """Serve whatever becomes due in a shard; never returns by itself."""
+        seen, pause = "0-0", 0.1
+        while True:
+            try:
+                seen = await self._serve(shard, seen)
+                pause = 0.1
+            except Unavailable as error:
+                log.warning("delivery.waits", extra={"shard": shard.number, "reason": str(error)})
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+
+    async def _serve(self, shard: Shard, seen: str) -> str:
+        """Claim once; wait for work, a second at most, when nothing was due."""
+        due, room = self.sender.due, self.lanes - len(self._running)
+        if room <= 0 or self.sender.stopping:
+            self._room.clear()
+            await self._room.wait()
+            return seen
+        claimed = await due.claim(shard, most=min(room, CLAIM), milliseconds=self.sender.lease_ms)
+        for lease in claimed.leases:
+            task = asyncio.get_running_loop().create_task(self._lane(lease))
+            self._running.add(task)
+            task.add_done_callback(self._left)
+        if claimed.leases:
+            return seen
+        wait = 1000 if claimed.next is None else min(claimed.next - claimed.now, 1000)
+        return await due.work_came(shard, seen, wait_ms=wait)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._room.set()
+
+    async def _lane(self, lease: Lease) -> None:
+        """Serve one subscription under a lease."""
+        key, sender = str(lease.subscription), self.sender
+        try:
+            turn = await sender.outboxes.take(lease.subscription, lease.token)
+            match turn:
+                case Turn():
+                    await Lane(sender, lease, turn).run()
+                case Later(at):
+                    await sender.due.release(lease, wait_until=at)
+                case Stale(token):
+                    await sender.due.release(lease, more=True, above=token)
+                case None:
+                    await sender.due.release(lease)
+                case _:
+                    assert_never(turn)
+        except Unavailable as error:
+            # Nothing is lost: the lease runs out, and the pinned notification is still there.
+            log.warning("delivery.interrupted", extra={"subscription": key, "reason": str(error)})
+        except Exception:
+            # A bug of ours on this subscription must not stop the others; it comes again when the lease has run out.
+            log.exception("delivery.failed", extra={"subscription": key})

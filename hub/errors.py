@@ -1,0 +1,46 @@
+"""
+What can go wrong in the hub, as one tree.
+
+* HubError
+  x Refused             the client's request can't be done as it is: 4xx
+  x Unavailable         a part of ours failed; the same request may succeed later: 503
+  x NotTheHub           the settings, the Redis or the data directory don't fit: refused at start, in one line
+"""
+
+from subscriptions.codes import IssueCode
+from subscriptions.errors import Issue
+
+
+class HubError(Exception):
+    """Something the hub can't go on with."""
+
+
+class Refused(HubError):
+    """
+    The client's request can't be done as it is, for the reasons in `issues`.
+
+    status: The HTTP status, 400 to 499.
+    headers: What the answer carries beside the OperationOutcome, such as `ETag` or `Allow`.
+    """
+
+    def __init__(self, status: int, *issues: Issue, headers: dict[str, str] | None = None) -> None:
+        super().__init__("; ".join(issue.text for issue in issues))
+        self.status = status
+        self.issues = issues
+        self.headers = headers or {}
+
+    @classmethod
+    def because(cls, status: int, code: IssueCode, text: str, expression: str = "") -> "Refused":
+        return cls(status, Issue(code, text, expression))
+
+
+class Unavailable(HubError):
+    """A part of ours failed; nothing was half-written. `retry_after` is in seconds."""
+
+    def __init__(self, text: str, *, retry_after: int = 1) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class NotTheHub(HubError):
+    """The settings, the Redis or the data directory don't fit: nothing starts. The text is one line to act on."""

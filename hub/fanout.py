@@ -1,0 +1,172 @@
+"""
+Match: changes become events. One coroutine for each partition that this process is the matcher of.
+
+1. The registry is refreshed after a batch was read, so whoever was active before a change was accepted is seen.
+2. `owe` is idempotent and `matched` moves last, so this may stop anywhere and run again, or run twice at once.
+3. A change or a filter that can't be evaluated is set aside, counted and logged, and never delays the others.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from logging import getLogger
+
+import msgspec
+
+from hub.due import Due
+from hub.errors import Unavailable
+from hub.keys import Partition, SubscriptionKey
+from hub.outbox import Outboxes
+from hub.presence import EVERY, Presence
+from hub.registry import InForce
+from hub.store import Store, instant
+from hub.stream import Changes, Entry
+from subscriptions.change import Change, Resource
+from subscriptions.codes import Interaction
+from subscriptions.errors import EvaluationError
+
+log = getLogger("hub.fanout")
+
+#: How long a partition stays this matcher's without renewal, in ms; renewed with every batch and every idle second.
+LEASE = 3_000
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+@dataclass
+class Fanout:
+    """
+    The matcher of some partitions.
+
+    batch: The most changes that are matched between two writes of the progress.
+    poison: How many changes and evaluations were set aside, by reason.
+    """
+
+    changes: Changes
+    store: Store
+    outboxes: Outboxes
+    due: Due
+    in_force: InForce
+    batch: int
+    presence: Presence
+    poison: Counter[str] = field(default_factory=Counter)
+
+    async def run(self) -> None:
+        """Match this process' share of the partitions; never returns by itself."""
+        partitions = self.changes.partitions
+        mine = {partition: asyncio.Event() for partition in partitions}
+        async with asyncio.TaskGroup() as group:
+            for partition in partitions:
+                group.create_task(self._match_forever(partition, mine[partition]))
+            while True:
+                try:
+                    place = await self.presence.announce()
+                except Unavailable:
+                    pass  # the partitions say so themselves, and what is held runs out by itself
+                else:
+                    for partition, event in mine.items():
+                        event.set() if place.has(partition.number) else event.clear()
+                await asyncio.sleep(EVERY)
+
+    async def stop(self) -> None:
+        """Give back what is held, so that others go on at once."""
+        await self.presence.leave()
+        for partition in self.changes.partitions:
+            await self.changes.let_go(partition, self.presence.name)
+
+    async def _match_forever(self, partition: Partition, mine: asyncio.Event) -> None:
+        """Match a partition's changes while `mine` is set and the lease can be had; never returns by itself."""
+        pause = 0.1
+        while True:
+            try:
+                await mine.wait()
+                await self._match_while(partition, mine)
+                pause = 0.1
+            except Unavailable as error:
+                log.warning("match.waits", extra={"partition": partition.number, "reason": str(error)})
+                pause = min(pause * 2, 1.0)
+            await asyncio.sleep(pause)
+
+    async def _match_while(self, partition: Partition, mine: asyncio.Event) -> None:
+        held, mark = False, ""
+        while mine.is_set():
+            if not await self.changes.hold(partition, self.presence.name, milliseconds=LEASE):
+                return
+            if not held:
+                held, mark = True, await self.changes.matched(partition)
+            entries = await self.changes.after(partition, mark, count=self.batch, wait_ms=LEASE // 3)
+            if entries:
+                await self.match(partition, entries)
+                mark = entries[-1].id
+                if not await self.changes.advance(partition, self.presence.name, mark):
+                    return
+        await self.changes.let_go(partition, self.presence.name)
+
+    async def match(self, partition: Partition, entries: list[Entry]) -> None:
+        """Owe a batch of one partition's changes to whomever they concern, and mark those as due."""
+        _, changes = await asyncio.gather(self.in_force.refresh(), self._read(entries))
+        owed: defaultdict[SubscriptionKey, list[Entry]] = defaultdict(list)
+        for entry, change in zip(entries, changes, strict=True):
+            if change is None:
+                continue
+            matches, failures = self.in_force.index(entry.resource.tenant, change.version).match(change)
+            for key in matches:
+                owed[key].append(entry)
+            for key, error in failures:
+                self._set_aside("evaluation", entry, str(error), subscription=str(key))
+        results = await asyncio.gather(
+            *(self.outboxes.owe(key, partition.number, concerned) for key, concerned in owed.items())
+        )
+        send = [key for key, result in zip(owed, results, strict=True) if result is not None and result.send]
+        if send:
+            await self.due.mark(send)
+        log.info(
+            "change.matched",
+            extra={
+                "partition": partition.number,
+                "last_change": entries[-1].id,
+                "changes": len(entries),
+                "events": sum(result.fresh for result in results if result is not None),
+                "subscriptions": len(owed),
+            },
+        )
+
+    async def _read(self, entries: list[Entry]) -> list[Change | None]:
+        """The changes with their bodies; None for one whose body is gone or broken."""
+        wanted = []
+        for entry in entries:
+            wanted += [(entry.resource, entry.number), (entry.resource, entry.number - 1)]
+        bodies = await self.store.bodies(wanted)
+        return [
+            self._change(entry, current, before)
+            for entry, current, before in zip(entries, bodies[::2], bodies[1::2], strict=True)
+        ]
+
+    def _change(self, entry: Entry, current: bytes | None, before: bytes | None) -> Change | None:
+        try:
+            resource: Resource | None = _decode(current) if current else None
+            previous: Resource | None = None
+            if before and entry.interaction is not Interaction.CREATE:
+                previous = _decode(before)
+            change = Change(
+                version=entry.resource.version,
+                interaction=entry.interaction,
+                type=entry.resource.type,
+                id=entry.resource.id,
+                version_id=entry.number,
+                at=instant(entry.at),
+                resource=resource,
+                previous=previous,
+            )
+            _ = change.subject
+        except (ValueError, EvaluationError) as error:
+            self._set_aside("body", entry, str(error))
+            return None
+        return change
+
+    def _set_aside(self, reason: str, entry: Entry, text: str, **ids: str) -> None:
+        self.poison[reason] += 1
+        log.error(
+            "change.set-aside", extra={"change": entry.id, "resource": str(entry.resource), "reason": text, **ids}
+        )

@@ -1,0 +1,128 @@
+"""
+What the hub stands on: a Redis that doesn't forget, with the layout and the partitions that it was begun with.
+
+`hub:{registry}:epoch` is a hash written once: `id` (random; it also stands in the ids of notifications), `partitions`
+and `layout`. The data directory, where there is one, keeps the id too: a Redis that has lost it has lost everything.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from hub.errors import NotTheHub, Unavailable
+from hub.keys import EPOCH, LAYOUT
+from hub.pipeline import Pipeline
+from hub.settings import Settings
+
+#: What the hub needs of Redis so that what it confirmed is on disk.
+NEEDED = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+
+#: The oldest Redis with all the commands that are used.
+OLDEST = (6, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """The checked Redis. `epoch` is the store's id; `volatile` says what it may forget, empty when nothing."""
+
+    pipeline: Pipeline
+    epoch: str
+    volatile: str
+
+    async def standing(self) -> None:
+        """Unavailable when Redis does not answer, or is not the one any more that the hub was started on."""
+        held = await self.pipeline.command("HGET", EPOCH, "id")
+        if (held or b"").decode() != self.epoch:
+            raise Unavailable("Redis has lost its memory: its epoch is gone. Restore its data", retry_after=60)
+
+
+async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
+    """
+    Check the Redis, and begin a store in an empty one.
+
+    Raises:
+        NotTheHub: It is too old, may forget, has lost its memory, or was begun with other settings.
+        Unavailable: It does not answer.
+    """
+    await _check_version(pipeline)
+    volatile = await _volatile(pipeline, settings)
+    mark = settings.data_dir / "epoch"
+    remembered = mark.read_text().strip() if mark.exists() else ""
+    held = await _epoch(pipeline)
+    if "id" not in held:
+        if remembered:
+            raise NotTheHub(
+                f"Redis is empty, but {mark} says that it held a hub's data ({remembered}): restore it,"
+                f" or remove {mark} to begin anew"
+            )
+        await _begin(pipeline, settings)
+        held = await _epoch(pipeline)
+    if remembered and remembered != held["id"]:
+        raise NotTheHub(f"Redis holds the data of another hub ({held['id']}) than {mark} says ({remembered})")
+    if int(held["layout"]) != LAYOUT:
+        raise NotTheHub(f"Redis was written in layout {held['layout']}; this hub knows layout {LAYOUT}")
+    if int(held["partitions"]) != settings.partitions:
+        raise NotTheHub(
+            f"HUB_PARTITIONS is {settings.partitions}, but the store was begun with {held['partitions']}: set it back"
+        )
+    if settings.data_dir.is_dir() and not remembered:
+        _remember(mark, held["id"])
+    return Foundation(pipeline, held["id"], volatile)
+
+
+async def _epoch(pipeline: Pipeline) -> dict[str, str]:
+    fields = ("id", "partitions", "layout")
+    values = await pipeline.command("HMGET", EPOCH, *fields)
+    return {name: value.decode() for name, value in zip(fields, values, strict=True) if value is not None}
+
+
+async def _begin(pipeline: Pipeline, settings: Settings) -> None:
+    """Whoever sets the id first decides; the other fields are the same for all who start together."""
+    await pipeline.command("HSETNX", EPOCH, "partitions", settings.partitions)
+    await pipeline.command("HSETNX", EPOCH, "layout", LAYOUT)
+    await pipeline.command("HSETNX", EPOCH, "id", uuid4().hex)
+
+
+def _remember(mark: Path, epoch: str) -> None:
+    fresh = mark.with_suffix(f".{uuid4().hex}")
+    fresh.write_text(epoch + "\n")
+    fresh.rename(mark)
+
+
+async def _check_version(pipeline: Pipeline) -> None:
+    version = _field(await pipeline.command("INFO", "server"), "redis_version")
+    if tuple(map(int, version.split(".")[:2])) < OLDEST:
+        raise NotTheHub(f"Redis {version} is too old: {'.'.join(map(str, OLDEST))} or newer is needed")
+
+
+async def _volatile(pipeline: Pipeline, settings: Settings) -> str:
+    """What this Redis may forget; empty when nothing. NotTheHub when that is not allowed."""
+    if settings.durability_attested:
+        return ""
+    found = {name: await _setting(pipeline, name) for name in NEEDED}
+    wrong = [f"{name} is {found[name]}, not {value}" for name, value in NEEDED.items() if found[name] != value]
+    if wrong and not settings.allow_volatile_redis:
+        raise NotTheHub(
+            f"this Redis may forget what it confirmed ({'; '.join(wrong)}): change its settings, or set"
+            " HUB_ALLOW_VOLATILE_REDIS=true if that may happen"
+        )
+    return "; ".join(wrong)
+
+
+async def _setting(pipeline: Pipeline, name: str) -> str:
+    try:
+        reply = await pipeline.command("CONFIG", "GET", name)
+    except Unavailable as error:
+        if "NOPERM" in str(error) or "unknown command" in str(error):
+            return "unreadable"
+        raise
+    values = reply.values() if isinstance(reply, dict) else reply[1::2]
+    return next((value.decode() if isinstance(value, bytes) else str(value) for value in values), "unknown")
+
+
+def _field(info: object, name: str) -> str:
+    """A field of INFO, which redis-py may have parsed."""
+    if isinstance(info, dict):
+        return str(info[name])
+    text = info.decode() if isinstance(info, bytes) else str(info)
+    return next(line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(f"{name}:"))

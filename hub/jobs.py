@@ -1,0 +1,161 @@
+"""
+The pumps: RQ jobs that match and deliver, one shift each. RQ lives here and nowhere else.
+
+RQ starts, spreads, supervises and shows the work; the truth is in the streams and outboxes, so a job that is lost or
+doubled costs some latency and nothing else. A worker process has one event loop for its life, and on it one engine that
+goes on from shift to shift: a shift is the permission to run for a minute. One job always waits in each queue, put
+there by the shift before it or by the clock, so that whoever is free goes on at once.
+
+A worker listens on one queue only: with two, RQ loses a job for good when it is killed right after taking it.
+"""
+
+import asyncio
+import contextlib
+import signal
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from logging import getLogger
+
+import uvloop
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
+
+from hub.errors import Unavailable
+from hub.settings import Settings
+from hub.wiring import workers
+
+log = getLogger("hub.jobs")
+
+MATCH, DELIVER = "match", "deliver"
+KINDS = (MATCH, DELIVER)
+
+#: Seconds after which RQ's alarm would go off inside the loop, beyond a shift's end: it must not.
+ALARM = 60
+#: Seconds for which RQ keeps what a finished and a failed shift left.
+KEEP_FINISHED, KEEP_FAILED = 60, 3600
+
+
+def queue(kind: str, settings: Settings) -> Queue:
+    """The queue in which pumps of a kind wait."""
+    connection = Redis.from_url(settings.rq_redis_url or settings.redis_url, socket_timeout=None)
+    return Queue(f"hub-{kind}", connection=connection, serializer=JSONSerializer)
+
+
+def top_up(waiting: Queue, settings: Settings) -> None:
+    """See to it that a pump waits in this queue."""
+    if waiting.count == 0:
+        waiting.enqueue_call(
+            "hub.jobs.shift",
+            timeout=int(settings.pump_seconds) + ALARM,
+            result_ttl=KEEP_FINISHED,
+            failure_ttl=KEEP_FAILED,
+        )
+
+
+@dataclass
+class Pump:
+    """One process' engine, and the loop that it lives on."""
+
+    settings: Settings
+    kind: str
+    queue: Queue
+    runner: asyncio.Runner
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _engine: workers.Engine | None = None
+    _running: asyncio.Task[None] | None = None
+
+    async def shift(self) -> None:
+        """Let the engine run for a while; it goes on in the next shift just where it was."""
+        if self._engine is None:
+            build = workers.matching if self.kind == MATCH else workers.delivering
+            self._engine = await build(self.settings)
+        if self._running is None:
+            self._running = asyncio.create_task(self._engine.run())
+        stop = asyncio.create_task(self.stopping.wait())
+        done, _ = await asyncio.wait(
+            {self._running, stop}, timeout=self.settings.pump_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        if self._running in done:
+            # What it raised makes the job fail, for RQ to show; the next shift begins anew.
+            failed, self._running, self._engine = self._running, None, None
+            failed.result()
+        if stop in done:
+            await self.finish()
+        elif not stop.done():
+            stop.cancel()
+
+    async def finish(self) -> None:
+        """End what is under way, and give back what is held; what Redis doesn't hear of runs out by itself."""
+        engine, running, self._engine, self._running = self._engine, self._running, None, None
+        if engine is not None:
+            with contextlib.suppress(Unavailable):
+                await engine.stop()
+        if running is not None:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+    def stop(self) -> None:
+        """Ask for the end, from a signal handler."""
+        self.runner.get_loop().call_soon_threadsafe(self.stopping.set)
+
+
+#: The pump of this process: RQ calls `shift` by its name and hands it nothing.
+_PUMP: ContextVar[Pump] = ContextVar("pump")
+
+
+def shift() -> None:
+    """One shift of this process' pump: the RQ job. Its successor waits before it ends, so nobody sees the change."""
+    pump = _PUMP.get()
+    pump.runner.run(pump.shift())
+    if not pump.stopping.is_set():
+        top_up(pump.queue, pump.settings)
+
+
+class PumpWorker(SimpleWorker):
+    """An RQ worker that works in its own process and lets its pump end what it has begun."""
+
+    pump: Pump
+
+    def handle_warm_shutdown_request(self) -> None:
+        self.pump.stop()
+
+
+def work(kind: str, settings: Settings) -> None:
+    """Be a worker for one kind of pump until told to stop."""
+    waiting = queue(kind, settings)
+    worker = PumpWorker(
+        [waiting],
+        connection=waiting.connection,
+        serializer=JSONSerializer,
+        maintenance_interval=60,
+        log_job_description=False,
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop()
+        worker.pump = Pump(settings, kind, waiting, runner)
+        _PUMP.set(worker.pump)
+        worker.work(logging_level="WARNING")
+        runner.run(worker.pump.finish())
+
+
+def run_clock(settings: Settings) -> None:
+    """Be the clock, or a candidate for it, until told to stop."""
+    queues = [queue(kind, settings) for kind in KINDS]
+
+    def all_topped_up() -> None:
+        for waiting in queues:
+            top_up(waiting, settings)
+
+    async def run() -> None:
+        clock = await workers.clock(settings, top_up=lambda: asyncio.to_thread(all_topped_up))
+        task = asyncio.create_task(clock.run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())

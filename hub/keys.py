@@ -1,0 +1,205 @@
+"""
+Every Redis key: its type, what it holds, how long it lives. The part in braces is the hash tag: scripts touch one only.
+
+`p` is a partition (`0`, `1`, …), `s` a subscription (`tenant/version/id/incarnation`), `k` a shard of due work.
+
+hub:{p}:resource:<tenant>/<v>/<Type>/<id>
+    hash: the versions of one resource (fields: see store.py)
+hub:{p}:changes
+    stream: one entry per change; trimmed behind matched
+hub:{p}:types:<tenant>/<v>/<Type>
+    zset: id -> last update in ms, of what is not deleted
+hub:{p}:identifiers:<tenant>/<v>/<Type>
+    zset: `system|value`, NUL, id: who bears an identifier, by lexical range
+hub:{p}:lock:<digest>
+    string: who may do a conditional create; seconds, or until a transaction ends
+hub:{p}:locks
+    string: the last lock token given out
+hub:{p}:matched
+    string: id of the last change that fan-out has finished
+hub:{p}:matcher
+    string: the pump that matches this partition; 3 s, renewed
+hub:{s}:subscription
+    hash: one Subscription and its state (fields: see outbox.py)
+hub:{s}:outbox
+    stream: its events, with the event number as id: 17-0
+hub:{due:k}:due, :wait, :lease
+    zset: subscription -> ms: next work, end of back-off, end of lease
+hub:{due:k}:end
+    zset: subscription -> ms at which it is turned off
+hub:{due:k}:owner
+    hash: subscription -> token of its lease
+hub:{due:k}:fence
+    string: the last lease token given out
+hub:{due:k}:wake
+    stream: one entry, new whenever work came; what an idle deliver pump waits on
+hub:{registry}:subscriptions
+    hash: tenant/version/id -> incarnation and the resource as sent
+hub:{registry}:log
+    stream: which of them changed; trimmed to the last 10,000
+hub:{registry}:epoch
+    hash: id of this store, number of partitions, layout; written once
+hub:{tx:<id>}:transaction
+    hash: one transaction: state and intents; 24 h after its end
+hub:{transactions}:open
+    zset: transaction -> ms after which the clock settles it
+hub:{clock}:lease
+    string: which process is the clock; 3 s, renewed
+hub:{pumps}:<kind>
+    zset: running pump -> ms until which it is believed alive
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from subscriptions.codes import FhirVersion
+
+#: Raised when keys or fields change their meaning; a store with another number is migrated or refused at start.
+LAYOUT = 1
+
+REGISTRY = "hub:{registry}:subscriptions"
+REGISTRY_LOG = "hub:{registry}:log"
+EPOCH = "hub:{registry}:epoch"
+TRANSACTIONS = "hub:{transactions}:open"
+CLOCK = "hub:{clock}:lease"
+
+
+def _spread(text: str, buckets: int) -> int:
+    """The same bucket for the same text, in every process and for ever."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") % buckets
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceId:
+    """Where a resource lives: one tenant, one FHIR version, one type, one id."""
+
+    tenant: str
+    version: FhirVersion
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.tenant}/{self.version}/{self.type}/{self.id}"
+
+    def partition(self, partitions: int) -> int:
+        return _spread(str(self), partitions)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionKey:
+    """One life of one Subscription. A re-created one has another incarnation and never meets the old one's outbox."""
+
+    tenant: str
+    version: FhirVersion
+    id: str
+    incarnation: str
+
+    def __str__(self) -> str:
+        return f"{self.tenant}/{self.version}/{self.id}/{self.incarnation}"
+
+    @classmethod
+    def parse(cls, text: str) -> "SubscriptionKey":
+        tenant, version, id_, incarnation = text.split("/")
+        return cls(tenant, FhirVersion(version), id_, incarnation)
+
+    @property
+    def registered_as(self) -> str:
+        """The field in the registry: the same for every incarnation."""
+        return f"{self.tenant}/{self.version}/{self.id}"
+
+    @property
+    def subscription(self) -> str:
+        return f"hub:{{{self}}}:subscription"
+
+    @property
+    def outbox(self) -> str:
+        return f"hub:{{{self}}}:outbox"
+
+    def shard(self, shards: int) -> int:
+        return _spread(str(self), shards)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The keys of one partition of resources and changes."""
+
+    number: int
+
+    @property
+    def changes(self) -> str:
+        return f"hub:{{{self.number}}}:changes"
+
+    @property
+    def matched(self) -> str:
+        return f"hub:{{{self.number}}}:matched"
+
+    @property
+    def matcher(self) -> str:
+        return f"hub:{{{self.number}}}:matcher"
+
+    @property
+    def locks(self) -> str:
+        return f"hub:{{{self.number}}}:locks"
+
+    def resource(self, resource: ResourceId) -> str:
+        return f"hub:{{{self.number}}}:resource:{resource}"
+
+    def types(self, tenant: str, version: FhirVersion, type_: str) -> str:
+        return f"hub:{{{self.number}}}:types:{tenant}/{version}/{type_}"
+
+    def identifiers(self, tenant: str, version: FhirVersion, type_: str) -> str:
+        return f"hub:{{{self.number}}}:identifiers:{tenant}/{version}/{type_}"
+
+    def lock(self, name: str) -> str:
+        return f"hub:{{{self.number}}}:lock:{blake2b(name.encode(), digest_size=16).hexdigest()}"
+
+
+def lock_partition(name: str, partitions: int) -> Partition:
+    """The partition in which a conditional create of this name happens, lock and resource alike."""
+    return Partition(_spread(name, partitions))
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The keys of one shard of due work."""
+
+    number: int
+
+    def _key(self, name: str) -> str:
+        return f"hub:{{due:{self.number}}}:{name}"
+
+    @property
+    def due(self) -> str:
+        return self._key("due")
+
+    @property
+    def wait(self) -> str:
+        return self._key("wait")
+
+    @property
+    def lease(self) -> str:
+        return self._key("lease")
+
+    @property
+    def end(self) -> str:
+        return self._key("end")
+
+    @property
+    def owner(self) -> str:
+        return self._key("owner")
+
+    @property
+    def fence(self) -> str:
+        return self._key("fence")
+
+    @property
+    def wake(self) -> str:
+        return self._key("wake")
+
+
+def transaction(id_: str) -> str:
+    return f"hub:{{tx:{id_}}}:transaction"
+
+
+def pumps(kind: str) -> str:
+    return f"hub:{{pumps}}:{kind}"

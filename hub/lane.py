@@ -1,0 +1,315 @@
+"""
+One subscription being served: strictly one notification in flight, oldest first.
+
+What a notification holds was pinned by `take` or `settle`, so a repeat has the same bytes. Whatever happens to a lane,
+its lease runs out and somebody else goes on with the same pinned notification.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from logging import getLogger
+from time import monotonic
+from typing import assert_never
+
+import msgspec
+
+from hub.channels.origins import SLOW, Origins, origin
+from hub.channels.rest_hook import RestHook
+from hub.due import Due, Lease
+from hub.errors import Unavailable
+from hub.keys import ResourceId, SubscriptionKey
+from hub.outbox import Outboxes, OwedEvent, Sending, Turn, Verb
+from hub.registry import Registered, Registry
+from hub.store import Store, instant
+from hub.stream import Changes
+from subscriptions.codes import Content, FhirVersion, Interaction, NotificationType, SubscriptionStatus
+from subscriptions.errors import Rejected
+from subscriptions.notification import Event, Notification, notification_id
+from subscriptions.retry import (
+    Decision,
+    Delivered,
+    GiveUp,
+    Outcome,
+    Policy,
+    TryAgain,
+    TurnOff,
+    decide,
+    decide_handshake,
+)
+from subscriptions.subscription import Subscription
+from subscriptions.versions.forms import FORMS
+
+log = getLogger("hub.delivery")
+
+#: A lane gives its place to others after so many notifications or seconds.
+FAIR_SHARE = 20
+FAIR_SECONDS = 1.0
+
+#: ms to wait when an origin has no place.
+CROWDED = 250
+
+#: Events that are fetched ahead of sending them.
+AHEAD = 64
+
+#: Seconds that a lease is longer than a request may take.
+MARGIN = 5.0
+
+
+@dataclass(slots=True)
+class Recipient:
+    """
+    What a lane needs to know of a subscription, kept between its lanes.
+
+    slow: Its last request was slow or failed.
+    """
+
+    subscription: Subscription
+    revision: int
+    resource: bytes
+    origin: str
+    slow: bool = False
+
+
+@dataclass
+class Sender:
+    """
+    What all lanes of a process send with.
+
+    hub: The random id of the store; stands in the bundles' ids.
+    bases: The FHIR base of each version, without a slash at its end.
+    timeout: Seconds for one request, unless the subscription asks for less.
+    dice, now: Chance in [0, 1) and the time, for the decisions.
+    stopping: Lanes end after the notification that they are sending.
+    """
+
+    due: Due
+    outboxes: Outboxes
+    store: Store
+    changes: Changes
+    registry: Registry
+    channel: RestHook
+    origins: Origins
+    hub: str
+    bases: dict[FhirVersion, str]
+    timeout: float
+    policy: Policy
+    dice: Callable[[], float]
+    now: Callable[[], datetime]
+    stopping: bool = False
+    _recipients: dict[SubscriptionKey, Recipient] = field(default_factory=dict)
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a lease is taken for, in ms: longer than any request."""
+        return int((self.timeout + MARGIN) * 1000)
+
+    async def recipient(self, key: SubscriptionKey, revision: int) -> Recipient | None:
+        """Whom to send to; None when the subscription isn't at this revision any more. Rejected: it can't be read."""
+        known = self._recipients.get(key)
+        if known is not None and known.revision == revision:
+            return known
+        state = await self.outboxes.read(key)
+        if state is None or state.revision != revision:
+            return None
+        resource = msgspec.json.decode(state.resource)
+        subscription = FORMS[key.version].parse_subscription(resource, now=instant(0), allow_http=True)
+        if len(self._recipients) >= 10_000:
+            self._recipients.clear()
+        found = Recipient(subscription, revision, state.resource, origin(subscription.endpoint))
+        self._recipients[key] = found
+        return found
+
+
+@dataclass
+class Lane:
+    """The serving of one subscription under one lease."""
+
+    sender: Sender
+    lease: Lease
+    turn: Turn
+    _ahead: dict[int, OwedEvent] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Send until there is nothing to send, the fair share is used, or it must wait; then give the lease back."""
+        began, sent = monotonic(), 0
+        while self.turn.sending is not None:
+            if self.sender.stopping or sent >= FAIR_SHARE or monotonic() - began > FAIR_SECONDS:
+                return await self._release(more=True)
+            try:
+                recipient = await self.sender.recipient(self.lease.subscription, self.turn.revision)
+            except Rejected as error:
+                log.error("delivery.broken", extra={"subscription": str(self.lease.subscription), "reason": str(error)})
+                return await self._release()
+            if recipient is None or not await self._outlasts():
+                return await self._release(more=True)
+            turn = await self._visit(recipient, self.turn.sending)
+            if isinstance(turn, int):
+                return await self._release(wait_until=turn)
+            if turn is None:
+                return await self._release(more=True)
+            self.turn = turn
+            sent += 1
+        await self._release()
+
+    async def _release(self, *, more: bool = False, wait_until: int | None = None) -> None:
+        await self.sender.due.release(self.lease, more=more, wait_until=wait_until)
+
+    async def _outlasts(self) -> bool:
+        """Make sure that the lease outlasts the next request; False when it is somebody else's by now."""
+        if self.sender.due.now() + (self.sender.timeout + 0.1) * 1000 <= self.lease.ends:
+            return True
+        longer = await self.sender.due.renew(self.lease, milliseconds=self.sender.lease_ms)
+        self.lease = longer or self.lease
+        return longer is not None
+
+    async def _visit(self, recipient: Recipient, sending: Sending) -> Turn | int | None:
+        """Attempt it if the origin has a place. Returns as `_attempt` does."""
+        slow = recipient.slow or self.turn.attempt > 0
+        visit = self.sender.origins.enter(recipient.origin, slow=slow)
+        if visit is None:
+            return self.sender.due.now() + CROWDED
+        turning = asyncio.get_running_loop().call_later(SLOW, self.sender.origins.slowed, visit)
+        try:
+            return await self._attempt(recipient, sending)
+        finally:
+            turning.cancel()
+            self.sender.origins.leave(visit)
+
+    async def _attempt(self, recipient: Recipient, sending: Sending) -> Turn | int | None:
+        """
+        Send the pinned notification once and settle it.
+
+        Returns the next turn; or the ms before which nothing is sent; or None when this lane has no say any more.
+        """
+        sender, subscription = self.sender, recipient.subscription
+        body = await self._render(subscription, sending)
+        started = monotonic()
+        seconds = min(subscription.timeout or sender.timeout, sender.timeout)
+        outcome = await sender.channel.send(subscription, body, seconds=seconds)
+        took = monotonic() - started
+        decision = self._decide(outcome, sending)
+        recipient.slow = took > SLOW or not isinstance(decision, Delivered)
+        log.info(
+            "delivery.attempted",
+            extra={
+                "subscription": str(self.lease.subscription),
+                "first_event": sending.first,
+                "last_event": sending.last,
+                "attempt": self.turn.attempt + 1,
+                "outcome": type(outcome).__name__.lower(),
+                "decision": type(decision).__name__.lower(),
+                "milliseconds": round(took * 1000, 1),
+                "bytes": len(body),
+            },
+        )
+        if isinstance(decision, Delivered) and sending.handshake:
+            return await self._until_confirmed(lambda: self._activate(recipient))
+        verb, said, code, wait = _verdict(decision)
+        again_at = None if wait is None else sender.due.now() + int(wait * 1000)
+        turn = await self._until_confirmed(
+            lambda: sender.outboxes.settle(
+                self.lease.subscription, self.lease.token, self.turn, verb, said=said, code=code, again_at=again_at
+            )
+        )
+        return again_at if turn is not None and again_at is not None else turn
+
+    def _decide(self, outcome: Outcome, sending: Sending) -> Decision:
+        attempt, sender = self.turn.attempt + 1, self.sender
+        if sending.handshake:
+            return decide_handshake(outcome, attempt=attempt)
+        return decide(outcome, attempt=attempt, dice=sender.dice(), now=sender.now(), policy=sender.policy)
+
+    async def _until_confirmed(self, settle: Callable[[], Awaitable[Turn | None]]) -> Turn | None:
+        """Settle as long as the lease lasts: what the subscriber took should not reach it twice for our own failure."""
+        pause = 0.05
+        while True:
+            try:
+                return await settle()
+            except Unavailable:
+                if self.sender.due.now() + pause * 1000 > self.lease.ends:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+    async def _activate(self, recipient: Recipient) -> Turn | None:
+        """The handshake was accepted. What was put before now is not numbered; what is put after this is."""
+        sender, key = self.sender, self.lease.subscription
+        registered = await sender.registry.find(key.tenant, key.version, key.id)
+        if registered is None or registered.key != key:
+            return None
+        # Whatever a crash left undone: it is in the index before it is active.
+        if not await sender.registry.put(Registered(key, True, registered.since, recipient.resource)):
+            return None
+        ends = await sender.changes.ends()
+        return await sender.outboxes.settle(key, self.lease.token, self.turn, Verb.ACTIVE, said="active", ends=ends)
+
+    async def _render(self, subscription: Subscription, sending: Sending) -> bytes:
+        key, pinned = self.lease.subscription, instant(sending.at)
+        if sending.handshake:
+            type_, status, first = NotificationType.HANDSHAKE, SubscriptionStatus.REQUESTED, 0
+            events: tuple[Event, ...] = ()
+        else:
+            type_, status, first = NotificationType.EVENT_NOTIFICATION, SubscriptionStatus.ACTIVE, sending.first
+            events = await self._events(subscription, sending)
+        return FORMS[subscription.notification_version].notification_bundle(
+            Notification(
+                id=notification_id(
+                    hub=self.sender.hub,
+                    subscription=str(key),
+                    type=type_,
+                    first=first,
+                    last=sending.last,
+                    pinned=pinned,
+                ),
+                type=type_,
+                base=self.sender.bases[key.version],
+                subscription_id=key.id,
+                topic=subscription.topic,
+                status=status,
+                content=subscription.content,
+                events_since_subscription_start=sending.first if sending.handshake else sending.last,
+                timestamp=pinned,
+                events=events,
+            )
+        )
+
+    async def _events(self, subscription: Subscription, sending: Sending) -> tuple[Event, ...]:
+        key, wanted = self.lease.subscription, range(sending.first, sending.last + 1)
+        if not all(number in self._ahead for number in wanted):
+            last = max(sending.last, min(self.turn.events, sending.first + AHEAD - 1))
+            self._ahead = {owed.number: owed for owed in await self.sender.outboxes.events(key, sending.first, last)}
+        owed = [self._ahead[number] for number in wanted]
+        bodies: list[bytes | None] = [None] * len(owed)
+        if subscription.content is Content.FULL_RESOURCE:
+            bodies = await self.sender.store.bodies(
+                [(ResourceId(key.tenant, key.version, event.type, event.id), event.version) for event in owed]
+            )
+        return tuple(_event(event, body) for event, body in zip(owed, bodies, strict=True))
+
+
+def _event(owed: OwedEvent, body: bytes | None) -> Event:
+    return Event(
+        number=owed.number,
+        type=owed.type,
+        id=owed.id,
+        version_id=owed.version,
+        interaction=owed.interaction,
+        at=instant(owed.at),
+        body=None if owed.interaction is Interaction.DELETE else body,
+    )
+
+
+def _verdict(decision: Decision) -> tuple[Verb, str, str, float | None]:
+    """What is written of a decision: verb, text, FHIR error code, and the seconds to wait."""
+    match decision:
+        case Delivered():
+            return Verb.DELIVERED, "delivered", "", None
+        case TryAgain(wait, code, text):
+            return Verb.AGAIN, text, code, wait
+        case GiveUp(code, text):
+            return Verb.ERROR, text, code, None
+        case TurnOff(code, text):
+            return Verb.OFF, text, code, None
+    assert_never(decision)

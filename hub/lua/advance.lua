@@ -1,0 +1,16 @@
+-- Move the mark behind the last change that fan-out has finished. Only forward, and not while another pump is the
+-- partition's matcher. A lease that merely ran out doesn't matter: else a batch that takes longer would never be done.
+--
+-- KEYS  1 matched  2 matcher
+-- ARGV  1 pump   2 stream id
+-- Returns  1 unless another pump is the matcher, then 0
+local matcher = redis.call('GET', KEYS[2])
+if matcher and matcher ~= ARGV[1] then return 0 end
+local function parts(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
+local ms, seq = parts(ARGV[2])
+local old_ms, old_seq = parts(redis.call('GET', KEYS[1]) or '0-0')
+if ms > old_ms or (ms == old_ms and seq > old_seq) then redis.call('SET', KEYS[1], ARGV[2]) end
+return 1

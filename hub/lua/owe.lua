@@ -1,0 +1,32 @@
+-- Owe a batch of changes of one partition to one subscription: each gets the next event number, once.
+-- Idempotent: what was owed before is skipped, so fan-out may stop anywhere and run again.
+--
+-- KEYS  1 subscription  2 outbox
+-- ARGV  1 partition, then for each change, in stream order:
+--       stream id, type, id, version number, interaction, ms
+-- Returns  {events so far, how many of the batch were owed now, 1 if there is something to send now else 0}
+--          {} when nothing is numbered: no such subscription, off, or never active
+local held = redis.call('HMGET', KEYS[1], 'counting', 'events', 'delivered', 'status', 'owed:' .. ARGV[1])
+if held[1] ~= '1' then return {} end
+local function parts(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
+local events, owed = tonumber(held[2]), held[5] or '0-0'
+local owed_ms, owed_seq = parts(owed)
+local fresh = 0
+for i = 2, #ARGV, 6 do
+  local ms, seq = parts(ARGV[i])
+  if ms > owed_ms or (ms == owed_ms and seq > owed_seq) then
+    fresh = fresh + 1
+    redis.call('XADD', KEYS[2], string.format('%.0f-0', events + fresh), 'type', ARGV[i + 1], 'id', ARGV[i + 2],
+      'number', ARGV[i + 3], 'interaction', ARGV[i + 4], 'at', ARGV[i + 5])
+    owed, owed_ms, owed_seq = ARGV[i], ms, seq
+  end
+end
+if fresh > 0 then
+  events = events + fresh
+  redis.call('HSET', KEYS[1], 'events', string.format('%.0f', events), 'owed:' .. ARGV[1], owed)
+end
+local send = held[4] == 'active' and events > tonumber(held[3])
+return {events, fresh, send and 1 or 0}

@@ -1,0 +1,20 @@
+-- Shared by `take` and `settle`: fix what the next notification holds, so that every repeat of it has the same bytes.
+-- `sending` is 'first last ms'. In a handshake `last` is 0, and `first` is how many events there were.
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function pin(key, status, events, delivered, most)
+  local first, last
+  if status == 'requested' then
+    first, last = events, 0
+  elseif status == 'active' and events > delivered then
+    first, last = delivered + 1, math.min(events, delivered + most)
+  else
+    return ''
+  end
+  local sending = string.format('%.0f %.0f %.0f', first, last, now_ms())
+  redis.call('HSET', key, 'sending', sending, 'attempt', '0')
+  return sending
+end

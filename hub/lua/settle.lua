@@ -1,0 +1,54 @@
+-- include: pin
+-- Record what became of the pinned notification, and say what to send next.
+--
+-- KEYS  1 subscription
+-- ARGV  1 token of the lease   2 revision that was served   3 sending, as it was served
+--       4 delivered | again | error | off | active   5 what is said of the attempt   6 FHIR error code, or ''
+--       7 again: ms of the next attempt   8 again: attempts that have failed so far
+--       7... active: partition, stream id of its end, in pairs. What was put before is not numbered
+-- Returns  {'settled', status, revision, events, sending}   sending: the next one, as in pin; '' for nothing now
+--        | {'refused'}   not the owner any more, or the subscription was changed or deleted meanwhile
+-- Safe to repeat: when `sending` has moved on under the same lease, it was settled before.
+local held = redis.call('HMGET', KEYS[1],
+  'token', 'revision', 'status', 'events', 'delivered', 'sending', 'max_count', 'skip', 'counting')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'refused'} end
+local verb, said, code = ARGV[4], ARGV[5], ARGV[6]
+local status, events, delivered = held[3], tonumber(held[4]), tonumber(held[5])
+local revision, most = tonumber(held[2]), tonumber(held[7])
+if (held[6] or '') ~= ARGV[3] then return {'settled', status, held[2], held[4], held[6] or ''} end
+
+-- A write that can't grow comes first, so that delivering goes on, and frees memory, when memory is full.
+redis.call('HDEL', KEYS[1], 'next')
+redis.call('HSET', KEYS[1], 'outcome', said, 'outcome_at', string.format('%.0f', now_ms()))
+
+if verb == 'again' then
+  redis.call('HSET', KEYS[1], 'attempt', ARGV[8], 'next', ARGV[7],
+    'failing', said, 'failing_code', code)
+  return {'settled', status, held[2], held[4], ''}
+end
+
+redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'failing', 'failing_code')
+if verb == 'delivered' then
+  delivered = tonumber(string.match(held[6], '^%d+ (%d+) %d+$'))
+  redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', delivered))
+else
+  status, revision = verb, revision + 1
+  redis.call('HSET', KEYS[1], 'status', status, 'revision', string.format('%.0f', revision),
+    'updated', string.format('%.0f', now_ms()))
+  if verb == 'active' then
+    redis.call('HDEL', KEYS[1], 'error', 'error_code', 'skip')
+    if held[9] ~= '1' then
+      redis.call('HSET', KEYS[1], 'counting', '1')
+      for i = 7, #ARGV, 2 do redis.call('HSET', KEYS[1], 'owed:' .. ARGV[i], ARGV[i + 1]) end
+    end
+    if held[8] and events > delivered then
+      redis.call('HSET', KEYS[1], 'delivered', held[4], 'skipped', string.format('%.0f-%.0f', delivered + 1, events))
+      redis.call('HINCRBY', KEYS[1], 'skipped_events', events - delivered)
+      delivered = events
+    end
+  else
+    redis.call('HSET', KEYS[1], 'error', said, 'error_code', code, 'skip', '1')
+    if verb == 'off' then redis.call('HDEL', KEYS[1], 'counting') end
+  end
+end
+return {'settled', status, string.format('%.0f', revision), held[4], pin(KEYS[1], status, events, delivered, most)}

@@ -1,0 +1,276 @@
+"""
+One subscription's state and the events owed to it.
+
+`hub:{s}:subscription` is a hash:
+- `resource` (JSON as sent), `status`, `revision` (raised by every change of either), `updated` (ms), `max_count`
+- `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
+- `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
+- `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to`, the last such range),
+  `skipped_events` (all of them)
+- `token` (of the latest lease), `sending` (`first last ms`: the pinned notification, see `Sending`),
+  `attempt` (its failures so far), `next` (ms before which nothing is sent)
+- `failing`, `failing_code` (while attempts fail), `error`, `error_code` (why the status is `error` or `off`),
+  `outcome`, `outcome_at` (of the last attempt)
+
+`hub:{s}:outbox` is a stream whose ids are the event numbers (`17-0`), each with `type`, `id`, `number` (version),
+`interaction` and `at` (ms).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hub.keys import SubscriptionKey
+from hub.pipeline import Argument, Pipeline, script
+from hub.stream import Entry
+from subscriptions.codes import Interaction, SubscriptionStatus
+
+OWE, TAKE, SETTLE = script("owe"), script("take"), script("settle")
+SUBSCRIBE, UNSUBSCRIBE = script("subscribe"), script("unsubscribe")
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What `owe` did. `send`: there is something to send now, so the subscription must be marked due."""
+
+    events: int
+    fresh: int
+    send: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """
+    A pinned notification: events `first` to `last`, pinned at `at` (ms).
+
+    In a handshake `last` is 0 and `first` is how many events there were.
+    """
+
+    first: int
+    last: int
+    at: int
+
+    @property
+    def handshake(self) -> bool:
+        return self.last == 0
+
+    def __str__(self) -> str:
+        return f"{self.first} {self.last} {self.at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What there is to do for a subscription: `sending` is None when nothing is, `attempt` counts its failures."""
+
+    status: SubscriptionStatus
+    revision: int
+    events: int
+    attempt: int
+    sending: Sending | None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing may be sent before `at` (ms)."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A lease with a higher token was here before."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwedEvent:
+    """One event of an outbox: number `number` is the change that made version `version` of a resource."""
+
+    number: int
+    type: str
+    id: str
+    version: int
+    interaction: Interaction
+    at: int
+
+
+class Verb(StrEnum):
+    """What became of a pinned notification."""
+
+    DELIVERED = "delivered"
+    AGAIN = "again"
+    ERROR = "error"
+    OFF = "off"
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A subscription's hash, read."""
+
+    resource: bytes
+    status: SubscriptionStatus
+    revision: int
+    updated: int
+    events: int
+    delivered: int
+    error: str
+    error_code: str
+    failing: str
+    failing_code: str
+    skipped_events: int
+
+
+class Subscribed(StrEnum):
+    """What became of a write of a Subscription."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    DELETED = "deleted"
+    CONFLICT = "conflict"
+    MISSING = "missing"
+
+
+class Outboxes:
+    """The subscriptions' states and outboxes."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def owe(self, subscription: SubscriptionKey, partition: int, changes: list[Entry]) -> Owed | None:
+        """Owe these changes of one partition, in stream order; None when the subscription is numbered nothing."""
+        rows: list[Argument] = []
+        for change in changes:
+            rows += (change.id, change.resource.type, change.resource.id, change.number, change.interaction, change.at)
+        reply = await self._pipeline.run(OWE, [subscription.subscription, subscription.outbox], partition, *rows)
+        return Owed(int(reply[0]), int(reply[1]), bool(reply[2])) if reply else None
+
+    async def take(self, subscription: SubscriptionKey, token: str) -> Turn | Later | Stale | None:
+        """Begin to serve a subscription; None when it is gone."""
+        reply = await self._pipeline.run(TAKE, [subscription.subscription], token)
+        match reply[0]:
+            case b"later":
+                return Later(int(reply[1]))
+            case b"stale":
+                return Stale(int(reply[1]))
+            case b"gone":
+                return None
+        return Turn(
+            SubscriptionStatus(reply[1].decode()), int(reply[2]), int(reply[3]), int(reply[4]), _sending(reply[5])
+        )
+
+    async def settle(
+        self,
+        subscription: SubscriptionKey,
+        token: str,
+        turn: Turn,
+        verb: Verb,
+        *,
+        said: str,
+        code: str = "",
+        again_at: int | None = None,
+        ends: dict[int, str] | None = None,
+    ) -> Turn | None:
+        """
+        Record what became of `turn.sending`; returns what is next, or None when it is not ours to say any more
+        (another lease, or the subscription was changed or deleted meanwhile). Safe to repeat.
+
+        said, code: What the operator and the subscriber read of the attempt; the FHIR error code.
+        again_at: For AGAIN: when, in ms.
+        ends: For ACTIVE: the streams' ends, before which nothing is numbered.
+        """
+        extra: list[Argument] = [again_at, turn.attempt + 1] if again_at is not None else []
+        for partition, end in (ends or {}).items():
+            extra += (partition, end)
+        keys, sending = [subscription.subscription], str(turn.sending or "")
+        reply = await self._pipeline.run(SETTLE, keys, token, turn.revision, sending, verb, said, code, *extra)
+        if reply[0] == b"refused":
+            return None
+        return Turn(SubscriptionStatus(reply[1].decode()), int(reply[2]), int(reply[3]), 0, _sending(reply[4]))
+
+    async def events(self, subscription: SubscriptionKey, first: int, last: int) -> list[OwedEvent]:
+        """The events of a range of numbers, both included."""
+        reply = await self._pipeline.command("XRANGE", subscription.outbox, f"{first}-0", f"{last}-0")
+        return [_event(id_, fields) for id_, fields in reply]
+
+    async def write(
+        self,
+        subscription: SubscriptionKey,
+        *,
+        expected: str,
+        status: SubscriptionStatus,
+        resource: bytes,
+        max_count: int,
+        now: int,
+        not_before: int,
+    ) -> tuple[Subscribed, int]:
+        """
+        Create or change a Subscription; returns what became of it and the revision in force.
+
+        expected: Empty to create, `*` to change whatever is there, else the revision that must be in force.
+        not_before: ms before which no handshake starts.
+        """
+        reply = await self._pipeline.run(
+            SUBSCRIBE, [subscription.subscription], expected, status, resource, max_count, now, not_before
+        )
+        return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
+
+    async def delete(self, subscription: SubscriptionKey, *, expected: str) -> tuple[Subscribed, int]:
+        """Delete a Subscription with all that is owed to it. `expected` as in `write`."""
+        reply = await self._pipeline.run(UNSUBSCRIBE, [subscription.subscription, subscription.outbox], expected)
+        return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
+
+    async def read(self, subscription: SubscriptionKey) -> State | None:
+        """A subscription's state; None when there is none."""
+        (found,) = await self.read_many([subscription])
+        return found
+
+    async def read_many(self, subscriptions: list[SubscriptionKey]) -> list[State | None]:
+        """The states of many subscriptions, in the order asked for."""
+        replies = await self._pipeline.all([("HMGET", s.subscription, *_FIELDS) for s in subscriptions])
+        return [_state(dict(zip(_FIELDS, reply, strict=True))) if reply[0] is not None else None for reply in replies]
+
+
+_FIELDS = (
+    "resource", "status", "revision", "updated", "events", "delivered",
+    "error", "error_code", "failing", "failing_code", "skipped_events",
+)  # fmt: skip
+
+
+def _state(fields: dict[str, bytes | None]) -> State:
+    def text(name: str) -> str:
+        return (fields[name] or b"").decode()
+
+    return State(
+        resource=fields["resource"] or b"",
+        status=SubscriptionStatus(text("status")),
+        revision=int(text("revision")),
+        updated=int(text("updated")),
+        events=int(text("events")),
+        delivered=int(text("delivered")),
+        error=text("error"),
+        error_code=text("error_code"),
+        failing=text("failing"),
+        failing_code=text("failing_code"),
+        skipped_events=int(text("skipped_events") or 0),
+    )
+
+
+def _sending(reply: bytes) -> Sending | None:
+    if not reply:
+        return None
+    first, last, at = map(int, reply.split(b" "))
+    return Sending(first, last, at)
+
+
+def _event(id_: bytes, fields: Any) -> OwedEvent:
+    named = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    return OwedEvent(
+        number=int(id_.split(b"-")[0]),
+        type=named[b"type"].decode(),
+        id=named[b"id"].decode(),
+        version=int(named[b"number"]),
+        interaction=Interaction(named[b"interaction"].decode()),
+        at=int(named[b"at"]),
+    )

@@ -1,0 +1,209 @@
+"""
+The subscriptions in force, and the topics.
+
+`hub:{registry}:subscriptions` is a hash: `tenant/version/id` -> `incarnation state ms resource`, where `state` is `on`
+(in the index) or `off`, `ms` is when this life of it began, and the resource is the JSON as the client sent it.
+`hub:{registry}:log` is a stream with the name of whatever changed. A subscription enters before its status changes and
+leaves after, so that the index never lacks one that is active; `owe` alone decides by the status.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from logging import getLogger
+
+import msgspec
+
+from hub.keys import REGISTRY, REGISTRY_LOG, SubscriptionKey
+from hub.pipeline import Pipeline, script
+from hub.store import instant
+from subscriptions.codes import FhirVersion
+from subscriptions.errors import Rejected
+from subscriptions.matching import Index
+from subscriptions.search.parameters import resource_types
+from subscriptions.topic import Topic, built_in
+from subscriptions.versions.forms import FORMS
+
+REGISTER = script("register")
+
+log = getLogger("hub.registry")
+
+
+class Topics:
+    """The topics that can be subscribed to: one for each resource type, for now."""
+
+    def __init__(self, canonical_base: str) -> None:
+        self._by_url: dict[FhirVersion, Mapping[str, Topic]] = {}
+        for version in (FhirVersion.R4,):
+            topics = (built_in(canonical_base, type_) for type_ in sorted(resource_types(version)))
+            self._by_url[version] = {topic.url: topic for topic in topics if not _internal(topic)}
+
+    def all(self, version: FhirVersion) -> list[Topic]:
+        """All topics of a FHIR version, by canonical."""
+        return list(self._by_url[version].values())
+
+    def find(self, version: FhirVersion, canonical: str) -> Topic | None:
+        """The topic of a canonical, with or without `|version`."""
+        url, _, wanted = canonical.partition("|")
+        topic = self._by_url[version].get(url)
+        return topic if topic and wanted in ("", topic.version) else None
+
+
+def _internal(topic: Topic) -> bool:
+    """What notifying itself is made of makes no change."""
+    return bool(topic.resource_types & {"Subscription", "SubscriptionTopic", "SubscriptionStatus"})
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One Subscription in the registry. `since` is when this life of it began, in ms."""
+
+    key: SubscriptionKey
+    on: bool
+    since: int
+    resource: bytes
+
+    @property
+    def record(self) -> bytes:
+        return f"{self.key.incarnation} {'on' if self.on else 'off'} {self.since} ".encode() + self.resource
+
+
+class Registry:
+    """Which subscriptions there are."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def find(self, tenant: str, version: FhirVersion, id_: str) -> Registered | None:
+        """The life of this id that is registered now."""
+        name = f"{tenant}/{version}/{id_}"
+        record = await self._pipeline.command("HGET", REGISTRY, name)
+        return _registered(name, record) if record else None
+
+    async def enter(self, registered: Registered) -> bool:
+        """Register a Subscription; False, and nothing done, when its id is registered already."""
+        return await self._set(registered.key, registered.record, "new")
+
+    async def put(self, registered: Registered) -> bool:
+        """Change what is registered of this life of a Subscription; False when it isn't registered any more."""
+        return await self._set(registered.key, registered.record, registered.key.incarnation)
+
+    async def remove(self, key: SubscriptionKey) -> None:
+        """Remove this life of a Subscription; a later one stays."""
+        await self._set(key, b"", key.incarnation)
+
+    async def _set(self, key: SubscriptionKey, record: bytes, only: str) -> bool:
+        keys = [REGISTRY, REGISTRY_LOG]
+        return bool(await self._pipeline.run(REGISTER, keys, key.registered_as, record, only))
+
+    async def all(self, prefix: str = "", *, chunk: int = 500) -> AsyncIterator[Registered]:
+        """All of them, or those whose `tenant/version/id` begins with a prefix; one that changes may come twice."""
+        cursor = b"0"
+        while True:
+            cursor, reply = await self._pipeline.command("HSCAN", REGISTRY, cursor, "COUNT", chunk)
+            rows = list(reply.items()) if isinstance(reply, dict) else list(zip(reply[::2], reply[1::2], strict=True))
+            for name, record in rows:
+                if name.decode().startswith(prefix):
+                    yield _registered(name.decode(), record)
+            if int(cursor) == 0:
+                return
+
+    async def end_of_log(self) -> str:
+        """The mark behind all that has changed so far: always an entry, so that trimming behind it can be seen."""
+        entries = await self._pipeline.command("XREVRANGE", REGISTRY_LOG, "+", "-", "COUNT", 1)
+        if not entries:
+            return str((await self._pipeline.command("XADD", REGISTRY_LOG, "*", "name", "")).decode())
+        return str(entries[0][0].decode())
+
+    async def changed(self, mark: str, *, most: int = 1000) -> tuple[str, list[str]] | None:
+        """Up to `most` names changed behind a mark, and the mark behind them; None when the log begins later."""
+        entries = await self._pipeline.command("XRANGE", REGISTRY_LOG, mark, "+", "COUNT", most + 1)
+        if not entries or entries[0][0].decode() != mark:
+            return None
+        names = [(fields[b"name"] if isinstance(fields, dict) else fields[1]).decode() for _, fields in entries[1:]]
+        return str(entries[-1][0].decode()), names
+
+    async def read(self, names: list[str]) -> list[Registered | None]:
+        """What is registered under these names."""
+        records = await self._pipeline.command("HMGET", REGISTRY, *names)
+        return [_registered(name, record) if record else None for name, record in zip(names, records, strict=True)]
+
+
+@dataclass
+class InForce:
+    """
+    A process' copy of the registry, as an index for matching. `refresh` brings it up to date.
+
+    broken: Subscriptions that can't be understood (any more), and why: set aside, counted and shown.
+    """
+
+    registry: Registry
+    topics: Topics
+    bases: Mapping[FhirVersion, str]
+    broken: dict[str, str] = field(default_factory=dict)
+    _indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = field(default_factory=dict)
+    _keys: dict[str, SubscriptionKey] = field(default_factory=dict)
+    _mark: str = ""
+    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def index(self, tenant: str, version: FhirVersion) -> Index[SubscriptionKey]:
+        """The index over a tenant's subscriptions of one FHIR version."""
+        if (tenant, version) not in self._indexes:
+            self._indexes[tenant, version] = Index({self.bases[version]})
+        return self._indexes[tenant, version]
+
+    async def refresh(self) -> None:
+        """See everything that was registered before this was called."""
+        # One at a time: what was read earlier must not be set later, over what another partition's matcher has seen.
+        async with self._refreshing:
+            while True:
+                found = await self.registry.changed(self._mark) if self._mark else None
+                if found is None:
+                    await self._load()
+                    continue
+                mark, names = found
+                if not names:
+                    return
+                unique = list(dict.fromkeys(names))
+                for name, registered in zip(unique, await self.registry.read(unique), strict=True):
+                    self._set(name, registered)
+                self._mark = mark
+
+    async def _load(self) -> None:
+        mark = await self.registry.end_of_log()
+        seen = set()
+        async for registered in self.registry.all():
+            seen.add(registered.key.registered_as)
+            self._set(registered.key.registered_as, registered)
+        for name in self._keys.keys() - seen:
+            self._set(name, None)
+        self._mark = mark
+
+    def _set(self, name: str, registered: Registered | None) -> None:
+        old = self._keys.pop(name, None)
+        if old is not None:
+            self.index(old.tenant, old.version).remove(old)
+        self.broken.pop(name, None)
+        if registered is None or not registered.on:
+            return
+        key = registered.key
+        try:
+            resource = msgspec.json.decode(registered.resource)
+            accepted = instant(registered.since)
+            subscription = FORMS[key.version].parse_subscription(resource, now=accepted, allow_http=True)
+            topic = self.topics.find(key.version, subscription.topic)
+            if topic is None:
+                raise LookupError(f"topic {subscription.topic} is not known any more")
+            self.index(key.tenant, key.version).put(key, topic, subscription)
+        except (Rejected, LookupError, ValueError) as error:
+            self.broken[name] = str(error)
+            log.error("subscription.broken", extra={"subscription": name, "reason": str(error)})
+        else:
+            self._keys[name] = key
+
+
+def _registered(name: str, record: bytes) -> Registered:
+    tenant, version, id_ = name.split("/")
+    incarnation, state, since, resource = record.split(b" ", 3)
+    key = SubscriptionKey(tenant, FhirVersion(version), id_, incarnation.decode())
+    return Registered(key, state == b"on", int(since), resource)

@@ -1,0 +1,137 @@
+"""Every knob. The README's table lists them all; a test compares the two."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+
+
+class Settings(BaseSettings):
+    """
+    Environment variables `HUB_<NAME>`. Read once, in the root of a process, and handed down.
+
+    Each field's description is: unit, then what follows from the value.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True)
+
+    redis_url: str = Field("", description="URL of the Redis that holds everything. Empty: `hub serve` runs its own.")
+    rq_redis_url: str = Field(
+        "",
+        description="URL of the Redis that carries RQ's jobs. Empty: the same. RQ can't use a Cluster.",
+    )
+    redis_cluster: bool = Field(False, description="The Redis at `HUB_REDIS_URL` is a Cluster.")
+    data_dir: Path = Field(Path("data"), description="Directory. Where `hub serve` keeps its Redis' files.")
+    base_url: str = Field(
+        "",
+        description="URL before `/fhir`, as seen from outside; stands in every reference. Empty: the address of"
+        " `hub serve`; single parts need it.",
+    )
+    canonical_base: str = Field(
+        "https://fhir-event-hub.example", description="URL. Prefix of the built-in topics' canonicals."
+    )
+    partitions: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Count. Changes of one resource stay in order in one of them. Fixed at first start.",
+    )
+    allow_volatile_redis: bool = Field(
+        False, description="Accept a Redis that may forget what it confirmed; `/readyz` then says so."
+    )
+    durability_attested: bool = Field(
+        False,
+        description="The operator vouches for the durability of a managed Redis whose settings can't be read.",
+    )
+
+    log_level: str = Field(
+        "info", description="`debug`, `info`, `warning` or `error`. One JSON line per step on stderr."
+    )
+    max_body_bytes: int = Field(5_000_000, gt=0, description="Bytes, unpacked. A larger request gets 413.")
+    max_nesting: int = Field(64, gt=0, description="Levels of JSON. A deeper body gets 400.")
+    max_bundle_entries: int = Field(
+        1_000, gt=0, description="Count. A batch or transaction with more entries gets 413."
+    )
+    max_page: int = Field(500, gt=0, description="Count. The largest `_count` that a search page has.")
+    max_search_scan: int = Field(
+        10_000,
+        gt=0,
+        description="Count. Resources that one search page looks at; then it ends, says so and links to the next.",
+    )
+
+    match_batch: int = Field(
+        256, gt=0, description="Count. Changes that are matched between two writes of the progress."
+    )
+    deliver_lanes: int = Field(300, gt=0, description="Count. Subscriptions that one deliver worker serves at once.")
+    pump_seconds: float = Field(
+        60, gt=0, description="Seconds. How long one RQ job pumps before its successor takes over."
+    )
+    request_timeout: float = Field(
+        20,
+        gt=0,
+        description="Seconds. Overall deadline of one notification attempt, unless the Subscription asks for less.",
+    )
+    origin_slots: int = Field(
+        64,
+        gt=1,
+        description="Count. Requests at once to one origin and deliver worker; slow or failing ones hold at most half.",
+    )
+    handshake_delay: float = Field(
+        1.0, ge=0, description="Seconds between the 201 of a Subscription and its handshake."
+    )
+    retry_waits: Annotated[tuple[float, ...], NoDecode] = Field(
+        (1, 5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 43200, 43200, 43200, 43200, 43200),
+        description="Seconds, comma-separated. n waits are n + 1 attempts; then the subscription is in `error`.",
+    )
+
+    allow_http_endpoints: bool = Field(
+        False,
+        description="Accept `http://` endpoints. Notifications then travel readable by anybody on the way.",
+    )
+    allow_private_endpoints: bool = Field(
+        False,
+        description="Accept endpoints on loopback and private addresses: for development. Metadata services stay"
+        " refused.",
+    )
+    private_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="CIDRs and host names, comma-separated, that are allowed although private."
+    )
+    endpoint_ports: Annotated[tuple[int, ...], NoDecode] = Field(
+        (443, 8443), description="Ports, comma-separated. Not applied to allowed private addresses."
+    )
+
+    auth: str = Field("none", pattern="^none$", description="`none`: everybody who reaches the hub may do everything.")
+    allow_open: bool = Field(False, description="Serve without authentication on an address other than loopback.")
+
+    @field_validator("retry_waits", "private_endpoints", "endpoint_ports", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Lists are written with commas, since JSON in an environment variable is a trap."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("base_url", "canonical_base")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @property
+    def private_networks(self) -> tuple[Network, ...]:
+        """The CIDRs among `private_endpoints`."""
+        return tuple(ip_network(entry) for entry in self.private_endpoints if _is_network(entry))
+
+    @property
+    def private_hosts(self) -> frozenset[str]:
+        """The host names among `private_endpoints`, lower case."""
+        return frozenset(entry.lower() for entry in self.private_endpoints if not _is_network(entry))
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,326 @@
+"""
+Resources: their versions, and who is found by type and identifier. A write appends its change to the same partition.
+
+`hub:{p}:resource:<tenant>/<v>/<Type>/<id>` is a hash of `version` (the number in force), `deleted`, `b<n>` (the exact
+JSON of version n; none for a delete), `m<n>` (`interaction ms` of version n), `identifiers`, `key` (fingerprint of the
+idempotent request that created it: kept as long as the resource, so a repeat never makes a second one) and `reserved`
+(the transaction that is about to write it).
+"""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from logging import getLogger
+from typing import Any
+
+from hub.keys import Partition, ResourceId, lock_partition
+from hub.pipeline import Pipeline, script
+from subscriptions.codes import FhirVersion, Interaction
+
+PUT, READ, RESERVE, UNRESERVE = script("put"), script("read"), script("reserve"), script("unreserve")
+LOCK, DROP = script("lock"), script("drop")
+
+log = getLogger("hub")
+
+#: What a write expects when there must be no live version: `If-None-Match: *`.
+NOTHING = "*"
+
+
+class Put(StrEnum):
+    """What became of a write. Only STORED made a change."""
+
+    STORED = "stored"
+    REPEATED = "repeated"
+    ABSENT = "absent"
+    DIFFERS = "differs"
+    EXISTS = "exists"
+    CONFLICT = "conflict"
+    RESERVED = "reserved"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock on a conditional create: its name (type and normalised query) and its token."""
+
+    name: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that somebody else has: another request's token, or the transaction that keeps it until it is decided."""
+
+    name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """
+    One version to be stored.
+
+    method: `create` (the id must be new), `update` (create or update) or `delete`.
+    expected: Empty for anything, NOTHING, or the number of the version that must be in force.
+    head, tail: The JSON before and after the number of its version; empty for a delete.
+    at: When, in ms since 1970.
+    identifiers: `system|value` of the resource's identifiers.
+    fingerprint: Of an idempotent request; the id was derived from its key.
+    transaction: The transaction that has reserved the resource.
+    """
+
+    resource: ResourceId
+    method: str
+    at: int
+    head: bytes = b""
+    tail: bytes = b""
+    expected: str = ""
+    publisher: str = ""
+    identifiers: tuple[str, ...] = ()
+    fingerprint: str = ""
+    transaction: str = ""
+    lock: Lock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """`version`: the one stored, repeated or in the way; 0 for none. `by`: the transaction that has reserved it."""
+
+    outcome: Put
+    version: int = 0
+    interaction: Interaction | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a resource. `body` is its exact JSON; None for a delete."""
+
+    number: int
+    interaction: Interaction
+    at: datetime
+    body: bytes | None
+
+
+class Store:
+    """The resources of all tenants, spread over the partitions."""
+
+    def __init__(self, pipeline: Pipeline, partitions: int) -> None:
+        self._pipeline = pipeline
+        self._partitions = partitions
+
+    def _partition(self, resource: ResourceId) -> Partition:
+        return Partition(resource.partition(self._partitions))
+
+    def in_lock_partition(self, resource: ResourceId, name: str) -> bool:
+        """Whether the resource lies where the lock of this name lies: a put under the lock is one script."""
+        return self._partition(resource) == lock_partition(name, self._partitions)
+
+    async def put(self, write: Write) -> PutResult:
+        """Store a version and its change, in one step and one round trip."""
+        r, p = write.resource, self._partition(write.resource)
+        keys = [
+            p.resource(r),
+            p.changes,
+            p.types(r.tenant, r.version, r.type),
+            p.identifiers(r.tenant, r.version, r.type),
+            p.lock(write.lock.name if write.lock else ""),
+        ]
+        reply = await self._pipeline.run(
+            PUT,
+            keys,
+            write.method,
+            r.tenant,
+            r.version,
+            r.type,
+            r.id,
+            write.expected,
+            write.head,
+            write.tail,
+            write.at,
+            write.publisher,
+            write.fingerprint,
+            write.transaction,
+            write.lock.token if write.lock else "",
+            *write.identifiers,
+        )
+        outcome = Put(reply[0].decode())
+        if outcome is Put.RESERVED:
+            return PutResult(outcome, by=reply[1].decode())
+        if outcome is not Put.STORED:
+            return PutResult(outcome, version=int(reply[1]) if len(reply) > 1 else 0)
+        result = PutResult(outcome, version=int(reply[1]), interaction=Interaction(reply[2].decode()))
+        log.info("change.stored", extra=_ids(write, result))
+        return result
+
+    async def read(self, resource: ResourceId, number: int | None = None) -> Version | None:
+        """The version of this number, or the one in force (which may be a delete); None if there is none."""
+        p = self._partition(resource)
+        reply = await self._pipeline.run(READ, [p.resource(resource)], "" if number is None else number)
+        return _version(int(reply[0]), reply[1], reply[2] or None) if reply else None
+
+    async def read_many(self, resources: list[ResourceId]) -> list[Version | None]:
+        """The versions in force, in the order asked for."""
+        keys = [self._partition(resource).resource(resource) for resource in resources]
+        numbers = await self._pipeline.all([("HGET", key, "version") for key in keys])
+        found = await self._pipeline.all(
+            [
+                ("HMGET", key, b"m" + (number or b"0"), b"b" + (number or b"0"))
+                for key, number in zip(keys, numbers, strict=True)
+            ]
+        )
+        return [
+            _version(int(number), meta, body) if number and meta else None
+            for number, (meta, body) in zip(numbers, found, strict=True)
+        ]
+
+    async def history(self, resource: ResourceId, *, before: int | None, count: int) -> tuple[int, list[Version]]:
+        """How many versions there are, and up to `count` of them below number `before`, newest first."""
+        key = self._partition(resource).resource(resource)
+        newest = int(await self._pipeline.command("HGET", key, "version") or 0)
+        first = min(newest, before - 1) if before is not None else newest
+        numbers = list(range(first, max(first - count, 0), -1))
+        if not numbers:
+            return newest, []
+        found = await self._pipeline.command(
+            "HMGET", key, *(f"{field}{number}" for number in numbers for field in ("m", "b"))
+        )
+        pairs = zip(numbers, found[::2], found[1::2], strict=True)
+        return newest, [_version(number, meta, body) for number, meta, body in pairs if meta]
+
+    async def bodies(self, versions: list[tuple[ResourceId, int]]) -> list[bytes | None]:
+        """The exact JSON of these versions; None for a delete or a version that retention has removed."""
+        return await self._pipeline.all(
+            [("HGET", self._partition(resource).resource(resource), f"b{number}") for resource, number in versions]
+        )
+
+    async def count(self, tenant: str, version: FhirVersion, type_: str) -> int:
+        """How many resources of a type there are, deleted ones not counted."""
+        partitions = map(Partition, range(self._partitions))
+        counts = await self._pipeline.all([("ZCARD", p.types(tenant, version, type_)) for p in partitions])
+        return sum(map(int, counts))
+
+    async def newest(
+        self, tenant: str, version: FhirVersion, type_: str, *, after: tuple[int, str] | None = None, chunk: int = 200
+    ) -> AsyncIterator[tuple[int, str]]:
+        """All (ms of last update, id) of a type, newest first, from behind the one in `after`."""
+        sources = [
+            self._newest_in(Partition(number).types(tenant, version, type_), after, chunk)
+            for number in range(self._partitions)
+        ]
+        heads = {number: head for number, source in enumerate(sources) if (head := await anext(source, None))}
+        while heads:
+            number, newest = max(heads.items(), key=lambda head: head[1])
+            yield newest
+            if following := await anext(sources[number], None):
+                heads[number] = following
+            else:
+                del heads[number]
+
+    async def _newest_in(self, key: str, after: tuple[int, str] | None, chunk: int) -> AsyncIterator[tuple[int, str]]:
+        # By time and not by rank: what is written meanwhile moves the ranks, and something would be left out.
+        again = 0
+        while True:
+            top = after[0] if after else "+inf"
+            reply = await self._pipeline.command(
+                "ZREVRANGEBYSCORE", key, top, "-inf", "WITHSCORES", "LIMIT", 0, chunk + again
+            )
+            rows = _rows(reply)
+            for row in rows:
+                if after is None or row < after:
+                    yield row
+                    after = row
+            if len(rows) < chunk + again:
+                return
+            # All that share the last one's time come again.
+            again = sum(at == rows[-1][0] for at, _ in rows)
+
+    async def bearers(self, tenant: str, version: FhirVersion, type_: str, identifier: str) -> list[str]:
+        """The ids of the resources of a type that bear an identifier, `system|value`; sorted."""
+        prefix = identifier.encode() + b"\0"
+        keys = [Partition(number).identifiers(tenant, version, type_) for number in range(self._partitions)]
+        found = await self._pipeline.all([("ZRANGEBYLEX", key, b"[" + prefix, b"[" + prefix + b"\xff") for key in keys])
+        return sorted(member[len(prefix) :].decode() for members in found for member in members)
+
+    async def lock(self, name: str, *, milliseconds: int) -> Lock | Held:
+        """Take the lock of a conditional create, unless somebody else has it."""
+        p = lock_partition(name, self._partitions)
+        taken, holder = await self._pipeline.run(LOCK, [p.lock(name), p.locks], milliseconds)
+        return (Lock if taken else Held)(name, holder.decode())
+
+    async def unlock(self, lock: Lock) -> None:
+        """Give the lock back; nothing happens if it had run out."""
+        await self._pipeline.run(DROP, [lock_partition(lock.name, self._partitions).lock(lock.name)], lock.token)
+
+    async def reserve(self, write: Write) -> PutResult:
+        """
+        Reserve what a transaction will write, checking what it expects.
+
+        STORED here means reserved; `version` is the one that the write will make, `interaction` what it will be. A
+        delete of what isn't there is ABSENT, and reserved too.
+        """
+        p = self._partition(write.resource)
+        reply = await self._pipeline.run(
+            RESERVE,
+            [p.resource(write.resource), p.lock(write.lock.name if write.lock else "")],
+            write.transaction,
+            write.method,
+            write.expected,
+            write.lock.token if write.lock else "",
+        )
+        match reply[0]:
+            case b"reserved":
+                return _will_be(write, int(reply[1]), live=bool(reply[2]))
+            case b"taken":
+                return PutResult(Put.RESERVED, by=reply[1].decode())
+            case other:
+                return PutResult(Put(other.decode()), version=int(reply[1]) if len(reply) > 1 else 0)
+
+    async def unreserve(self, resource: ResourceId, transaction: str, lock_name: str = "") -> None:
+        """Give back a reservation of an undone transaction, and its lock."""
+        p = self._partition(resource)
+        await self._pipeline.run(UNRESERVE, [p.resource(resource), p.lock(lock_name)], transaction)
+
+
+def _ids(write: Write, result: PutResult) -> dict[str, object]:
+    """What the log says of a change."""
+    return {
+        "resource": str(write.resource),
+        "number": result.version,
+        "interaction": result.interaction,
+        "publisher": write.publisher,
+        "transaction": write.transaction,
+    }
+
+
+def _will_be(write: Write, version: int, *, live: bool) -> PutResult:
+    """What a reserved write is going to do; nobody else writes in between."""
+    if write.method == "delete":
+        if not live:
+            return PutResult(Put.ABSENT, version=version)
+        return PutResult(Put.STORED, version=version + 1, interaction=Interaction.DELETE)
+    return PutResult(Put.STORED, version=version + 1, interaction=Interaction.UPDATE if live else Interaction.CREATE)
+
+
+def _version(number: int, meta: bytes, body: bytes | None) -> Version:
+    interaction, at = meta.decode().split(" ")
+    return Version(number, Interaction(interaction), instant(int(at)), body)
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def instant(ms: int) -> datetime:
+    """Milliseconds since 1970 as an aware time."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _rows(reply: Any) -> list[tuple[int, str]]:
+    """ZREVRANGEBYSCORE WITHSCORES, as flat pairs (RESP2) or as nested ones (RESP3)."""
+    if reply and isinstance(reply[0], (list, tuple)):
+        return [(int(float(score)), member.decode()) for member, score in reply]
+    return [(int(float(score)), member.decode()) for member, score in zip(reply[::2], reply[1::2], strict=True)]

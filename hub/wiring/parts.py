@@ -1,0 +1,104 @@
+"""What every process is built from."""
+
+import asyncio
+from dataclasses import dataclass
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.cluster import RedisCluster
+
+from hub.channels.guard import Guard
+from hub.due import Due
+from hub.errors import NotTheHub, Unavailable
+from hub.foundation import Foundation, check
+from hub.membership import Membership
+from hub.outbox import Outboxes
+from hub.pipeline import Client, Pipeline
+from hub.registry import Registry, Topics
+from hub.settings import Settings
+from hub.store import Store
+from hub.stream import Changes
+from hub.transaction import TransactionCoordinator
+from subscriptions.codes import FhirVersion
+
+#: Connections to Redis that one process has at most, beside one blocking read for each partition or shard.
+CONNECTIONS = 32
+
+#: Whose the resources are, until there are others.
+TENANT = "default"
+
+
+def connect(settings: Settings) -> Client:
+    """A client for the store. Every wait for an answer has a limit."""
+    if not settings.redis_url:
+        raise NotTheHub("HUB_REDIS_URL is not set: single parts need the Redis that they share")
+    if settings.redis_cluster:
+        return RedisCluster.from_url(settings.redis_url, socket_timeout=10)
+    most = CONNECTIONS + settings.partitions
+    pool = BlockingConnectionPool.from_url(settings.redis_url, max_connections=most, timeout=5, socket_timeout=10)
+    return Redis(connection_pool=pool)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every process is built from."""
+
+    settings: Settings
+    client: Client
+    pipeline: Pipeline
+    foundation: Foundation
+    store: Store
+    changes: Changes
+    outboxes: Outboxes
+    due: Due
+    registry: Registry
+    topics: Topics
+
+    @property
+    def bases(self) -> dict[FhirVersion, str]:
+        """The FHIR base of each version, without a slash at its end."""
+        return {FhirVersion.R4: f"{self.settings.base_url}/fhir/r4"}
+
+    @property
+    def transactions(self) -> TransactionCoordinator:
+        return TransactionCoordinator(self.pipeline, self.store)
+
+    @property
+    def membership(self) -> Membership:
+        delay = int(self.settings.handshake_delay * 1000)
+        return Membership(self.registry, self.outboxes, self.due, delay)
+
+    @property
+    def guard(self) -> Guard:
+        s = self.settings
+        return Guard(s.allow_private_endpoints, s.private_networks, frozenset(s.endpoint_ports))
+
+
+async def parts(settings: Settings) -> Parts:
+    """Connect to Redis and check that it is the one, and as it must be. Waits for one that is still starting."""
+    if not settings.base_url:
+        raise NotTheHub("HUB_BASE_URL is not set: the URL before /fhir, as the hub is seen from outside")
+    client = connect(settings)
+    pipeline = Pipeline(client)
+    return Parts(
+        settings=settings,
+        client=client,
+        pipeline=pipeline,
+        foundation=await _foundation(pipeline, settings),
+        store=Store(pipeline, settings.partitions),
+        changes=Changes(client, pipeline, settings.partitions),
+        outboxes=Outboxes(pipeline),
+        due=Due(client, pipeline, settings.partitions),
+        registry=Registry(pipeline),
+        topics=Topics(settings.canonical_base),
+    )
+
+
+async def _foundation(pipeline: Pipeline, settings: Settings) -> Foundation:
+    for pause in (0.1, 0.2, 0.5, 1, 2, 5, None):
+        try:
+            return await check(pipeline, settings)
+        except Unavailable:
+            if pause is None:
+                raise
+            await asyncio.sleep(pause)
+    raise AssertionError("unreachable")

@@ -1,0 +1,45 @@
+"""What the api process is built from."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from hub.admission import Admission
+from hub.api.app import create_app
+from hub.api.health import health_routes
+from hub.api.operations import Operations
+from hub.api.subscriptions import Subscriptions
+from hub.settings import Settings
+from hub.store import now_ms
+from hub.wiring.parts import TENANT, parts
+from subscriptions.codes import FhirVersion
+
+
+@asynccontextmanager
+async def application(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The HTTP application, connected. NotTheHub and Unavailable as `parts` raises them."""
+    p = await parts(settings)
+    subscriptions = Subscriptions(
+        version=FhirVersion.R4,
+        tenant=TENANT,
+        base=p.bases[FhirVersion.R4],
+        membership=p.membership,
+        admission=Admission(p.topics, p.guard, settings.private_hosts, p.bases, settings.allow_http_endpoints),
+        now=now_ms,
+        max_body=settings.max_body_bytes,
+        max_nesting=settings.max_nesting,
+    )
+    try:
+        yield create_app(
+            settings=settings,
+            store=p.store,
+            transactions=p.transactions,
+            topics=p.topics.all(FhirVersion.R4),
+            fhir=(Operations(subscriptions, p.foundation.epoch).routes(), subscriptions.routes()),
+            others=(health_routes(p.foundation),),
+            release=version("fhir-event-hub"),
+        )
+    finally:
+        await p.client.aclose()

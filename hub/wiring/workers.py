@@ -1,0 +1,110 @@
+"""What the workers and the clock are built from."""
+
+import os
+import random
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Protocol
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from hub.channels.guard import Guard
+from hub.channels.origins import Origins
+from hub.channels.rest_hook import RestHook
+from hub.clock import Clock
+from hub.delivery import Delivery
+from hub.fanout import Fanout
+from hub.lane import Sender
+from hub.presence import Presence
+from hub.registry import InForce
+from hub.settings import Settings
+from hub.store import now_ms
+from hub.wiring.parts import parts
+from subscriptions.retry import Policy
+
+
+class Engine(Protocol):
+    """What a worker process runs: matching or delivering."""
+
+    async def run(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def process_name() -> str:
+    """A name for this process, for its life."""
+    return f"{socket.gethostname()}-{os.getpid()}-{random.randrange(16**6):06x}"  # noqa: S311 (a name, no secret)
+
+
+async def matching(settings: Settings) -> Engine:
+    """What a match worker runs."""
+    p = await parts(settings)
+    return Fanout(
+        changes=p.changes,
+        store=p.store,
+        outboxes=p.outboxes,
+        due=p.due,
+        in_force=InForce(p.registry, p.topics, p.bases),
+        batch=settings.match_batch,
+        presence=Presence(p.pipeline, "match", process_name()),
+    )
+
+
+async def delivering(settings: Settings) -> Engine:
+    """What a deliver worker runs."""
+    p = await parts(settings)
+    sender = Sender(
+        due=p.due,
+        outboxes=p.outboxes,
+        store=p.store,
+        changes=p.changes,
+        registry=p.registry,
+        channel=RestHook(
+            http_client(p.guard), http_client(replace(p.guard, allow_private=True)), settings.private_hosts
+        ),
+        origins=Origins(settings.origin_slots),
+        hub=p.foundation.epoch,
+        bases=p.bases,
+        timeout=settings.request_timeout,
+        policy=Policy(settings.retry_waits),
+        dice=random.random,
+        now=lambda: datetime.now(UTC),
+    )
+    return Delivery(sender, Presence(p.pipeline, "deliver", process_name()), settings.deliver_lanes)
+
+
+async def clock(settings: Settings, *, top_up: Callable[[], Awaitable[None]]) -> Clock:
+    """The clock, given what it enqueues pumps with."""
+    p = await parts(settings)
+    return Clock(
+        pipeline=p.pipeline,
+        name=process_name(),
+        now=now_ms,
+        top_up=top_up,
+        transactions=p.transactions,
+        membership=p.membership,
+        due=p.due,
+        changes=p.changes,
+    )
+
+
+def http_client(guard: Guard) -> httpx.AsyncClient:
+    """The client for all outgoing requests: guarded, without cookies, redirects or the environment's proxies."""
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False, socket_factory=guard.open_socket)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(client=session),
+        headers={"User-Agent": "fhir-event-hub", "Accept-Encoding": "identity"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+        trust_env=False,
+        timeout=None,  # noqa: S113 (every attempt has one overall deadline)
+    )
