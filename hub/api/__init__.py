@@ -1,0 +1,1 @@
+"""The HTTP side: FastAPI, one file for each noun of FHIR's REST API."""

@@ -1,0 +1,202 @@
+"""`POST` to the base: batches and transactions. https://hl7.org/fhir/R4/http.html#transaction."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import blake2b
+from http import HTTPStatus
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal
+from hub.api.exchange import Answer, Exchange, Prefer
+from hub.api.history import Histories
+from hub.api.interactions import Interactions
+from hub.api.outcome import failure, outcome
+from hub.api.pages import bundle as written
+from hub.api.resources import LARGE, version_number
+from hub.api.search import Searches
+from hub.api.transactions import Row, Transactions, told_at
+from hub.errors import HubError, Refused
+from hub.ingest.strict import parse
+from hub.store import instant
+from hub.transaction import Key
+from subscriptions.codes import IssueCode
+from subscriptions.errors import Issue, Rejected
+from subscriptions.versions.instant import write
+
+#: Entries of a batch that are done at once.
+AT_ONCE = 16
+
+
+class Bundles:
+    """
+    Batches and transactions at one FHIR base.
+
+    base: Without a slash at its end.
+    most_bytes, most_nesting, most_entries: Of a Bundle.
+    """
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        searches: Searches,
+        histories: Histories,
+        transactions: Transactions,
+        base: str,
+        *,
+        most_bytes: int,
+        most_nesting: int,
+        most_entries: int,
+    ) -> None:
+        self._interactions = interactions
+        self._searches = searches
+        self._histories = histories
+        self._transactions = transactions
+        self._base = base
+        self._most_bytes = most_bytes
+        self._most_nesting = most_nesting
+        self._most_entries = most_entries
+
+    async def post(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        exchange.without_parameters()
+        idempotency_key = exchange.idempotency_key
+        body = await exchange.body(self._most_bytes)
+        found = await asyncio.to_thread(self._read, body) if len(body) > LARGE else self._read(body)
+        if found.type == "batch":
+            if idempotency_key:
+                text = "Idempotency-Key is for a transaction or a single create; in a batch use ifNoneExist."
+                raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
+            entries = await self._batch(found, exchange)
+        else:
+            key = _key(self._base, exchange.client, idempotency_key, body) if idempotency_key else None
+            entries = await self._transaction(found, exchange, key)
+        return exchange.respond(Answer(200, written(f"{found.type}-response", entries, ())))
+
+    def _read(self, body: bytes) -> Bundle:
+        parsed = parse(body, max_nesting=self._most_nesting)
+        return bundle(parsed, body, most_entries=self._most_entries, base=self._base)
+
+    async def _batch(self, found: Bundle, exchange: Exchange) -> list[dict[str, Any]]:
+        """Each entry on its own. Those of one verb are done together, but those about one resource one by one."""
+        answers: dict[int, dict[str, Any]] = {
+            index: _refused(entry) for index, entry in enumerate(found.entries) if not isinstance(entry, Entry)
+        }
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def do(entries: list[Entry]) -> None:
+            async with places:
+                for entry in entries:
+                    answers[entry.index] = await self._on_its_own(entry, exchange)
+
+        for method in ORDER:
+            lanes: dict[object, list[Entry]] = {}
+            for entry in found.entries:
+                if isinstance(entry, Entry) and entry.method == method:
+                    lanes.setdefault((entry.type, entry.id) if entry.id else entry.index, []).append(entry)
+            async with asyncio.TaskGroup() as group:
+                for lane in lanes.values():
+                    group.create_task(do(lane))
+        return [answers[index] for index in range(len(found.entries))]
+
+    async def _on_its_own(self, entry: Entry, exchange: Exchange) -> dict[str, Any]:
+        try:
+            if entry.method == "GET":
+                return self._written(replace(await self._get(entry), location=""), Prefer.REPRESENTATION)
+            answer = await self._write(entry, exchange.client)
+            return self._written(answer, exchange.preferred(Prefer.MINIMAL))
+        except (HubError, Rejected) as error:
+            return _refused(error)
+
+    async def _write(self, entry: Entry, client: str) -> Answer:
+        if entry.draft is None:
+            return await self._interactions.delete(entry.type, entry.id, client=client, expected=entry.expected)
+        self._interactions.known(entry.type)
+        if entry.method == "PUT":
+            return await self._interactions.update(entry.draft, entry.id, client=client, expected=entry.expected)
+        return await self._interactions.create(entry.draft, client=client, condition=entry.if_none_exist)
+
+    async def _get(self, entry: Entry) -> Answer:
+        if not entry.id:
+            return await self._searches.answer(entry.type, entry.query)
+        if entry.history and not entry.number:
+            return await self._histories.answer(entry.type, entry.id, entry.query)
+        if entry.query:
+            raise Refused.because(400, IssueCode.NOT_SUPPORTED, "A read takes no parameters.")
+        number = version_number(entry.number) if entry.number else None
+        return await self._interactions.read(entry.type, entry.id, if_none_match=entry.if_none_match, number=number)
+
+    async def _transaction(self, found: Bundle, exchange: Exchange, key: Key | None) -> list[dict[str, Any]]:
+        rows = await self._transactions.answered(key) if key else None
+        if rows is None:
+            if error := refusal(found):
+                raise error
+            entries = [entry for entry in found.entries if isinstance(entry, Entry)]
+            await self._check_gets(entries)
+            rows = await self._transactions.run(entries, client=exchange.client, key=key)
+        prefer = exchange.preferred(Prefer.MINIMAL)
+        answers = {row.index: await self._row(row, prefer) for row in rows}
+        for entry in found.entries:
+            if isinstance(entry, Entry) and entry.method == "GET":
+                answers[entry.index] = await self._on_its_own(entry, exchange)
+        return [answers[index] for index in range(len(found.entries))]
+
+    async def _check_gets(self, entries: Sequence[Entry]) -> None:
+        """Refuse a transaction that wants to read what is not there, nor going to be."""
+        stored = {(entry.type, entry.id) for entry in entries if entry.method == "PUT"}
+        for entry in entries:
+            if entry.method == "GET" and (entry.type, entry.id) not in stored:
+                try:
+                    await self._get(entry)
+                except (Refused, Rejected) as error:
+                    raise told_at(f"{entry.expression}.request.url", error) from None
+
+    async def _row(self, row: Row, prefer: Prefer) -> dict[str, Any]:
+        """The answer to an entry of a transaction."""
+        location = f"{row.type}/{row.id}/_history/{row.version}" if row.status != 204 else ""
+        body = b""
+        if prefer is Prefer.REPRESENTATION and location:
+            with suppress(Refused):  # it may have gone since, when this is a repeated answer
+                body = (await self._interactions.read(row.type, row.id, number=row.version)).body
+        return self._written(Answer(row.status, body, location, row.version, row.at), prefer)
+
+    def _written(self, answer: Answer, prefer: Prefer) -> dict[str, Any]:
+        """An entry of the answer; a write's says where the version is."""
+        response: dict[str, Any] = {"status": _status(answer.status)}
+        if answer.location:
+            response["location"] = f"{self._base}/{answer.location}"
+        if answer.version:
+            response["etag"] = answer.etag
+        if answer.at:
+            response["lastModified"] = write(instant(answer.at))
+        if prefer is Prefer.OUTCOME and answer.location:
+            issue = Issue(IssueCode.INFORMATIONAL, f"{answer.location} is stored.")
+            response["outcome"] = msgspec.Raw(outcome(issue, severity="information"))
+        if prefer is Prefer.REPRESENTATION and answer.body:
+            return {"resource": msgspec.Raw(answer.body), "response": response}
+        return {"response": response}
+
+
+def _refused(error: Exception) -> dict[str, Any]:
+    """An entry that was not done."""
+    status, issues, headers = failure(error)
+    response: dict[str, Any] = {"status": _status(status)}
+    if "ETag" in headers:
+        response["etag"] = headers["ETag"]
+    return {"response": {**response, "outcome": msgspec.Raw(outcome(*issues))}}
+
+
+def _status(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
+
+
+def _key(base: str, client: str, key: str, body: bytes) -> Key:
+    """What makes a repeated transaction the same one: base, client and key; and the body's fingerprint."""
+    fingerprint = blake2b(body, digest_size=16).hexdigest()
+    return Key(str(uuid5(NAMESPACE_URL, f"{base} {client} {key}")), fingerprint)

@@ -1,0 +1,229 @@
+"""The entries of a batch or transaction: https://hl7.org/fhir/R4/http.html#transaction."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from hub.api.exchange import expected, parameters
+from hub.api.interactions import conditions
+from hub.errors import Refused
+from hub.ingest import Draft, drafted
+from hub.ingest.validation import MOST_ISSUES, issues
+from subscriptions.codes import IssueCode
+from subscriptions.errors import Issue, Rejected
+
+#: The order in which a transaction's entries are done, and so a batch's.
+ORDER = ("DELETE", "POST", "PUT", "GET")
+
+#: What stands for a resource while the Bundle around it is checked.
+_STAND_IN = {"resourceType": "Basic", "code": {"text": "stands for another"}}
+
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_RAW_ENTRIES = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    One entry, understood.
+
+    type, id, history, number: What `request.url` names: `Patient`, `Patient/1`, `Patient/1/_history[/2]`.
+    query: Of a search or history.
+    draft: The resource of a POST or PUT.
+    expected: What must be there, as `If-Match` and `If-None-Match: *` say.
+    if_none_exist: The condition of a conditional create; None without one.
+    """
+
+    index: int
+    method: str
+    type: str
+    id: str
+    history: bool
+    number: str
+    query: list[tuple[str, str]]
+    full_url: str
+    draft: Draft | None
+    expected: str
+    if_none_match: str
+    if_none_exist: list[tuple[str, str]] | None
+
+    @property
+    def expression(self) -> str:
+        return f"Bundle.entry[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A batch or transaction; of each entry what it asks for, or why it can't be understood."""
+
+    type: str
+    entries: list[Entry | Refused | Rejected]
+
+
+def bundle(parsed: dict[str, Any], body: bytes, *, most_entries: int, base: str) -> Bundle:
+    """
+    Read a Bundle that `strict.parse` has read from a body.
+
+    Raises:
+        Refused, Rejected: The Bundle around the entries is not one that can be processed.
+    """
+    _check_envelope(parsed, most_entries)
+    raw_entries = _RAW_ENTRIES.decode(_RAW.decode(body).get("entry", b"[]"))
+    found: list[Entry | Refused | Rejected] = []
+    for index, (entry, raw) in enumerate(zip(parsed.get("entry", []), raw_entries, strict=True)):
+        try:
+            found.append(_entry(index, entry, raw.get("resource"), base))
+        except (Refused, Rejected) as error:
+            found.append(error)
+    return Bundle(parsed["type"], found)
+
+
+def within(expression: str, issue: Issue) -> Issue:
+    """An issue of an entry, told of the Bundle: `Patient.name` becomes `Bundle.entry[2].resource.name`."""
+    head, _, rest = issue.expression.partition(".")
+    if head.startswith("Bundle"):
+        return issue
+    in_resource = f"{expression}.resource" if head[:1].isupper() else expression
+    return replace(issue, expression=f"{in_resource}.{rest}" if rest else in_resource)
+
+
+def _check_envelope(parsed: dict[str, Any], most_entries: int) -> None:
+    if parsed.get("resourceType") != "Bundle" or parsed.get("type") not in ("batch", "transaction"):
+        text = "The base takes a Bundle of type batch or transaction; other resources go to the URL of their type."
+        raise Refused.because(400, IssueCode.INVALID, text, "Bundle.type")
+    entries = parsed.get("entry", [])
+    if isinstance(entries, list):
+        if len(entries) > most_entries:
+            text = f"{len(entries)} entries: at most {most_entries} are processed at once."
+            raise Refused.because(413, IssueCode.TOO_LONG, text, "Bundle.entry")
+        parsed = {**parsed, "entry": [_with_stand_in(entry) for entry in entries]} if entries else parsed
+    if found := issues(parsed):
+        raise Rejected(*found)
+
+
+def _with_stand_in(entry: Any) -> Any:
+    held = isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
+    return {**entry, "resource": _STAND_IN} if held else entry
+
+
+def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, base: str) -> Entry:
+    expression = f"Bundle.entry[{index}]"
+    request = entry.get("request")
+    if request is None:
+        raise Refused.because(400, IssueCode.REQUIRED, "request is missing.", f"{expression}.request")
+    method = request.get("method", "")
+    if method not in ORDER:
+        text = f"{method} is not supported in a Bundle: {', '.join(ORDER)} are."
+        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, f"{expression}.request.method")
+    target = _target(method, request.get("url", ""), f"{expression}.request.url", base)
+    draft = None
+    if method in ("POST", "PUT"):
+        draft = _draft(entry, raw, target.type, expression)
+        if method == "PUT" and draft.id != target.id:
+            text = f"id must be {target.id}, as in request.url."
+            raise Refused.because(400, IssueCode.INVALID, text, f"{expression}.resource.id")
+    elif raw is not None:
+        raise Refused.because(400, IssueCode.INVALID, f"A {method} carries no resource.", f"{expression}.resource")
+    try:
+        query = parameters(target.query)
+        condition = conditions(request["ifNoneExist"]) if "ifNoneExist" in request else None
+        none_match = request.get("ifNoneMatch", "")
+        version = "" if method == "GET" else expected(request.get("ifMatch", ""), none_match)
+    except Refused as refused:
+        raise Refused(refused.status, *(within(f"{expression}.request", issue) for issue in refused.issues)) from None
+    if condition is not None and method != "POST":
+        text = "ifNoneExist belongs to a POST."
+        raise Refused.because(400, IssueCode.INVALID, text, f"{expression}.request.ifNoneExist")
+    return Entry(
+        index=index,
+        method=method,
+        type=target.type,
+        id=target.id,
+        history=target.history != "",
+        number=target.number,
+        query=query,
+        full_url=entry.get("fullUrl", ""),
+        draft=draft,
+        expected=version,
+        if_none_match=none_match if method == "GET" else "",
+        if_none_exist=condition,
+    )
+
+
+_URL = re.compile(
+    r"(?P<type>[A-Za-z]+)(?:/(?P<id>[^/?]+)(?P<history>/_history(?:/(?P<number>[^/?]+))?)?)?(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
+_FORMS = {
+    "GET": "`Patient/1`, `Patient/1/_history/2`, `Patient/1/_history` or `Patient?name=x`",
+    "POST": "`Patient`",
+    "PUT": "`Patient/1`; conditional updates are not supported",
+    "DELETE": "`Patient/1`; conditional deletes are not supported",
+}
+
+
+class _Target(NamedTuple):
+    """What the URL of a request names. `history`: `/_history[/number]`."""
+
+    type: str
+    id: str
+    history: str
+    number: str
+    query: str
+
+
+def _target(method: str, url: str, expression: str, base: str) -> _Target:
+    """Read a URL, relative to the base or below it."""
+    found = _URL.fullmatch(url.removeprefix(base).lstrip("/"))
+    target = _Target(*[part or "" for part in found.groups()]) if found else None
+    fits = target and (
+        method == "GET"
+        or (method == "POST" and not target.id and not target.query)
+        or (method in ("PUT", "DELETE") and target.id and not target.history and not target.query)
+    )
+    if not target or not fits:
+        text = f"{method} takes a URL such as {_FORMS[method]}."
+        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, expression)
+    if target.type == "Subscription":
+        text = f"Subscriptions are not handled in Bundles: send them to {base}/Subscription on their own."
+        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, expression)
+    return target._replace(id=unquote(target.id))
+
+
+def _draft(entry: Mapping[str, Any], raw: msgspec.Raw | None, type_: str, expression: str) -> Draft:
+    if raw is None:
+        raise Refused.because(400, IssueCode.REQUIRED, "resource is missing.", f"{expression}.resource")
+    try:
+        return drafted(entry["resource"], raw, type_=type_)
+    except Rejected as rejected:
+        raise Rejected(*(within(expression, issue) for issue in rejected.issues)) from None
+
+
+def refusal(found: Bundle) -> Refused | Rejected | None:
+    """Why a transaction can't be done: what is wrong with its entries, MOST_ISSUES of it at most."""
+    errors = [entry for entry in found.entries if isinstance(entry, (Refused, Rejected))]
+    if not errors:
+        return None
+    if len(errors) == 1:
+        return errors[0]
+    return Rejected(*[issue for error in errors for issue in error.issues][:MOST_ISSUES])
+
+
+def doubles(entries: list[Entry]) -> Iterator[Issue]:
+    """Entries of a transaction that are about the same resource: https://hl7.org/fhir/R4/http.html#trules."""
+    seen: dict[object, int] = {}
+    for entry in entries:
+        about: list[object] = [entry.full_url] if entry.full_url and entry.method != "GET" else []
+        if entry.method in ("PUT", "DELETE"):
+            about.append((entry.type, entry.id))
+        if entry.if_none_exist is not None:
+            about.append((entry.type, tuple(sorted(entry.if_none_exist))))
+        for one in about:
+            if one in seen:
+                text = f"This is about the same resource as Bundle.entry[{seen[one]}]."
+                yield Issue(IssueCode.DUPLICATE, text, entry.expression)
+            seen[one] = entry.index

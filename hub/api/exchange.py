@@ -1,0 +1,273 @@
+"""One request and its answer, as FHIR's REST API has them: https://hl7.org/fhir/R4/http.html."""
+
+import re
+import zlib
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from enum import StrEnum
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.api.outcome import outcome
+from hub.errors import Refused
+from hub.store import NOTHING
+from subscriptions.codes import IssueCode
+from subscriptions.errors import Issue
+
+FHIR_JSON = "application/fhir+json"
+JSON = "application/json"
+
+_JSON_FORMATS = frozenset({"json", FHIR_JSON, JSON, "text/json"})
+_ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,15})"')
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Prefer(StrEnum):
+    """What the client wants to get back: https://hl7.org/fhir/R4/http.html#ops."""
+
+    MINIMAL = "minimal"
+    REPRESENTATION = "representation"
+    OUTCOME = "OperationOutcome"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What an interaction comes to.
+
+    body: JSON of a resource or Bundle; empty for none.
+    location: Where the version is, below the base: `Patient/1/_history/2`; empty for what is no version.
+    version: Its number; 0 for none.
+    at: When it was stored, in ms since 1970.
+    """
+
+    status: int
+    body: bytes = b""
+    location: str = ""
+    version: int = 0
+    at: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def etag(self) -> str:
+        return f'W/"{self.version}"'
+
+
+class Exchange:
+    """
+    What a request says beside its resource.
+
+    Raises:
+        Refused: 406, when the client takes no JSON.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._headers: dict[bytes, bytes] = {}
+        for name, value in request.scope["headers"]:
+            held = self._headers.get(name)
+            self._headers[name] = value if held is None else held + b", " + value
+        self.media_type = self._negotiated()
+
+    def header(self, name: bytes) -> str:
+        """A header by its name in lower case; empty when it is missing, joined by commas when it is repeated."""
+        return self._headers.get(name, b"").decode("latin-1")
+
+    @property
+    def client(self) -> str:
+        """Who asks. Nobody is known by name until there is authentication."""
+        return "anonymous"
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The query's parameters without `_format` and `_pretty`, which were heeded."""
+        raw = self.request.scope["query_string"]
+        return parameters(raw.decode("latin-1")) if raw else []
+
+    def without_parameters(self) -> None:
+        """Raise Refused when there are parameters: none of them would be heeded."""
+        if names := ", ".join(f"`{name}`" for name, _ in self.query):
+            raise Refused.because(400, IssueCode.NOT_SUPPORTED, f"{names}: this interaction takes no parameters.")
+
+    @property
+    def if_none_exist(self) -> str:
+        """The condition of a conditional create; empty for none."""
+        condition = self.header(b"if-none-exist")
+        if not condition and b"if-none-exist" in self._headers:
+            raise Refused.because(400, IssueCode.VALUE, "If-None-Exist must be a search; it is empty.")
+        return condition
+
+    @property
+    def prefer(self) -> Prefer:
+        """What to send back of a resource; all of it, unless the client asks for less."""
+        return self.preferred(Prefer.REPRESENTATION)
+
+    def preferred(self, default: Prefer) -> Prefer:
+        """`return=` of the Prefer header."""
+        for preference in re.split(r"[,;]", self.header(b"prefer")):
+            name, _, value = preference.partition("=")
+            if name.strip().lower() == "return" and value.strip(' "') in set(Prefer):
+                return Prefer(value.strip(' "'))
+        return default
+
+    @property
+    def if_match(self) -> str:
+        """The version that must be in force; empty for any. NOTHING for `If-None-Match: *`: there must be none."""
+        return expected(self.header(b"if-match"), self.header(b"if-none-match"))
+
+    @property
+    def idempotency_key(self) -> str:
+        """Empty for none."""
+        key = self.header(b"idempotency-key")
+        if key and not _KEY.fullmatch(key):
+            raise Refused.because(
+                400, IssueCode.VALUE, "Idempotency-Key must be 1 to 255 visible ASCII characters, without blanks."
+            )
+        return key
+
+    async def body(self, most: int, media_types: frozenset[str] = frozenset({FHIR_JSON, JSON})) -> bytes:
+        """
+        The body, unpacked.
+
+        Args:
+            most: Bytes, unpacked.
+
+        Raises:
+            Refused: 413 when it is larger, 415 for another content type or encoding, 400 for broken gzip.
+        """
+        self._check_content_type(media_types)
+        encoding = self.header(b"content-encoding").strip().lower()
+        if encoding not in ("", "identity", "gzip", "x-gzip"):
+            text = f"Content-Encoding {encoding[:60]} is not supported: send gzip, or the plain body."
+            raise Refused.because(415, IssueCode.NOT_SUPPORTED, text)
+        length = self.header(b"content-length")
+        if length.isdecimal() and int(length) > most:
+            raise _too_large(most)
+        chunks, size = [], 0
+        async for chunk in self.request.stream():
+            size += len(chunk)
+            if size > most:
+                raise _too_large(most)
+            chunks.append(chunk)
+        packed = b"".join(chunks)
+        return _unpacked(packed, most) if "gzip" in encoding else packed
+
+    def respond(self, answer: Answer, base: str = "", prefer: Prefer | None = None) -> Response:
+        """
+        The response to an interaction.
+
+        Args:
+            base: The FHIR base, without a slash at its end; given, a version's place is told in Location.
+            prefer: What to send back of a resource that the client has just sent; None: the body as it is.
+        """
+        headers = dict(answer.headers)
+        if answer.version:
+            headers["ETag"] = answer.etag
+        if answer.at:
+            headers["Last-Modified"] = formatdate(answer.at / 1000, usegmt=True)
+        if base and answer.location:
+            headers["Location"] = f"{base}/{answer.location}"
+        body = answer.body
+        if prefer is Prefer.MINIMAL:
+            body = b""
+        elif prefer is Prefer.OUTCOME:
+            text = f"{answer.location} is stored."
+            body = outcome(Issue(IssueCode.INFORMATIONAL, text), severity="information")
+        return Response(body, answer.status, headers, f"{self.media_type}; charset=utf-8" if body else None)
+
+    def _negotiated(self) -> str:
+        """The media type of the answer."""
+        asked = [value for name, value in self._raw_query() if name == "_format"]
+        if asked:
+            format_ = asked[0].partition(";")[0].strip().replace(" ", "+")
+            if format_ in _JSON_FORMATS:
+                return FHIR_JSON
+            raise _not_acceptable(format_)
+        accept = self.header(b"accept")
+        if accept in ("", "*/*", FHIR_JSON):
+            return FHIR_JSON
+        wanted = set()
+        for part in accept.split(","):
+            media_type, *rest = (piece.strip().lower() for piece in part.split(";"))
+            if not any(re.fullmatch(r"q=0(\.0*)?", piece) for piece in rest):
+                wanted.add(media_type)
+        if wanted & {FHIR_JSON, "*/*", "application/*"}:
+            return FHIR_JSON
+        if JSON in wanted:
+            return JSON
+        raise _not_acceptable(accept)
+
+    def _raw_query(self) -> list[tuple[str, str]]:
+        raw: bytes = self.request.scope["query_string"]
+        return parse_qsl(raw.decode("latin-1"), keep_blank_values=True) if b"_format" in raw else []
+
+    def _check_content_type(self, media_types: frozenset[str]) -> None:
+        given = self.header(b"content-type")
+        if given in media_types:
+            return
+        media_type, *rest = (part.strip().lower() for part in given.split(";"))
+        options = dict(part.partition("=")[::2] for part in rest)
+        charset = options.get("charset", "utf-8").strip('"')
+        version = options.get("fhirversion", "4.0").strip('"')
+        if media_type in media_types and charset in ("utf-8", "utf8") and version in ("4.0", "4.0.1"):
+            return
+        text = f"Content-Type is {given[:100] or 'missing'}; send {' or '.join(sorted(media_types))}, in UTF-8."
+        raise Refused.because(415, IssueCode.NOT_SUPPORTED, text)
+
+
+def parameters(query: str) -> list[tuple[str, str]]:
+    """The parameters of a query string, without `_format` and `_pretty`."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise Refused.because(400, IssueCode.VALUE, "The query is not percent-encoded UTF-8.") from None
+    return [(name, value) for name, value in pairs if name not in ("_format", "_pretty")]
+
+
+def expected(if_match: str, if_none_match: str = "") -> str:
+    """What must be there for a write: a version's number, NOTHING (`If-None-Match: *`), or empty for anything."""
+    if if_match:
+        found = _ETAG.fullmatch(if_match.strip())
+        if not found:
+            raise Refused.because(
+                400, IssueCode.VALUE, f'If-Match must be one ETag such as W/"3", not {if_match[:60]}.'
+            )
+        return found[1]
+    if if_none_match and if_none_match.strip() != "*":
+        raise Refused.because(400, IssueCode.VALUE, "If-None-Match must be * on a write.")
+    return NOTHING if if_none_match else ""
+
+
+def is_known(if_none_match: str, version: int) -> bool:
+    """Whether the client has this version already."""
+    given = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return bool(given & {"*", f'"{version}"'})
+
+
+def _unpacked(packed: bytes, most: int) -> bytes:
+    """What gzip has packed: never more than `most`, however small it came."""
+    parts, size = [], 0
+    try:
+        while packed:
+            unpacker = zlib.decompressobj(wbits=31)
+            parts.append(unpacker.decompress(packed, most - size + 1))
+            size += len(parts[-1])
+            if size > most:
+                raise _too_large(most)
+            if not unpacker.eof:
+                raise zlib.error("it ends too early")
+            packed = unpacker.unused_data
+    except zlib.error as error:
+        raise Refused.because(400, IssueCode.STRUCTURE, f"The body is not sound gzip: {error}.") from None
+    return b"".join(parts)
+
+
+def _too_large(most: int) -> Refused:
+    return Refused.because(413, IssueCode.TOO_LONG, f"The body is larger than {most} bytes, unpacked.")
+
+
+def _not_acceptable(asked: str) -> Refused:
+    text = f"The hub answers in JSON only ({FHIR_JSON}), not {asked[:100]}."
+    return Refused(406, Issue(IssueCode.NOT_SUPPORTED, text))

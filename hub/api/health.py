@@ -1,0 +1,36 @@
+"""`/healthz`: this process lives. `/readyz`: what it needs is there, and why not."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from hub.errors import Unavailable
+from hub.foundation import Foundation
+from hub.presence import running
+
+
+def health_routes(foundation: Foundation) -> APIRouter:
+    """The routes that load balancers and supervisors ask."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """This process answers."""
+        return {"status": "alive"}
+
+    @router.get("/readyz", responses={503: {"description": "Redis is away, or has lost its memory"}})
+    async def readyz() -> JSONResponse:
+        """What is written now will be on disk. Pumps may be missing: what is written waits for them."""
+        try:
+            await foundation.standing()
+            pumps = {kind: len(await running(foundation.pipeline, kind)) for kind in ("match", "deliver")}
+        except Unavailable as error:
+            headers = {"Retry-After": str(error.retry_after)}
+            return JSONResponse({"status": "unavailable", "reason": str(error)}, 503, headers)
+        ready: dict[str, Any] = {"status": "ready", "pumps": pumps}
+        if foundation.volatile:
+            ready["volatile"] = foundation.volatile
+        return JSONResponse(ready)
+
+    return router

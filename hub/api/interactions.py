@@ -1,0 +1,247 @@
+"""
+FHIR's interactions with one resource: https://hl7.org/fhir/R4/http.html#operations.
+
+The same whether a request asks for one, or an entry of a batch.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import count
+from urllib.parse import urlencode
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from hub.api.exchange import Answer, is_known, parameters
+from hub.errors import Refused, Unavailable
+from hub.ingest import Draft, is_id, stored_types
+from hub.keys import ResourceId
+from hub.search import Page, Search
+from hub.store import Lock, Put, PutResult, Store, Version, Write, now_ms
+from hub.transaction import PATIENCE, TransactionCoordinator
+from subscriptions.codes import FhirVersion, Interaction, IssueCode
+from subscriptions.errors import Issue
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """
+    What makes a repeated create the same one.
+
+    scope: Client, type and key: the id is derived from them.
+    fingerprint: Of the body.
+    """
+
+    scope: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, client: str, type_: str, key: str, body: bytes) -> "Idempotency":
+        return cls(f"{client}/{type_}/{key}", blake2b(body, digest_size=16).hexdigest())
+
+    def id(self, number: int) -> str:
+        """An id that nobody else gets; another one for each number."""
+        return str(uuid5(NAMESPACE_URL, f"{self.scope}#{number}"))
+
+
+class Interactions:
+    """What can be done with single resources of one tenant and FHIR version."""
+
+    def __init__(
+        self, store: Store, search: Search, transactions: TransactionCoordinator, tenant: str, version: FhirVersion
+    ) -> None:
+        self._store = store
+        self._search = search
+        self._transactions = transactions
+        self._tenant = tenant
+        self._version = version
+        self._types = stored_types(version)
+
+    def known(self, type_: str) -> str:
+        """The type, if the store holds it. Raises Refused: 404."""
+        if type_ not in self._types:
+            text = f"{type_[:60]} is not a resource type of FHIR {self._version.upper()} that is kept here."
+            raise Refused.because(404, IssueCode.NOT_SUPPORTED, text)
+        return type_
+
+    def resource(self, type_: str, id_: str) -> ResourceId:
+        """Where a resource is. Raises Refused: 404 for a type or an id that can't be."""
+        if not is_id(id_):
+            text = f"{id_[:80]} is not an id: 1 to 64 letters, digits, `-` and `.`."
+            raise Refused.because(404, IssueCode.VALUE, text)
+        return ResourceId(self._tenant, self._version, self.known(type_), id_)
+
+    async def read(self, type_: str, id_: str, *, if_none_match: str = "", number: int | None = None) -> Answer:
+        """The version in force, or the one of this number."""
+        resource = self.resource(type_, id_)
+        version = await self._store.read(resource, number)
+        name = f"{type_}/{id_}" + (f"/_history/{number}" if number is not None else "")
+        if version is None:
+            raise Refused.because(404, IssueCode.NOT_FOUND, f"{name} is not known here.")
+        answer = answer_of(resource, version)
+        if version.interaction is Interaction.DELETE:
+            issue = Issue(IssueCode.DELETED, f"{name} was deleted.")
+            raise Refused(410, issue, headers={"ETag": answer.etag})
+        if version.body is None:
+            raise Refused.because(410, IssueCode.NOT_FOUND, f"{name} is not kept any more.")
+        if if_none_match and is_known(if_none_match, version.number):
+            return Answer(304, version=answer.version, at=answer.at)
+        return answer
+
+    async def create(
+        self,
+        draft: Draft,
+        *,
+        client: str,
+        condition: list[tuple[str, str]] | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Answer:
+        """
+        Create a resource under a new id.
+
+        Args:
+            condition: A search; the resource is created if it finds nothing.
+            idempotency: A repeat gets the first answer. With a condition it is the same request only if that is the
+                same too.
+        """
+        name = self.lock_name(draft.type, condition) if condition else ""
+        id_ = self.new_id(draft.type, name, idempotency)
+        if not condition:
+            return await self._create(draft, id_, client, idempotency)
+        if idempotency and await self._store.read(self.resource(draft.type, id_)):
+            return await self._create(draft, id_, client, idempotency)
+        lock = await self._transactions.lock(name)
+        try:
+            existing = await self.one_match(draft.type, condition)
+            if existing is not None:
+                return answer_of(*existing)
+            return await self._create(draft, id_, client, idempotency, lock)
+        finally:
+            with suppress(Unavailable):  # it runs out by itself
+                await self._store.unlock(lock)
+
+    async def update(self, draft: Draft, id_: str, *, client: str, expected: str = "") -> Answer:
+        """Create or update the resource of this id."""
+        resource = self.resource(draft.type, id_)
+        if draft.id != id_:
+            reason = f"must be {id_}, as in the URL" + (f", not {draft.id}." if draft.id else "; it is missing.")
+            raise Refused.because(400, IssueCode.INVALID, f"id {reason}", f"{draft.type}.id")
+
+        def write(at: int) -> Write:
+            head, tail = draft.numbered(id_, at)
+            return Write(resource, "update", at, head, tail, expected, client, draft.identifiers)
+
+        write_, result = await self._put(write)
+        self.check(write_, result)
+        return stored(write_, result)
+
+    async def delete(self, type_: str, id_: str, *, client: str, expected: str = "") -> Answer:
+        """Delete a resource; nothing happens if it isn't there."""
+        resource = self.resource(type_, id_)
+        write, result = await self._put(lambda at: Write(resource, "delete", at, expected=expected, publisher=client))
+        self.check(write, result)
+        return Answer(204, version=result.version)
+
+    async def one_match(self, type_: str, query: list[tuple[str, str]]) -> tuple[ResourceId, Version] | None:
+        """
+        The one resource that a condition finds; None for none.
+
+        Raises:
+            Refused: 412, when there are several, or too many to look at.
+        """
+        page: Page = await self._search.page(self._search.compiled(query, type_), most=2)
+        text = f"{type_}?{urlencode(query)}"
+        if len(page.found) > 1:
+            raise Refused.because(412, IssueCode.MULTIPLE_MATCHES, f"{text} finds several resources.")
+        if page.following or page.unreadable:
+            reason = f"{text} can't be answered here: there are too many {type_} to look at. Use an identifier."
+            raise Refused.because(412, IssueCode.TOO_COSTLY, reason)
+        return page.found[0] if page.found else None
+
+    def lock_name(self, type_: str, query: list[tuple[str, str]]) -> str:
+        """The name of the lock on a conditional create."""
+        return f"{self._tenant}/{self._version}/{type_}?{urlencode(sorted(query))}"
+
+    def new_id(self, type_: str, lock_name: str = "", idempotency: Idempotency | None = None) -> str:
+        """An id for a new resource, which lies where the lock of its conditional create lies."""
+        for number in count():
+            id_ = idempotency.id(number) if idempotency else str(uuid4())
+            if not lock_name or self._store.in_lock_partition(self.resource(type_, id_), lock_name):
+                return id_
+        raise AssertionError("unreachable")
+
+    @staticmethod
+    def check(write: Write, result: PutResult) -> None:
+        """Raise what a client is told of a write that was not done."""
+        name = f"{write.resource.type}/{write.resource.id}"
+        match result.outcome:
+            case Put.DIFFERS:
+                reason = "This Idempotency-Key was used with another body: take a new one."
+                raise Refused.because(422, IssueCode.BUSINESS_RULE, reason)
+            case Put.EXISTS:
+                raise Refused.because(409, IssueCode.DUPLICATE, f"{name} exists already.")
+            case Put.CONFLICT:
+                there = f"at version {result.version}" if result.version else "not there"
+                raise Refused.because(412, IssueCode.CONFLICT, f"{name} is {there}, not as the request expects.")
+            case Put.FENCED:
+                raise Unavailable("a conditional create took too long: somebody else may do it now")
+
+    async def _create(
+        self, draft: Draft, id_: str, client: str, idempotency: Idempotency | None, lock: Lock | None = None
+    ) -> Answer:
+        resource = self.resource(draft.type, id_)
+        fingerprint = idempotency.fingerprint if idempotency else ""
+
+        def write(at: int) -> Write:
+            head, tail = draft.numbered(id_, at)
+            return Write(
+                resource, "create", at, head, tail, "", client, draft.identifiers, fingerprint=fingerprint, lock=lock
+            )
+
+        write_, result = await self._put(write)
+        self.check(write_, result)
+        if result.outcome is Put.REPEATED:
+            return await self._first(resource)
+        return stored(write_, result)
+
+    async def _first(self, resource: ResourceId) -> Answer:
+        """The answer that a create got at first."""
+        version = await self._store.read(resource, 1)
+        if version is None:
+            return Answer(201, location=f"{resource.type}/{resource.id}/_history/1", version=1)
+        answer = answer_of(resource, version)
+        return Answer(201, answer.body, answer.location, 1, answer.at)
+
+    async def _put(self, write: Callable[[int], Write]) -> tuple[Write, PutResult]:
+        """Do a write, made for the time of doing it; wait for transactions that have reserved its resource."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            done = write(now_ms())
+            result = await self._store.put(done)
+            if result.outcome is not Put.RESERVED:
+                return done, result
+            await self._transactions.outlast(done.resource, result.by, until)
+
+
+def conditions(query: str) -> list[tuple[str, str]]:
+    """The parameters of a conditional create or reference. Raises Refused: 400 when there are none."""
+    found = parameters(query.partition("?")[2] if "?" in query else query)
+    if not found:
+        raise Refused.because(400, IssueCode.VALUE, "A condition is a search with at least one parameter.")
+    return found
+
+
+def stored(write: Write, result: PutResult) -> Answer:
+    """The answer to a write that was done."""
+    status = 201 if result.interaction is Interaction.CREATE else 200
+    location = f"{write.resource.type}/{write.resource.id}/_history/{result.version}"
+    body = write.head + b"%d" % result.version + write.tail
+    return Answer(status, body, location, result.version, write.at)
+
+
+def answer_of(resource: ResourceId, version: Version) -> Answer:
+    """A version as it is read."""
+    location = f"{resource.type}/{resource.id}/_history/{version.number}"
+    at = round(version.at.timestamp() * 1000)
+    return Answer(200, version.body or b"", location, version.number, at)

@@ -1,0 +1,119 @@
+"""
+`$status`: how Subscriptions stand. GET and POST, of one and of many.
+
+https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/OperationDefinition-backport-subscription-status.html
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from hub.api.exchange import Answer, Exchange
+from hub.api.subscriptions import Subscriptions
+from hub.errors import Refused
+from hub.ingest.strict import parse
+from hub.membership import Member
+from hub.store import instant
+from subscriptions.codes import ErrorCode, IssueCode, NotificationType, SubscriptionStatus
+from subscriptions.notification import Failure, Notification, notification_id
+from subscriptions.versions.forms import FORMS
+
+#: What the operation takes, and the kind of each; a comma joins several.
+_PARAMETERS = ("id", "status")
+
+
+@dataclass(frozen=True)
+class Operations:
+    """The operations on Subscriptions at one FHIR base. `hub` is the store's id."""
+
+    subscriptions: Subscriptions
+    hub: str
+
+    def routes(self) -> APIRouter:
+        router = APIRouter(tags=["Subscription"])
+        for method in ("GET", "POST"):
+            router.add_api_route("/Subscription/$status", self.status_of_many, methods=[method])
+            router.add_api_route("/Subscription/{id_}/$status", self.status_of_one, methods=[method])
+        return router
+
+    async def status_of_one(self, request: Request, id_: str) -> Response:
+        """How a Subscription stands. Parameters mean nothing here."""
+        return self._respond(Exchange(request), [await self.subscriptions.member(id_)])
+
+    async def status_of_many(self, request: Request) -> Response:
+        """How Subscriptions stand: those of the given ids, in one of the given states; all by default."""
+        exchange = Exchange(request)
+        given = exchange.query if request.method == "GET" else await self._parameters(exchange)
+        if unknown := [name for name, _ in given if name not in _PARAMETERS]:
+            text = f"{unknown[0]} is not a parameter of $status, which takes id and status."
+            raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
+        ids, statuses = (
+            {part for name, value in given if name == wanted for part in value.split(",")} for wanted in _PARAMETERS
+        )
+        if strange := statuses - set(SubscriptionStatus):
+            text = f"{min(strange)} is not a status: those are {', '.join(SubscriptionStatus)}."
+            raise Refused.because(400, IssueCode.VALUE, text, "status")
+        s = self.subscriptions
+        members = [
+            member
+            for member in await s.membership.all(s.tenant, s.version)
+            if (not ids or member.key.id in ids) and (not statuses or member.state.status in statuses)
+        ]
+        return self._respond(exchange, members)
+
+    async def _parameters(self, exchange: Exchange) -> list[tuple[str, str]]:
+        """The Parameters resource of a POST as names and values."""
+        body = await exchange.body(self.subscriptions.max_body)
+        resource = parse(body, max_nesting=self.subscriptions.max_nesting) if body else {"resourceType": "Parameters"}
+        given: Any = resource.get("parameter", [])
+        if resource.get("resourceType") != "Parameters" or not isinstance(given, list):
+            raise Refused.because(400, IssueCode.STRUCTURE, "A Parameters resource is expected.", "Parameters")
+        return [_named(parameter, f"Parameters.parameter[{i}]") for i, parameter in enumerate(given)]
+
+    def _respond(self, exchange: Exchange, members: Iterable[Member]) -> Response:
+        s, at = self.subscriptions, instant(self.subscriptions.now())
+        request = exchange.request
+        query = f"?{request.url.query}" if request.url.query else ""
+        url = f"{s.base}{request.url.path[request.url.path.index('/Subscription') :]}{query}"
+        statuses = [self.status(member) for member in members]
+        return exchange.respond(Answer(200, FORMS[s.version].status_bundle(statuses, url=url, at=at)))
+
+    def status(self, member: Member) -> Notification:
+        """How a Subscription stands, as the notification that says so."""
+        s, state = self.subscriptions, member.state
+        at = instant(s.now())
+        wanted = FORMS[s.version].parse_subscription(
+            parse(state.resource, max_nesting=s.max_nesting), now=instant(0), allow_http=True
+        )
+        code, text = (state.error_code, state.error) if state.error else (state.failing_code, state.failing)
+        return Notification(
+            id=notification_id(
+                hub=self.hub,
+                subscription=str(member.key),
+                type=NotificationType.QUERY_STATUS,
+                first=0,
+                last=0,
+                pinned=at,
+            ),
+            type=NotificationType.QUERY_STATUS,
+            base=s.base,
+            subscription_id=member.key.id,
+            topic=wanted.topic,
+            status=state.status,
+            content=wanted.content,
+            events_since_subscription_start=state.events,
+            timestamp=at,
+            errors=(Failure(ErrorCode(code), text),) if code else (),
+        )
+
+
+def _named(parameter: Any, where: str) -> tuple[str, str]:
+    """Name and value of a parameter; Refused when it has not exactly one value, as a string."""
+    values = [value for name, value in parameter.items() if name.startswith("value")] if type(parameter) is dict else []
+    if len(values) != 1 or not isinstance(values[0], str) or not isinstance(parameter.get("name"), str):
+        text = "A parameter of $status has a name, and a valueId or a valueCode."
+        raise Refused.because(400, IssueCode.STRUCTURE, text, where)
+    return parameter["name"], values[0]

@@ -1,0 +1,86 @@
+"""Single resources: create, read, vread, update, delete. https://hl7.org/fhir/R4/http.html#operations."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.api.exchange import Exchange
+from hub.api.interactions import Idempotency, Interactions, conditions
+from hub.errors import Refused
+from hub.ingest import Draft, draft
+from subscriptions.codes import IssueCode
+
+#: Bytes from which on a resource is checked in a thread, so that other requests don't wait.
+LARGE = 50_000
+
+
+class Resources:
+    """
+    The resources at one FHIR base.
+
+    base: Without a slash at its end.
+    most_bytes, most_nesting: Of a body.
+    """
+
+    def __init__(self, interactions: Interactions, base: str, *, most_bytes: int, most_nesting: int) -> None:
+        self._interactions = interactions
+        self._base = base
+        self._most_bytes = most_bytes
+        self._most_nesting = most_nesting
+
+    async def create(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        type_ = self._interactions.known(request.path_params["type"])
+        exchange.without_parameters()
+        condition = conditions(exchange.if_none_exist) if exchange.if_none_exist else None
+        key = exchange.idempotency_key
+        body = await exchange.body(self._most_bytes)
+        draft_ = await self._draft(body, type_)
+        idempotency = Idempotency.of(exchange.client, type_, key, body) if key else None
+        answer = await self._interactions.create(
+            draft_, client=exchange.client, condition=condition, idempotency=idempotency
+        )
+        return exchange.respond(answer, self._base, exchange.prefer)
+
+    async def read(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        exchange.without_parameters()
+        type_, id_ = request.path_params["type"], request.path_params["id"]
+        answer = await self._interactions.read(type_, id_, if_none_match=exchange.header(b"if-none-match"))
+        return exchange.respond(answer)
+
+    async def vread(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        exchange.without_parameters()
+        type_, id_, number = (request.path_params[name] for name in ("type", "id", "number"))
+        return exchange.respond(await self._interactions.read(type_, id_, number=version_number(number)))
+
+    async def update(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        type_, id_ = request.path_params["type"], request.path_params["id"]
+        self._interactions.resource(type_, id_)
+        exchange.without_parameters()
+        expected = exchange.if_match
+        draft_ = await self._draft(await exchange.body(self._most_bytes), type_)
+        answer = await self._interactions.update(draft_, id_, client=exchange.client, expected=expected)
+        return exchange.respond(answer, self._base if answer.status == 201 else "", exchange.prefer)
+
+    async def delete(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        exchange.without_parameters()
+        type_, id_ = request.path_params["type"], request.path_params["id"]
+        answer = await self._interactions.delete(type_, id_, client=exchange.client, expected=exchange.if_match)
+        return exchange.respond(answer)
+
+    async def _draft(self, body: bytes, type_: str) -> Draft:
+        if len(body) < LARGE:
+            return draft(body, max_nesting=self._most_nesting, type_=type_)
+        return await asyncio.to_thread(draft, body, max_nesting=self._most_nesting, type_=type_)
+
+
+def version_number(text: str) -> int:
+    """The number of a version in a URL. Raises Refused: 404 for what can't be one."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise Refused.because(404, IssueCode.NOT_FOUND, f"{text[:60]} is not the number of a version.")
+    return int(text)

@@ -1,0 +1,110 @@
+"""`GET /{Type}` and `POST /{Type}/_search`: https://hl7.org/fhir/R4/http.html#search."""
+
+import re
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.api.exchange import Answer, Exchange, parameters
+from hub.api.interactions import Interactions
+from hub.api.outcome import outcome
+from hub.api.pages import Parameters, bad_cursor, bundle, links, paging
+from hub.search import Cursor, Page, Search
+from subscriptions.codes import IssueCode
+from subscriptions.errors import Issue
+
+_FORM = frozenset({"application/x-www-form-urlencoded"})
+_CURSOR = re.compile(r"([0-9]{1,15})\.([A-Za-z0-9\-.]{1,64})", re.ASCII)
+
+
+class Searches:
+    """
+    Searches at one FHIR base.
+
+    base: Without a slash at its end.
+    most_bytes, most_entries: Of a body, and on a page.
+    """
+
+    def __init__(
+        self, interactions: Interactions, search: Search, base: str, *, most_bytes: int, most_entries: int
+    ) -> None:
+        self._interactions = interactions
+        self._search = search
+        self._base = base
+        self._most_bytes = most_bytes
+        self._most_entries = most_entries
+
+    async def get(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        return exchange.respond(await self.answer(request.path_params["type"], exchange.query))
+
+    async def post(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        self._interactions.known(request.path_params["type"])
+        body = await exchange.body(self._most_bytes, _FORM)
+        posted = parameters(body.decode("latin-1"))
+        return exchange.respond(await self.answer(request.path_params["type"], [*exchange.query, *posted]))
+
+    async def answer(self, type_: str, asked: Parameters) -> Answer:
+        """
+        A page of what a search finds, newest first.
+
+        Raises:
+            Refused: An unknown type, a malformed cursor or count.
+            Rejected: A parameter that is unknown or not supported: none is ignored.
+        """
+        self._interactions.known(type_)
+        count, cursor, rest = paging(asked, self._most_entries)
+        query = self._search.compiled(rest, type_)
+        url = f"{self._base}/{type_}"
+        if count == 0:
+            total = await self._search.count(query)
+            entries = [] if total is not None else [_remark(f"Too many {type_} to count what matches.")]
+            return Answer(200, bundle("searchset", entries, links(url, asked, None), total))
+        page = await self._search.page(query, most=count, after=_read(cursor))
+        entries = [
+            {
+                "fullUrl": f"{url}/{resource.id}",
+                "resource": msgspec.Raw(version.body or b""),
+                "search": {"mode": "match"},
+            }
+            for resource, version in page.found
+        ]
+        entries += _remarks(page, type_)
+        total = None
+        if query.everything:
+            total = await self._search.count(query)
+        elif cursor is None and page.following is None and not page.unreadable:
+            total = len(page.found)
+        following = f"{page.following[0]}.{page.following[1]}" if page.following else None
+        return Answer(200, bundle("searchset", entries, links(url, asked, following), total))
+
+
+def _read(cursor: str | None) -> Cursor | None:
+    if cursor is None:
+        return None
+    found = _CURSOR.fullmatch(cursor)
+    if not found:
+        raise bad_cursor()
+    return int(found[1]), found[2]
+
+
+def _remarks(page: Page, type_: str) -> list[dict[str, Any]]:
+    """What the client has to know about a page."""
+    found = []
+    if page.cut:
+        text = (
+            f"This page ends here because so many {type_} were looked at, not because there is nothing more to find:"
+            " follow the next link. Searches by `_id`, `identifier` and `_lastUpdated` are the cheap ones."
+        )
+        found.append(_remark(text))
+    if page.unreadable:
+        found.append(_remark(f"{page.unreadable} {type_} could not be evaluated and are left out.", "warning"))
+    return found
+
+
+def _remark(text: str, severity: str = "information") -> dict[str, Any]:
+    issue = Issue(IssueCode.TOO_COSTLY if severity == "information" else IssueCode.EXCEPTION, text)
+    return {"resource": msgspec.Raw(outcome(issue, severity=severity)), "search": {"mode": "outcome"}}

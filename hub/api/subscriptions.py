@@ -1,0 +1,186 @@
+"""
+Subscription: create, read, update, delete, search. It makes no change of its own and keeps no history.
+
+https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html#subscriptions
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from hub.admission import Admission
+from hub.api.exchange import Answer, Exchange, is_known
+from hub.errors import Refused, Unavailable
+from hub.ingest import is_id
+from hub.ingest.strict import parse
+from hub.ingest.validation import issues
+from hub.membership import Member, Membership
+from hub.outbox import State, Subscribed
+from hub.store import NOTHING, instant
+from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.errors import Rejected
+from subscriptions.filters import search
+from subscriptions.subscription import Subscription
+from subscriptions.versions.forms import FORMS
+from subscriptions.versions.instant import write
+
+
+@dataclass(frozen=True)
+class Subscriptions:
+    """
+    The Subscriptions at one FHIR base.
+
+    base: The FHIR base, without a slash at its end.
+    now: ms since 1970.
+    max_body, max_nesting: Bytes and levels of JSON.
+    """
+
+    version: FhirVersion
+    tenant: str
+    base: str
+    membership: Membership
+    admission: Admission
+    now: Callable[[], int]
+    max_body: int
+    max_nesting: int
+
+    def routes(self) -> APIRouter:
+        router = APIRouter(tags=["Subscription"])
+        router.add_api_route("/Subscription", self.create, methods=["POST"], status_code=201)
+        router.add_api_route("/Subscription", self.find, methods=["GET"])
+        router.add_api_route("/Subscription/{id_}", self.read, methods=["GET"])
+        router.add_api_route("/Subscription/{id_}", self.update, methods=["PUT"])
+        router.add_api_route("/Subscription/{id_}", self.delete, methods=["DELETE"], status_code=204)
+        return router
+
+    async def create(self, request: Request) -> Response:
+        """Register a Subscription. It is `requested` until its endpoint has accepted the handshake."""
+        exchange = Exchange(request)
+        for header in (b"if-none-exist", b"idempotency-key"):
+            if exchange.header(header):
+                text = f"{header.decode()} is not supported for Subscription: PUT it under an id of your own instead."
+                raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
+        wanted, resource = await self._wanted(exchange)
+        id_ = str(uuid4())
+        await self.membership.create(self.tenant, self.version, id_, wanted, resource, now=self.now())
+        return await self._respond(exchange, id_, 201)
+
+    async def read(self, request: Request, id_: str) -> Response:
+        """A Subscription as its client sent it, with the status in force."""
+        exchange = Exchange(request)
+        member = await self.member(id_)
+        if is_known(exchange.header(b"if-none-match"), member.state.revision):
+            return exchange.respond(Answer(304, version=member.state.revision))
+        return exchange.respond(self._answer(member, 200))
+
+    async def update(self, request: Request, id_: str) -> Response:
+        """Change a Subscription, or create it under this id. Its endpoint is asked again by a handshake."""
+        exchange = Exchange(request)
+        if not is_id(id_):
+            raise Refused.because(400, IssueCode.VALUE, f"{id_[:80]} is not an id", "Subscription.id")
+        wanted, resource = await self._wanted(exchange, id_)
+        member = await self.membership.find(self.tenant, self.version, id_)
+        now, expected = self.now(), exchange.if_match
+        if member is None:
+            if expected not in ("", NOTHING):
+                raise _conflict(id_, 0)
+            written = await self.membership.create(self.tenant, self.version, id_, wanted, resource, now=now)
+        elif expected == NOTHING:
+            raise _conflict(id_, member.state.revision)
+        else:
+            written = await self.membership.update(member, wanted, resource, expected=expected or "*", now=now)
+        if written.outcome is Subscribed.CONFLICT:
+            raise _conflict(id_, written.revision)
+        if written.outcome is Subscribed.MISSING:
+            raise Unavailable(f"Subscription/{id_} was deleted in this moment")
+        return await self._respond(exchange, id_, 201 if written.outcome is Subscribed.CREATED else 200)
+
+    async def delete(self, request: Request, id_: str) -> Response:
+        """End a Subscription. At most the request that is on its way already arrives afterwards."""
+        exchange = Exchange(request)
+        member = await self.membership.find(self.tenant, self.version, id_)
+        if member is None:
+            if exchange.if_match:
+                raise _conflict(id_, 0)
+            return Response(status_code=204)
+        written = await self.membership.delete(member, expected=exchange.if_match or "*")
+        if written.outcome is Subscribed.CONFLICT:
+            raise _conflict(id_, written.revision)
+        return Response(status_code=204, headers={"ETag": f'W/"{written.revision}"'})
+
+    async def find(self, request: Request) -> Response:
+        """Search by any parameter that R4 defines on Subscription: `url`, `status`, `criteria`, `type`, …"""
+        exchange = Exchange(request)
+        criteria = search(exchange.query, "Subscription", self.version, frozenset({self.base}))
+        entries = []
+        for member in await self.membership.all(self.tenant, self.version):
+            body = self.rendered(member)
+            resource = orjson.loads(body)
+            if all(criterion.matches(resource) for criterion in criteria):
+                url = f"{self.base}/Subscription/{member.key.id}"
+                entries.append({"fullUrl": url, "resource": orjson.Fragment(body), "search": {"mode": "match"}})
+        bundle = {
+            "resourceType": "Bundle",
+            "type": "searchset",
+            "timestamp": write(instant(self.now())),
+            "total": len(entries),
+            "link": [{"relation": "self", "url": f"{self.base}/Subscription?{request.url.query}".rstrip("?")}],
+        }
+        return exchange.respond(Answer(200, orjson.dumps(bundle | ({"entry": entries} if entries else {}))))
+
+    async def member(self, id_: str) -> Member:
+        """The Subscription of an id; Refused with 404 when there is none."""
+        member = await self.membership.find(self.tenant, self.version, id_) if is_id(id_) else None
+        if member is None:
+            raise Refused.because(404, IssueCode.NOT_FOUND, f"There is no Subscription/{id_[:80]}.")
+        return member
+
+    def rendered(self, member: Member) -> bytes:
+        """A Subscription's JSON."""
+        state = member.state
+        return FORMS[self.version].to_json(
+            state.resource,
+            id=member.key.id,
+            version_id=state.revision,
+            last_updated=instant(state.updated),
+            status=state.status,
+            error=_error(state),
+        )
+
+    async def _wanted(self, exchange: Exchange, id_: str = "") -> tuple[Subscription, bytes]:
+        """What the client asks for, and the JSON in which it did."""
+        body = await exchange.body(self.max_body)
+        resource = parse(body, max_nesting=self.max_nesting)
+        if resource.get("resourceType") != "Subscription":
+            raise Refused.because(400, IssueCode.INVALID, "A Subscription is expected.", "Subscription.resourceType")
+        if id_ and resource.get("id") != id_:
+            text = f"The id must be {id_}, as in the URL."
+            raise Refused.because(400, IssueCode.INVALID, text, "Subscription.id")
+        wanted = await self.admission.admit(self.version, resource, now=instant(self.now()))
+        if found := issues(resource):
+            raise Rejected(*found)
+        return wanted, body
+
+    async def _respond(self, exchange: Exchange, id_: str, status: int) -> Response:
+        member = await self.member(id_)
+        return exchange.respond(self._answer(member, status), base=self.base, prefer=exchange.prefer)
+
+    def _answer(self, member: Member, status: int) -> Answer:
+        revision = member.state.revision
+        location = f"Subscription/{member.key.id}/_history/{revision}"
+        return Answer(status, self.rendered(member), location, revision, member.state.updated)
+
+
+def _error(state: State) -> str | None:
+    """Why it is in `error` or `off`, or what goes wrong while attempts go on."""
+    return state.error or state.failing or None
+
+
+def _conflict(id_: str, revision: int) -> Refused:
+    now = f"version {revision} is in force" if revision else "there is none"
+    text = f"Subscription/{id_} is not at the version that was expected: {now}. Read it, and try again."
+    return Refused.because(412, IssueCode.CONFLICT, text)
