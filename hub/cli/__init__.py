@@ -1,0 +1,87 @@
+"""
+The `hub` command. Each subcommand is a module with two functions, imported only when it is the one that was asked for:
+
+    arguments(parser)            declares its arguments
+    run(arguments, settings)     does it; returns the exit code
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from pydantic import ValidationError
+
+from hub import logs
+from hub.errors import NotTheHub
+from hub.settings import Settings
+
+#: Exit code of whatever refuses its settings, its Redis or its arguments: to start it again would not help.
+REFUSED = 2
+#: Exit code after a Ctrl-C, as shells have it.
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a subcommand lives, and its line in `hub --help`."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "serve": Command("hub.cli.serve", "run the whole hub on this machine, its Redis included"),
+    "api": Command("hub.cli.api", "run the HTTP side alone"),
+    "worker": Command("hub.cli.worker", "run one worker alone: match or deliver"),
+    "clock": Command("hub.cli.clock", "run the clock alone"),
+    "check": Command("hub.cli.check", "say by the exit code whether a worker or the clock is at work"),
+    "demo": Command("hub.cli.demo", "show the trip: publish real resources, see the notification arrive"),
+}
+
+
+class Module(Protocol):
+    """What the module of a subcommand offers."""
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, arguments: argparse.Namespace, settings: Settings) -> int: ...
+
+
+def main() -> int:
+    """Run the subcommand that the process was started with; returns its exit code."""
+    arguments = parse(sys.argv[1:])
+    try:
+        settings = _settings()
+        logs.configure(settings.log_level)
+        return _module(arguments.command).run(arguments, settings)
+    except NotTheHub as error:
+        print(f"hub {arguments.command}: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line. Exits with code 2 and the usage when it is none of ours."""
+    parser = argparse.ArgumentParser(prog="hub", description="A FHIR event notification hub.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=command.help, description=command.help)
+        if name in argv[:1]:
+            _module(name).arguments(subparser)
+    return parser.parse_args(argv)
+
+
+def _module(command: str) -> Module:
+    return cast(Module, import_module(COMMANDS[command].module))
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"HUB_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        raise NotTheHub(wrong) from None

@@ -1,0 +1,315 @@
+"""
+`hub demo`: the trip, seen. A hub, a subscriber and a publisher on this machine, with HL7's own example resources.
+
+Everything is real and of its own: processes, sockets, a fresh Redis in a temporary directory. It ends without a trace.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import httpx
+import orjson
+from aiohttp import web
+from rich.console import Console
+from rich.json import JSON
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from hub.errors import NotTheHub
+from hub.settings import Settings
+from subscriptions.change import Change
+from subscriptions.codes import FhirVersion, Interaction
+from subscriptions.matching import Explanation, explain
+from subscriptions.topic import built_in
+from subscriptions.versions.forms import FORMS
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "r4"
+PUBLISHED = ("Patient", "Immunization", "Observation")
+BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
+FILTER = "Immunization?patient=Patient/example&status=completed"
+
+#: Seconds that any single step may take.
+PATIENCE = 30.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults()
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    del arguments
+    files = sorted(path for type_ in PUBLISHED for path in FIXTURES.glob(f"{type_}-*.json"))
+    if not files:
+        raise NotTheHub(f"no example resources in {FIXTURES}: the demo runs from a checkout of the project")
+    console = Console(highlight=False)
+    with TemporaryDirectory(prefix="hub-demo-") as data:
+        return asyncio.run(_demo(console, settings, Path(data), [orjson.loads(path.read_bytes()) for path in files]))
+
+
+@dataclass
+class Subscriber:
+    """The application that wants to be told: keeps each notification with the time of its arrival."""
+
+    received: list[tuple[float, bytes]] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Take a notification: any 2xx says that it has arrived."""
+        self.received.append((perf_counter(), await request.read()))
+        self.came.set()
+        return web.Response()
+
+    async def until(self, count: int) -> None:
+        """Wait until so many notifications have come."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.received) < count:
+                self.came.clear()
+                await self.came.wait()
+
+
+@asynccontextmanager
+async def listening(subscriber: Subscriber) -> AsyncIterator[str]:
+    """The subscriber on a free port; gives the URL of its endpoint."""
+    runner = web.ServerRunner(web.Server(subscriber.handle))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}/notifications"
+    finally:
+        await runner.cleanup()
+
+
+@dataclass
+class Hub:
+    """A hub in processes of its own. `steps` are the lines of its log, as they come."""
+
+    url: str
+    steps: list[dict[str, Any]]
+
+
+@asynccontextmanager
+async def serving(settings: Settings, data: Path) -> AsyncIterator[Hub]:
+    """`hub serve` on a free port."""
+    environment = {
+        "HUB_ALLOW_HTTP_ENDPOINTS": "true",
+        "HUB_ALLOW_PRIVATE_ENDPOINTS": "true",
+        "HUB_LOG_LEVEL": "info",
+        "HUB_CANONICAL_BASE": settings.canonical_base,
+        "HUB_REDIS_URL": "",
+        "HUB_BASE_URL": "",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hub", "serve", "--port", "0", "--data", str(data)),
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    if process.stdout is None or process.stderr is None:
+        raise NotTheHub("the hub's output can't be read")
+    hub = Hub("", [])
+    reading = asyncio.create_task(_read_steps(process.stderr, hub.steps))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = (await process.stdout.readline()).decode()
+        if not line.startswith("hub ready: "):
+            raise NotTheHub(f"the hub did not start: {line or hub.steps[-1:]}")
+        hub.url = line.split()[2].removesuffix("/fhir/r4")
+        yield hub
+    finally:
+        process.terminate()
+        await process.wait()
+        await reading
+
+
+async def _read_steps(stream: asyncio.StreamReader, steps: list[dict[str, Any]]) -> None:
+    async for line in stream:
+        try:
+            steps.append(orjson.loads(line))
+        except ValueError:
+            steps.append({"event": line.decode(errors="replace").rstrip()})
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A resource that was published. `sent` and `answered` are seconds of `perf_counter`."""
+
+    resource: dict[str, Any]
+    status: int
+    version_id: int
+    sent: float
+    answered: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.resource['resourceType']}/{self.resource['id']}"
+
+
+async def _demo(console: Console, settings: Settings, data: Path, resources: list[dict[str, Any]]) -> int:
+    began = perf_counter()
+    subscriber = Subscriber()
+    async with listening(subscriber) as endpoint, serving(settings, data) as hub:
+        _say(console, began, f"hub running at [bold]{hub.url}/fhir/r4[/], its data on disk in {data}")
+        _say(console, began, f"subscriber listening at [bold]{endpoint}[/]")
+        async with httpx.AsyncClient(base_url=f"{hub.url}/fhir/r4/", timeout=PATIENCE) as client:
+            subscription = await _subscribe(console, began, client, subscriber, settings, endpoint)
+            published = await _publish(console, client, resources)
+            topic = built_in(settings.canonical_base, "Immunization")
+            parsed = FORMS[FhirVersion.R4].parse_subscription(subscription, now=datetime.now(UTC), allow_http=True)
+            base = frozenset({f"{hub.url}/fhir/r4"})
+            explained = [(each, explain(parsed, topic, _change(each), base)) for each in published]
+            matching = [each for each, explanation in explained if explanation.matched]
+            await subscriber.until(1 + len(matching))
+            _say(console, began, f"{len(published)} resources published, {len(matching)} notifications received")
+            status = (await client.get(f"Subscription/{subscription['id']}/$status")).json()
+        _show_hops(console, matching, subscriber, hub.steps)
+        _show_notification(console, subscriber.received[1][1])
+        _show_silence(console, explained)
+        _show_status(console, status)
+    told = [number for _, body in subscriber.received[1:] for number in _numbers(orjson.loads(body))]
+    complete = told == list(range(1, len(matching) + 1))
+    _say(console, began, f"every event once, in order, none missing: [bold]{'yes' if complete else 'NO'}[/]")
+    return 0 if complete and all(each.status == 201 for each in published) else 1
+
+
+def _say(console: Console, began: float, text: str) -> None:
+    console.print(f"[dim]{perf_counter() - began:6.2f} s[/]  {text}")
+
+
+async def _subscribe(
+    console: Console,
+    began: float,
+    client: httpx.AsyncClient,
+    subscriber: Subscriber,
+    settings: Settings,
+    endpoint: str,
+) -> dict[str, Any]:
+    """Register the Subscription, and wait until its handshake has made it active."""
+    wanted = {
+        "resourceType": "Subscription",
+        "status": "requested",
+        "reason": "Completed immunizations of one patient",
+        "criteria": built_in(settings.canonical_base, "Immunization").url,
+        "_criteria": {"extension": [{"url": f"{BACKPORT}/backport-filter-criteria", "valueString": FILTER}]},
+        "channel": {
+            "type": "rest-hook",
+            "endpoint": endpoint,
+            "payload": "application/fhir+json",
+            "_payload": {"extension": [{"url": f"{BACKPORT}/backport-payload-content", "valueCode": "full-resource"}]},
+        },
+    }
+    answer = await client.post("Subscription", json=wanted)
+    subscription: dict[str, Any] = answer.raise_for_status().json()
+    where = f"Subscription/{subscription['id']}"
+    _say(console, began, f"POST Subscription [cyan]{FILTER}[/] → {answer.status_code}, {subscription['status']}")
+    await subscriber.until(1)
+    _say(console, began, "handshake arrived, a second after the 201 had left")
+    async with asyncio.timeout(PATIENCE):
+        while subscription["status"] != "active":
+            subscription = (await client.get(where)).raise_for_status().json()
+    _say(console, began, f"{where} is [green]{subscription['status']}[/]")
+    return subscription
+
+
+async def _publish(console: Console, client: httpx.AsyncClient, resources: list[dict[str, Any]]) -> list[Published]:
+    """PUT each resource under its own id, as a health system does, a few at a time."""
+    columns = (TextColumn("          publishing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    at_once = asyncio.Semaphore(8)
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=len(resources))
+
+        async def publish(resource: dict[str, Any]) -> Published:
+            async with at_once:
+                sent = perf_counter()
+                answer = await client.put(f"{resource['resourceType']}/{resource['id']}", json=resource)
+                progress.advance(task)
+                version_id = int(answer.json()["meta"]["versionId"]) if answer.is_success else 0
+                return Published(resource, answer.status_code, version_id, sent, perf_counter())
+
+        return list(await asyncio.gather(*map(publish, resources)))
+
+
+def _change(published: Published) -> Change:
+    resource = published.resource
+    return Change(
+        version=FhirVersion.R4,
+        interaction=Interaction.CREATE,
+        type=resource["resourceType"],
+        id=resource["id"],
+        version_id=published.version_id,
+        at=datetime.now(UTC),
+        resource=resource,
+    )
+
+
+def _numbers(bundle: dict[str, Any]) -> list[int]:
+    parameters = bundle["entry"][0]["resource"]["parameter"]
+    events = [parameter["part"] for parameter in parameters if parameter["name"] == "notification-event"]
+    return [int(part["valueString"]) for parts in events for part in parts if part["name"] == "event-number"]
+
+
+def _show_hops(
+    console: Console, matching: list[Published], subscriber: Subscriber, steps: list[dict[str, Any]]
+) -> None:
+    """Each event's way, in ms since its resource was sent."""
+    arrivals = {}
+    for at, body in subscriber.received[1:]:
+        bundle = orjson.loads(body)
+        arrivals[bundle["entry"][1]["fullUrl"].split("/r4/")[1]] = (_numbers(bundle)[0], at)
+    table = Table(title="the trip of each event, in ms since it was sent", title_justify="left")
+    for column in ("event", "resource", "201 (on disk)", "notification received"):
+        table.add_column(column, justify="left" if column == "resource" else "right")
+    for each in sorted(matching, key=lambda each: arrivals[each.name]):
+        number, at = arrivals[each.name]
+        table.add_row(
+            str(number), each.name, f"{(each.answered - each.sent) * 1000:.1f}", f"{(at - each.sent) * 1000:.1f}"
+        )
+    console.print(table)
+    counted = Counter(step["event"] for step in steps)
+    said = "  ".join(f"{name} × {counted[name]}" for name in ("change.stored", "change.matched", "delivery.attempted"))
+    console.print(f"[dim]in the hub's log: {said}[/]")
+
+
+def _show_notification(console: Console, body: bytes) -> None:
+    console.print(Panel(JSON(body.decode()), title="the first notification, as received", title_align="left"))
+
+
+def _show_silence(console: Console, explained: list[tuple[Published, Explanation]]) -> None:
+    """What did not match, and why: one line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for each, explanation in explained:
+        if not explanation.matched:
+            reasons.setdefault(_reason(explanation), []).append(each.name)
+    table = Table(title="what did not match, and why", title_justify="left")
+    table.add_column("resources", justify="right")
+    table.add_column("such as")
+    table.add_column("reason")
+    for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        table.add_row(str(len(names)), names[0], reason)
+    console.print(table)
+
+
+def _reason(explanation: Explanation) -> str:
+    if not explanation.trigger.fired:
+        return explanation.trigger.reason
+    failed = (each for each in explanation.filters if each.matched is False)
+    return "; ".join(f"{each.filter.text}: found {', '.join(map(str, each.values)) or 'nothing'}" for each in failed)
+
+
+def _show_status(console: Console, bundle: dict[str, Any]) -> None:
+    parameters = {each["name"]: each for each in bundle["entry"][0]["resource"]["parameter"]}
+    status = parameters["status"]["valueCode"]
+    events = parameters["events-since-subscription-start"]["valueString"]
+    console.print(f"          $status: {status}, events since the subscription's start: {events}")

@@ -1,0 +1,142 @@
+"""`hub serve`: the whole hub on one machine. Its parts are processes of their own, kept running and ended together."""
+
+import argparse
+import asyncio
+import errno
+import socket
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from hub.cli import REFUSED
+from hub.cli.address import Address
+from hub.cli.directory import holding
+from hub.cli.embedded import Embedded, prepare
+from hub.cli.parts import Part, PartRefused, Supervisor, log
+from hub.errors import NotTheHub
+from hub.settings import Settings
+
+#: Seconds for the api of a hub that was just killed to let go of the port.
+PORT_PATIENCE = 3.0
+#: Seconds that the other parts wait for the api's first answer: what it refuses, they would refuse too.
+API_FIRST = 10.0
+#: Seconds between two looks at whether something answers by now, and for one such look.
+LOOK_EVERY, LOOK_LIMIT = 0.05, 2.0
+
+#: Redis ends with 1 when it can't read its data, its configuration or take its address.
+REDIS_REFUSES = frozenset({1})
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000); 0 takes a free one")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="where Redis keeps its files (HUB_DATA_DIR, or ./data)"
+    )
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    address = Address(arguments.host, arguments.port)
+    address.permit(settings)
+    if address.wildcard and not settings.base_url:
+        raise NotTheHub(f"--host {address.host} is no address for others: set HUB_BASE_URL to the URL that they reach")
+    data: Path = (arguments.data or settings.data_dir).resolve()
+    with ExitStack() as held:
+        embedded = None if settings.redis_url else prepare(held.enter_context(holding(data)))
+        address = _free(address)
+        try:
+            asyncio.run(_serve(settings, address, data, embedded))
+        except PartRefused as refusal:
+            if embedded and refusal.part.name == "redis":
+                raise NotTheHub(f"Redis doesn't start on {data}: {embedded.last_words()}") from None
+            return REFUSED
+    return 0
+
+
+def parts(environment: dict[str, str], address: Address) -> tuple[Part, ...]:
+    """The hub's own parts, the api first."""
+    hub = (sys.executable, "-m", "hub")
+    return (
+        Part("api", (*hub, "api", "--host", address.host, "--port", str(address.port)), environment),
+        Part("worker match", (*hub, "worker", "match"), environment),
+        Part("worker deliver", (*hub, "worker", "deliver"), environment),
+        Part("clock", (*hub, "clock"), environment),
+    )
+
+
+async def _serve(settings: Settings, address: Address, data: Path, embedded: Embedded | None) -> None:
+    environment = {
+        "HUB_REDIS_URL": embedded.url if embedded else settings.redis_url,
+        "HUB_BASE_URL": settings.base_url or address.url,
+        "HUB_DATA_DIR": str(data),
+    }
+    supervisor = Supervisor()
+
+    async def bring_up() -> None:
+        if embedded:
+            await _start_redis(supervisor, embedded)
+        api, *others = parts(environment, address)
+        supervisor.start(api)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(API_FIRST):
+                await _answer(address)
+        for part in others:
+            supervisor.start(part)
+        began, said = time.monotonic(), False
+        while (status := await _answer(address)) != 200:
+            if not said and time.monotonic() - began > API_FIRST:
+                log.warning("hub.waiting", extra={"url": f"{address.url}/readyz", "status": status})
+                said = True
+            await asyncio.sleep(LOOK_EVERY)
+        where = f" · data in {data}" if embedded else ""
+        print(f"hub ready: {address.url}/fhir/r4 · {address.url}/docs{where}", flush=True)
+
+    await supervisor.run(bring_up())
+
+
+async def _start_redis(supervisor: Supervisor, embedded: Embedded) -> None:
+    """Start the embedded Redis and wait until it has read its data, however long that takes."""
+    lock = embedded.directory.lock
+    supervisor.start(Part("redis", embedded.argv, {}, (lock,), foundation=True, refusals=REDIS_REFUSES))
+    async with Redis.from_url(embedded.url, socket_timeout=LOOK_LIMIT) as redis:
+        while True:
+            with suppress(RedisError, OSError):
+                await redis.ping()
+                break
+            await asyncio.sleep(LOOK_EVERY)
+    embedded.started()
+
+
+async def _answer(address: Address) -> int:
+    """The status with which the api answers `GET /readyz`, once it answers at all."""
+    while True:
+        with suppress(OSError, TimeoutError, ValueError, IndexError):
+            async with asyncio.timeout(LOOK_LIMIT):
+                reader, writer = await asyncio.open_connection(address.near, address.port)
+                try:
+                    writer.write(f"GET /readyz HTTP/1.1\r\nHost: {address.near}\r\nConnection: close\r\n\r\n".encode())
+                    return int((await reader.readline()).split()[1])
+                finally:
+                    writer.close()
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def _free(address: Address) -> Address:
+    """The address, with a free port for port 0. Raises NotTheHub if somebody else has it, and goes on having it."""
+    end = time.monotonic() + PORT_PATIENCE
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    while True:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address.host, address.port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                    raise NotTheHub(f"can't listen on {address.host}:{address.port}: {error.strerror}") from None
+            else:
+                return Address(address.host, probe.getsockname()[1])
+        time.sleep(0.05)
