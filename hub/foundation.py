@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
 from hub.errors import NotTheHub, Unavailable
 from hub.keys import EPOCH, LAYOUT
 from hub.pipeline import Pipeline
@@ -17,8 +20,30 @@ from hub.settings import Settings
 #: What the hub needs of Redis so that what it confirmed is on disk.
 NEEDED = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
+LOST = "Redis has lost its memory: it is not the store that the hub was started on. Restore its data"
+
 #: The oldest Redis with all the commands that are used.
 OLDEST = (6, 2)
+
+
+@dataclass
+class Memory:
+    """
+    Sees to it that a process speaks only to the store that it was started on.
+
+    A Redis that lost its memory was restarted, so each connection asks once, when it is made. Until `epoch` is known,
+    and on a Cluster, where it is one node's, nothing is asked.
+    """
+
+    epoch: str = ""
+
+    async def connected(self, connection: AbstractConnection) -> None:
+        """Called by the client with each new connection; ConnectionError when it leads to another store."""
+        await connection.on_connect()
+        if self.epoch:
+            await connection.send_command("HGET", EPOCH, "id")
+            if await connection.read_response() != self.epoch.encode():
+                raise RedisConnectionError(LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +58,7 @@ class Foundation:
         """Unavailable when Redis does not answer, or is not the one any more that the hub was started on."""
         held = await self.pipeline.command("HGET", EPOCH, "id")
         if (held or b"").decode() != self.epoch:
-            raise Unavailable("Redis has lost its memory: its epoch is gone. Restore its data", retry_after=60)
+            raise Unavailable(LOST, retry_after=60)
 
 
 async def check(pipeline: Pipeline, settings: Settings) -> Foundation:

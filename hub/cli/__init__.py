@@ -15,11 +15,13 @@ from typing import Protocol, cast
 from pydantic import ValidationError
 
 from hub import logs
-from hub.errors import NotTheHub
+from hub.errors import NotTheHub, Unavailable
 from hub.settings import Settings
 
 #: Exit code of whatever refuses its settings, its Redis or its arguments: to start it again would not help.
 REFUSED = 2
+#: Exit code when something that is needed doesn't answer: later it may.
+FAILED = 1
 #: Exit code after a Ctrl-C, as shells have it.
 INTERRUPTED = 130
 
@@ -57,9 +59,9 @@ def main() -> int:
         settings = _settings()
         logs.configure(settings.log_level)
         return _module(arguments.command).run(arguments, settings)
-    except NotTheHub as error:
+    except (NotTheHub, Unavailable) as error:
         print(f"hub {arguments.command}: {error}", file=sys.stderr)
-        return REFUSED
+        return REFUSED if isinstance(error, NotTheHub) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
 

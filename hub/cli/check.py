@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import socket
 
+from hub.cli import FAILED
+from hub.foundation import Memory
 from hub.keys import CLOCK
 from hub.pipeline import Pipeline
 from hub.presence import running
@@ -16,11 +18,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    return 0 if asyncio.run(_at_work(arguments.part, settings)) else 1
+    return 0 if asyncio.run(_at_work(arguments.part, settings)) else FAILED
 
 
 async def _at_work(part: str, settings: Settings) -> bool:
-    client = connect(settings)
+    client = connect(settings, Memory())
     try:
         pipeline = Pipeline(client)
         if part == "clock":

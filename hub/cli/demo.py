@@ -9,13 +9,13 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import time
 from typing import Any
 
 import httpx
@@ -45,7 +45,7 @@ PATIENCE = 30.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults()
+    del parser
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -67,7 +67,7 @@ class Subscriber:
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Take a notification: any 2xx says that it has arrived."""
-        self.received.append((perf_counter(), await request.read()))
+        self.received.append((time(), await request.read()))
         self.came.set()
         return web.Response()
 
@@ -144,7 +144,7 @@ async def _read_steps(stream: asyncio.StreamReader, steps: list[dict[str, Any]])
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A resource that was published. `sent` and `answered` are seconds of `perf_counter`."""
+    """A resource that was published. `sent` and `answered` are seconds since 1970."""
 
     resource: dict[str, Any]
     status: int
@@ -158,10 +158,10 @@ class Published:
 
 
 async def _demo(console: Console, settings: Settings, data: Path, resources: list[dict[str, Any]]) -> int:
-    began = perf_counter()
+    began = time()
     subscriber = Subscriber()
     async with listening(subscriber) as endpoint, serving(settings, data) as hub:
-        _say(console, began, f"hub running at [bold]{hub.url}/fhir/r4[/], its data on disk in {data}")
+        _say(console, began, f"hub running at [bold]{hub.url}/fhir/r4[/]")
         _say(console, began, f"subscriber listening at [bold]{endpoint}[/]")
         async with httpx.AsyncClient(base_url=f"{hub.url}/fhir/r4/", timeout=PATIENCE) as client:
             subscription = await _subscribe(console, began, client, subscriber, settings, endpoint)
@@ -178,14 +178,14 @@ async def _demo(console: Console, settings: Settings, data: Path, resources: lis
         _show_notification(console, subscriber.received[1][1])
         _show_silence(console, explained)
         _show_status(console, status)
-    told = [number for _, body in subscriber.received[1:] for number in _numbers(orjson.loads(body))]
+    told = [int(event["event-number"]) for _, body in subscriber.received[1:] for event in _events(orjson.loads(body))]
     complete = told == list(range(1, len(matching) + 1))
     _say(console, began, f"every event once, in order, none missing: [bold]{'yes' if complete else 'NO'}[/]")
     return 0 if complete and all(each.status == 201 for each in published) else 1
 
 
 def _say(console: Console, began: float, text: str) -> None:
-    console.print(f"[dim]{perf_counter() - began:6.2f} s[/]  {text}")
+    console.print(f"[dim]{time() - began:6.2f} s[/]  {text}")
 
 
 async def _subscribe(
@@ -213,9 +213,9 @@ async def _subscribe(
     answer = await client.post("Subscription", json=wanted)
     subscription: dict[str, Any] = answer.raise_for_status().json()
     where = f"Subscription/{subscription['id']}"
-    _say(console, began, f"POST Subscription [cyan]{FILTER}[/] → {answer.status_code}, {subscription['status']}")
+    _say(console, began, f"POST Subscription → {answer.status_code}, {subscription['status']}: [cyan]{FILTER}[/]")
     await subscriber.until(1)
-    _say(console, began, "handshake arrived, a second after the 201 had left")
+    _say(console, began, "handshake arrived")
     async with asyncio.timeout(PATIENCE):
         while subscription["status"] != "active":
             subscription = (await client.get(where)).raise_for_status().json()
@@ -232,11 +232,11 @@ async def _publish(console: Console, client: httpx.AsyncClient, resources: list[
 
         async def publish(resource: dict[str, Any]) -> Published:
             async with at_once:
-                sent = perf_counter()
+                sent = time()
                 answer = await client.put(f"{resource['resourceType']}/{resource['id']}", json=resource)
                 progress.advance(task)
                 version_id = int(answer.json()["meta"]["versionId"]) if answer.is_success else 0
-                return Published(resource, answer.status_code, version_id, sent, perf_counter())
+                return Published(resource, answer.status_code, version_id, sent, time())
 
         return list(await asyncio.gather(*map(publish, resources)))
 
@@ -254,32 +254,40 @@ def _change(published: Published) -> Change:
     )
 
 
-def _numbers(bundle: dict[str, Any]) -> list[int]:
-    parameters = bundle["entry"][0]["resource"]["parameter"]
-    events = [parameter["part"] for parameter in parameters if parameter["name"] == "notification-event"]
-    return [int(part["valueString"]) for parts in events for part in parts if part["name"] == "event-number"]
+def _events(bundle: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The events of a notification, each with its parts by name."""
+    for parameter in bundle["entry"][0]["resource"]["parameter"]:
+        if parameter["name"] == "notification-event":
+            yield {
+                part["name"]: next(value for name, value in part.items() if name.startswith("value"))
+                for part in parameter["part"]
+            }
 
 
 def _show_hops(
     console: Console, matching: list[Published], subscriber: Subscriber, steps: list[dict[str, Any]]
 ) -> None:
-    """Each event's way, in ms since its resource was sent."""
-    arrivals = {}
-    for at, body in subscriber.received[1:]:
+    """Each event's way, hop by hop, in ms since its resource was sent."""
+    table = Table(title="the trip of each event, in ms since its resource was sent", title_justify="left")
+    table.add_column("event", justify="right")
+    table.add_column("resource")
+    for hop in ("stored", "201", "matched, numbered", "notified"):
+        table.add_column(hop, justify="right")
+    sent = {each.name: each for each in matching}
+    for arrived, body in subscriber.received[1:]:
         bundle = orjson.loads(body)
-        arrivals[bundle["entry"][1]["fullUrl"].split("/r4/")[1]] = (_numbers(bundle)[0], at)
-    table = Table(title="the trip of each event, in ms since it was sent", title_justify="left")
-    for column in ("event", "resource", "201 (on disk)", "notification received"):
-        table.add_column(column, justify="left" if column == "resource" else "right")
-    for each in sorted(matching, key=lambda each: arrivals[each.name]):
-        number, at = arrivals[each.name]
-        table.add_row(
-            str(number), each.name, f"{(each.answered - each.sent) * 1000:.1f}", f"{(at - each.sent) * 1000:.1f}"
-        )
+        event = next(_events(bundle))
+        each = sent[event["focus"]["reference"].split("/r4/")[1]]
+        hops = (_seconds(event["timestamp"]), each.answered, _seconds(bundle["timestamp"]), arrived)
+        table.add_row(event["event-number"], each.name, *(f"{(hop - each.sent) * 1000:.0f}" for hop in hops))
     console.print(table)
     counted = Counter(step["event"] for step in steps)
-    said = "  ".join(f"{name} × {counted[name]}" for name in ("change.stored", "change.matched", "delivery.attempted"))
-    console.print(f"[dim]in the hub's log: {said}[/]")
+    said = ", ".join(f"{counted[name]} × {name}" for name in ("change.stored", "change.matched", "delivery.attempted"))
+    console.print(f"[dim]the hub's log has {said}[/]")
+
+
+def _seconds(instant: str) -> float:
+    return datetime.fromisoformat(instant).timestamp()
 
 
 def _show_notification(console: Console, body: bytes) -> None:
@@ -304,8 +312,11 @@ def _show_silence(console: Console, explained: list[tuple[Published, Explanation
 def _reason(explanation: Explanation) -> str:
     if not explanation.trigger.fired:
         return explanation.trigger.reason
-    failed = (each for each in explanation.filters if each.matched is False)
-    return "; ".join(f"{each.filter.text}: found {', '.join(map(str, each.values)) or 'nothing'}" for each in failed)
+    return "; ".join(
+        f"{each.filter.text} asked, {', '.join(str(value.data) for value in each.values) or 'nothing'} found"
+        for each in explanation.filters
+        if each.matched is False
+    )
 
 
 def _show_status(console: Console, bundle: dict[str, Any]) -> None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from hub.channels.guard import Guard
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
-from hub.foundation import Foundation, check
+from hub.foundation import Foundation, Memory, check
 from hub.membership import Membership
 from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
@@ -27,14 +29,25 @@ CONNECTIONS = 32
 TENANT = "default"
 
 
-def connect(settings: Settings) -> Client:
-    """A client for the store. Every wait for an answer has a limit."""
+def connect(settings: Settings, memory: Memory) -> Client:
+    """
+    A client for the store. Every wait for an answer has a limit.
+
+    The client repeats nothing by itself: a write whose answer was lost may have been done, and would be done twice.
+    """
     if not settings.redis_url:
         raise NotTheHub("HUB_REDIS_URL is not set: single parts need the Redis that they share")
+    once = Retry(NoBackoff(), 0)
     if settings.redis_cluster:
-        return RedisCluster.from_url(settings.redis_url, socket_timeout=10)
-    most = CONNECTIONS + settings.partitions
-    pool = BlockingConnectionPool.from_url(settings.redis_url, max_connections=most, timeout=5, socket_timeout=10)
+        return RedisCluster.from_url(settings.redis_url, socket_timeout=10, retry=once)
+    pool = BlockingConnectionPool.from_url(
+        settings.redis_url,
+        max_connections=CONNECTIONS + settings.partitions,
+        timeout=5,
+        socket_timeout=10,
+        retry=once,
+        redis_connect_func=memory.connected,
+    )
     return Redis(connection_pool=pool)
 
 
@@ -77,13 +90,16 @@ async def parts(settings: Settings) -> Parts:
     """Connect to Redis and check that it is the one, and as it must be. Waits for one that is still starting."""
     if not settings.base_url:
         raise NotTheHub("HUB_BASE_URL is not set: the URL before /fhir, as the hub is seen from outside")
-    client = connect(settings)
+    memory = Memory()
+    client = connect(settings, memory)
     pipeline = Pipeline(client)
+    foundation = await _foundation(pipeline, settings)
+    memory.epoch = foundation.epoch
     return Parts(
         settings=settings,
         client=client,
         pipeline=pipeline,
-        foundation=await _foundation(pipeline, settings),
+        foundation=foundation,
         store=Store(pipeline, settings.partitions),
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline),

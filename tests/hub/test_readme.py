@@ -1,0 +1,38 @@
+"""The README says what is true."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hub.settings import Settings
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def shown(value: Any) -> str:
+    """A default as one writes it into the environment."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value)
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def settings_table() -> str:
+    """The settings as the README has them."""
+    rows = ["| variable | default | unit, and what follows |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = shown(field.default)
+        rows.append(f"| `HUB_{name.upper()}` | {f'`{default}`' if default else ''} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_settings_table() -> None:
+    """Every setting stands in the README with its default and its description, and no other does."""
+    assert settings_table() in README
+    mentioned = set(re.findall(r"HUB_[A-Z_]+", README))
+    assert mentioned <= {f"HUB_{name.upper()}" for name in Settings.model_fields}

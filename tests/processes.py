@@ -1,0 +1,200 @@
+"""A whole hub in processes of its own, as `hub serve` runs it, for tests that watch it from outside."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+#: Quick enough for tests, and otherwise as in production.
+ENVIRONMENT = {
+    "HUB_ALLOW_HTTP_ENDPOINTS": "true",
+    "HUB_ALLOW_PRIVATE_ENDPOINTS": "true",
+    "HUB_HANDSHAKE_DELAY": "0.1",
+    "HUB_REQUEST_TIMEOUT": "2",
+    "HUB_RETRY_WAITS": "0.2,0.2,0.5,0.5,1,1,1,1,1,1",
+    "HUB_LOG_LEVEL": "warning",
+}
+
+TOPIC = "https://fhir-event-hub.example/SubscriptionTopic/{}-change"
+BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
+
+
+@dataclass
+class HubProcess:
+    """
+    `hub serve` on a data directory; started on entering, ended on leaving.
+
+    settings: Environment beyond `ENVIRONMENT`.
+    """
+
+    data: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+    _process: asyncio.subprocess.Process | None = None
+    _reader: asyncio.Task[None] | None = None
+    output: list[str] = field(default_factory=list)
+    _more: list[asyncio.subprocess.Process] = field(default_factory=list)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for worker in self._more:
+            await _end(worker)
+        await self.stop()
+
+    @property
+    def base(self) -> str:
+        return f"{self.url}/fhir/r4"
+
+    async def start(self) -> None:
+        """Start it, at the same address as before, and wait until it says that it is ready."""
+        port = self.url.rpartition(":")[2] or "0"
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "hub", "serve", "--port", port, "--data", str(self.data)),
+            env=os.environ | ENVIRONMENT | self.settings,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        ready = asyncio.get_running_loop().create_future()
+        self._reader = asyncio.create_task(self._read(ready))
+        async with asyncio.timeout(60):
+            self.url = await ready
+
+    async def _read(self, ready: "asyncio.Future[str]") -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for raw in self._process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            self.output.append(line)
+            if (found := re.match(r"hub ready: (http://\S+)/fhir/r4", line)) and not ready.done():
+                ready.set_result(found[1])
+        if not ready.done():
+            ready.set_exception(AssertionError("hub serve ended before it was ready:\n" + "\n".join(self.output)))
+
+    async def stop(self, *, kill: bool = False) -> int:
+        """End it: SIGTERM, or kill -9 of the supervisor alone. Returns its exit code."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        async with asyncio.timeout(30):
+            code = await self._process.wait()
+        if self._reader is not None:
+            await self._reader if not kill else self._reader.cancel()
+        return code
+
+    def pids(self, part: str) -> list[int]:
+        """The running processes of a part: `api`, `worker match`, `worker deliver`, `clock`, `redis`."""
+        return [pid for pid, line in _children(self._pid).items() if _is(part, line)]
+
+    @property
+    def _pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def kill(self, part: str) -> None:
+        """kill -9 of a part, as soon as it runs."""
+        async with asyncio.timeout(30):
+            while not (pids := self.pids(part)):  # noqa: ASYNC110 (another process: there is nothing to wait on)
+                await asyncio.sleep(0.01)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    @contextlib.asynccontextmanager
+    async def paused(self, part: str) -> AsyncIterator[None]:
+        """A part stands still, as if its machine did; `serve` is the supervisor, which then restarts nothing."""
+        pids = [self._pid] if part == "serve" else self.pids(part)
+        assert pids, f"no {part} runs"
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    async def another(self, kind: str) -> asyncio.subprocess.Process:
+        """A further worker on the same Redis, which nobody supervises."""
+        own = {"HUB_REDIS_URL": self.redis_url, "HUB_BASE_URL": self.url, "HUB_DATA_DIR": str(self.data)}
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "hub", "worker", kind), env=os.environ | ENVIRONMENT | self.settings | own
+        )
+        self._more.append(worker)
+        return worker
+
+    @property
+    def redis_url(self) -> str:
+        """Where its Redis is, for tests that break what it holds."""
+        return (self.data / "redis.url").read_text()
+
+    def client(self) -> httpx.AsyncClient:
+        """A client for its R4 base."""
+        return httpx.AsyncClient(base_url=self.base + "/", timeout=30)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    async with asyncio.timeout(30):
+        await process.wait()
+
+
+def _children(parent: int) -> dict[int, str]:
+    """The command lines of a process' children, by pid."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, rest = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
+            if int(rest[1]) == parent and rest[0] != "Z":
+                found[pid] = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    return found
+
+
+def _is(part: str, line: str) -> bool:
+    return "redis-server" in line if part == "redis" else f"-m hub {part}" in line
+
+
+def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **options: Any) -> dict[str, Any]:
+    """A Subscription on a type's built-in topic. Options: `content`, `max_count`, `timeout`, `headers`, `status`."""
+    channel: dict[str, Any] = {
+        "type": "rest-hook",
+        "endpoint": endpoint,
+        "payload": "application/fhir+json",
+        "_payload": {
+            "extension": [
+                {"url": f"{BACKPORT}/backport-payload-content", "valueCode": options.get("content", "id-only")}
+            ]
+        },
+    }
+    extensions = []
+    if "max_count" in options:
+        extensions.append({"url": f"{BACKPORT}/backport-max-count", "valuePositiveInt": options["max_count"]})
+    if "timeout" in options:
+        extensions.append({"url": f"{BACKPORT}/backport-timeout", "valueUnsignedInt": options["timeout"]})
+    if extensions:
+        channel["extension"] = extensions
+    if "headers" in options:
+        channel["header"] = options["headers"]
+    resource: dict[str, Any] = {
+        "resourceType": "Subscription",
+        "status": options.get("status", "requested"),
+        "reason": "A test",
+        "criteria": TOPIC.format(type_.lower()),
+        "channel": channel,
+    }
+    if filters:
+        resource["_criteria"] = {
+            "extension": [{"url": f"{BACKPORT}/backport-filter-criteria", "valueString": text} for text in filters]
+        }
+    return resource
