@@ -39,22 +39,26 @@ class Delivery:
     _room: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Serve what becomes due in all shards; never returns by itself."""
-        async with asyncio.TaskGroup() as group:
-            for shard in self.sender.due.shards:
-                group.create_task(self._serve_forever(shard))
-            while True:
-                with suppress(Unavailable):  # the shards say so themselves
-                    await self.presence.announce()
-                await asyncio.sleep(EVERY)
+        """
+        Serve what becomes due in all shards; never returns by itself.
 
-    async def stop(self) -> None:
-        """Start nothing new, and give what is under way five seconds to end and to give its lease back."""
-        self.sender.stopping = True
-        if self._running:
-            await asyncio.wait(self._running, timeout=LAST_SECONDS)
-        await self.sender.channel.close()
-        await self.presence.leave()
+        Cancelled, it starts nothing new, and gives what is under way five seconds to end and to give its lease back.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for shard in self.sender.due.shards:
+                    group.create_task(self._serve_forever(shard))
+                while True:
+                    with suppress(Unavailable):  # the shards say so themselves
+                        await self.presence.announce()
+                    await asyncio.sleep(EVERY)
+        finally:
+            self.sender.stopping = True
+            if self._running:
+                await asyncio.wait(self._running, timeout=LAST_SECONDS)
+            await self.sender.channel.close()
+            with suppress(Unavailable):  # then it runs out by itself
+                await self.presence.leave()
 
     async def _serve_forever(self, shard: Shard) -> None:
         """Serve whatever becomes due in a shard; never returns by itself."""

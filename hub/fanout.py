@@ -8,6 +8,8 @@ Match: changes become events. One coroutine for each partition that this process
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from logging import getLogger
@@ -22,9 +24,8 @@ from hub.presence import EVERY, Presence
 from hub.registry import InForce
 from hub.store import Store, instant
 from hub.stream import Changes, Entry
-from subscriptions.change import Change, Resource
+from subscriptions.change import Change
 from subscriptions.codes import Interaction
-from subscriptions.errors import EvaluationError
 
 log = getLogger("hub.fanout")
 
@@ -53,27 +54,27 @@ class Fanout:
     poison: Counter[str] = field(default_factory=Counter)
 
     async def run(self) -> None:
-        """Match this process' share of the partitions; never returns by itself."""
+        """Match this process' share of the partitions; never returns by itself. Cancelled, it gives them back."""
         partitions = self.changes.partitions
         mine = {partition: asyncio.Event() for partition in partitions}
-        async with asyncio.TaskGroup() as group:
-            for partition in partitions:
-                group.create_task(self._match_forever(partition, mine[partition]))
-            while True:
-                try:
-                    place = await self.presence.announce()
-                except Unavailable:
-                    pass  # the partitions say so themselves, and what is held runs out by itself
-                else:
-                    for partition, event in mine.items():
-                        event.set() if place.has(partition.number) else event.clear()
-                await asyncio.sleep(EVERY)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for partition in partitions:
+                    group.create_task(self._match_forever(partition, mine[partition]))
+                while True:
+                    await self._take_share(mine)
+                    await asyncio.sleep(EVERY)
+        finally:
+            with suppress(Unavailable):  # then it runs out by itself
+                await self.presence.leave()
+                for partition in partitions:
+                    await self.changes.let_go(partition, self.presence.name)
 
-    async def stop(self) -> None:
-        """Give back what is held, so that others go on at once."""
-        await self.presence.leave()
-        for partition in self.changes.partitions:
-            await self.changes.let_go(partition, self.presence.name)
+    async def _take_share(self, mine: Mapping[Partition, asyncio.Event]) -> None:
+        with suppress(Unavailable):  # the partitions say so themselves
+            place = await self.presence.announce()
+            for partition, event in mine.items():
+                event.set() if place.has(partition.number) else event.clear()
 
     async def _match_forever(self, partition: Partition, mine: asyncio.Event) -> None:
         """Match a partition's changes while `mine` is set and the lease can be had; never returns by itself."""
@@ -144,26 +145,23 @@ class Fanout:
         ]
 
     def _change(self, entry: Entry, current: bytes | None, before: bytes | None) -> Change | None:
+        created, deleted = entry.interaction is Interaction.CREATE, entry.interaction is Interaction.DELETE
         try:
-            resource: Resource | None = _decode(current) if current else None
-            previous: Resource | None = None
-            if before and entry.interaction is not Interaction.CREATE:
-                previous = _decode(before)
-            change = Change(
+            if (current is None and not deleted) or (before is None and deleted):
+                raise LookupError("its body is gone")
+            return Change(
                 version=entry.resource.version,
                 interaction=entry.interaction,
                 type=entry.resource.type,
                 id=entry.resource.id,
                 version_id=entry.number,
                 at=instant(entry.at),
-                resource=resource,
-                previous=previous,
+                resource=None if current is None or deleted else _decode(current),
+                previous=None if before is None or created else _decode(before),
             )
-            _ = change.subject
-        except (ValueError, EvaluationError) as error:
-            self._set_aside("body", entry, str(error))
+        except (ValueError, LookupError) as error:
+            self._set_aside("body", entry, type(error).__name__)
             return None
-        return change
 
     def _set_aside(self, reason: str, entry: Entry, text: str, **ids: str) -> None:
         self.poison[reason] += 1

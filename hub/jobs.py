@@ -21,7 +21,6 @@ from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
-from hub.errors import Unavailable
 from hub.settings import Settings
 from hub.wiring import workers
 
@@ -62,35 +61,29 @@ class Pump:
     queue: Queue
     runner: asyncio.Runner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _engine: workers.Engine | None = None
     _running: asyncio.Task[None] | None = None
 
     async def shift(self) -> None:
         """Let the engine run for a while; it goes on in the next shift just where it was."""
-        if self._engine is None:
-            build = workers.matching if self.kind == MATCH else workers.delivering
-            self._engine = await build(self.settings)
         if self._running is None:
-            self._running = asyncio.create_task(self._engine.run())
+            build = workers.matching if self.kind == MATCH else workers.delivering
+            engine = await build(self.settings)
+            self._running = asyncio.create_task(engine.run())
         stop = asyncio.create_task(self.stopping.wait())
         done, _ = await asyncio.wait(
             {self._running, stop}, timeout=self.settings.pump_seconds, return_when=asyncio.FIRST_COMPLETED
         )
         if self._running in done:
             # What it raised makes the job fail, for RQ to show; the next shift begins anew.
-            failed, self._running, self._engine = self._running, None, None
+            failed, self._running = self._running, None
             failed.result()
         if stop in done:
             await self.finish()
-        elif not stop.done():
-            stop.cancel()
+        stop.cancel()
 
     async def finish(self) -> None:
-        """End what is under way, and give back what is held; what Redis doesn't hear of runs out by itself."""
-        engine, running, self._engine, self._running = self._engine, self._running, None, None
-        if engine is not None:
-            with contextlib.suppress(Unavailable):
-                await engine.stop()
+        """End what is under way, and give back what is held."""
+        running, self._running = self._running, None
         if running is not None:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -23,6 +23,9 @@ log = getLogger("hub.membership")
 #: ms after which a registration without a state is what a crash left, and not one under way.
 ABANDONED = 60_000
 
+#: Subscriptions that are compared in one round trip.
+CHUNK = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -136,27 +139,35 @@ class Membership:
         await self.due.schedule(key, None, end=None)
 
     async def repair(self, *, now: int) -> int:
-        """Compare registry and states, mend what a crash has left between them; returns how many were mended."""
-        mended = 0
-        async for registered in self.registry.all():
-            key, state = registered.key, await self.outboxes.read(registered.key)
-            if state is None:
-                if now - registered.since < ABANDONED:
-                    continue
-                await self.registry.remove(key)
-                if await self.outboxes.read(key) is not None:  # it was adopted in this very moment
-                    await self.registry.enter(registered)
-                mended += 1
-                continue
-            on = state.status is not SubscriptionStatus.OFF
-            if state.status is SubscriptionStatus.REQUESTED or (
-                state.status is SubscriptionStatus.ACTIVE and state.events > state.delivered
-            ):
-                await self.due.mark([key])  # a crash before it was scheduled; else it does no harm
-            if on == registered.on and state.resource == registered.resource:
-                continue
-            await self.registry.put(Registered(key, on, state.updated, state.resource))
-            mended += 1
+        """
+        Compare registry, states and due work, and mend what a crash left between them; returns how many were mended.
+
+        Whoever has something to be sent is marked as due, forgotten or not: it costs little, and nobody stays
+        `requested` for ever.
+        """
+        mended, registered = 0, [each async for each in self.registry.all()]
+        for chunk in (registered[i : i + CHUNK] for i in range(0, len(registered), CHUNK)):
+            states = await self.outboxes.read_many([each.key for each in chunk])
+            for each, state in zip(chunk, states, strict=True):
+                mended += await self._mend(each, state, now=now)
+            await self.due.mark(
+                [each.key for each, state in zip(chunk, states, strict=True) if state and state.waiting]
+            )
         if mended:
             log.warning("registry.repaired", extra={"subscriptions": mended})
         return mended
+
+    async def _mend(self, registered: Registered, state: State | None, *, now: int) -> bool:
+        """Make the registry say what the state says; True if it didn't."""
+        key = registered.key
+        if state is None:
+            if now - registered.since < ABANDONED:
+                return False
+            await self.registry.remove(key)
+            if await self.outboxes.read(key) is not None:  # it was adopted in this very moment
+                await self.registry.enter(registered)
+            return True
+        on = state.status is not SubscriptionStatus.OFF
+        if on == registered.on and state.resource == registered.resource:
+            return False
+        return await self.registry.put(Registered(key, on, state.updated, state.resource))

@@ -121,6 +121,12 @@ class State:
     failing_code: str
     skipped_events: int
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to send: a handshake, or events."""
+        active = self.status is SubscriptionStatus.ACTIVE
+        return self.status is SubscriptionStatus.REQUESTED or (active and self.events > self.delivered)
+
 
 class Subscribed(StrEnum):
     """What became of a write of a Subscription."""

@@ -5,9 +5,11 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#rest-hook
 """
 
 import asyncio
+from collections.abc import ItemsView
 
 import aiohttp
 import httpx
+from multidict import CIMultiDict
 
 from hub.channels.guard import BlockedAddress
 from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
@@ -15,6 +17,13 @@ from subscriptions.subscription import Subscription
 
 #: Bytes of an answer that are read before the connection is closed. What it says is not looked at.
 MOST_READ = 65_536
+
+
+class _Headers(httpx.Headers):
+    """Headers one by one, as they were written: httpx' own items join repeated ones and write names in lower case."""
+
+    def items(self) -> ItemsView[str, str]:
+        return CIMultiDict((name.decode("ascii"), value.decode("ascii")) for name, value in self.raw).items()
 
 
 class RestHook:
@@ -41,6 +50,7 @@ class RestHook:
         url = httpx.URL(subscription.endpoint)
         client = self._trusted if url.host in self._trusted_hosts else self._client
         request = client.build_request("POST", url, content=body, headers=headers)
+        request.headers = _Headers(request.headers)
         try:
             async with asyncio.timeout(seconds):
                 response = await client.send(request, stream=True)

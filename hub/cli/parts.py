@@ -19,6 +19,7 @@ from logging import getLogger
 from typing import Any
 
 from hub.cli import REFUSED
+from hub.errors import NotTheHub
 
 #: Seconds before a dead part is started again. They double each time that it dies at once, up to the second figure.
 PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -101,7 +102,7 @@ class Supervisor:
         """
         Run `bring_up`, which starts parts, and keep them running until SIGTERM, SIGINT or SIGHUP; then end them all.
 
-        Raises PartRefused if a part did, once everything has ended.
+        Raises PartRefused if a part did, or NotTheHub if `bring_up` did, once everything has ended.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
@@ -129,7 +130,10 @@ class Supervisor:
             self._outcome.set_exception(failure) if failure else self._outcome.set_result(None)
 
     async def _bring_up(self, bring_up: Coroutine[Any, Any, None]) -> None:
-        await bring_up
+        try:
+            await bring_up
+        except NotTheHub as error:
+            self._settle(error)
         self._ready = True
 
     async def _keep(self, part: Part) -> None:

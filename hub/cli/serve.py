@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from hub.cli import REFUSED
@@ -17,13 +17,15 @@ from hub.cli.address import Address
 from hub.cli.directory import holding
 from hub.cli.embedded import Embedded, prepare
 from hub.cli.parts import Part, PartRefused, Supervisor, log
-from hub.errors import NotTheHub
+from hub.errors import NotTheHub, Unavailable
+from hub.foundation import check
+from hub.pipeline import Pipeline
 from hub.settings import Settings
 
 #: Seconds for the api of a hub that was just killed to let go of the port.
 PORT_PATIENCE = 3.0
-#: Seconds that the other parts wait for the api's first answer: what it refuses, they would refuse too.
-API_FIRST = 10.0
+#: Seconds after which it is said, once, that the hub isn't ready yet.
+USUALLY_READY = 10.0
 #: Seconds between two looks at whether something answers by now, and for one such look.
 LOOK_EVERY, LOOK_LIMIT = 0.05, 2.0
 
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def parts(environment: dict[str, str], address: Address) -> tuple[Part, ...]:
-    """The hub's own parts, the api first."""
+    """The hub's own parts."""
     hub = (sys.executable, "-m", "hub")
     return (
         Part("api", (*hub, "api", "--host", address.host, "--port", str(address.port)), environment),
@@ -69,26 +71,29 @@ def parts(environment: dict[str, str], address: Address) -> tuple[Part, ...]:
 
 
 async def _serve(settings: Settings, address: Address, data: Path, embedded: Embedded | None) -> None:
+    settings = settings.model_copy(
+        update={
+            "redis_url": embedded.url if embedded else settings.redis_url,
+            "base_url": settings.base_url or address.url,
+            "data_dir": data,
+        }
+    )
     environment = {
-        "HUB_REDIS_URL": embedded.url if embedded else settings.redis_url,
-        "HUB_BASE_URL": settings.base_url or address.url,
-        "HUB_DATA_DIR": str(data),
+        "HUB_REDIS_URL": settings.redis_url,
+        "HUB_BASE_URL": settings.base_url,
+        "HUB_DATA_DIR": str(settings.data_dir),
     }
     supervisor = Supervisor()
 
     async def bring_up() -> None:
         if embedded:
             await _start_redis(supervisor, embedded)
-        api, *others = parts(environment, address)
-        supervisor.start(api)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(API_FIRST):
-                await _answer(address)
-        for part in others:
+        await _check(settings)
+        for part in parts(environment, address):
             supervisor.start(part)
         began, said = time.monotonic(), False
         while (status := await _answer(address)) != 200:
-            if not said and time.monotonic() - began > API_FIRST:
+            if not said and time.monotonic() - began > USUALLY_READY:
                 log.warning("hub.waiting", extra={"url": f"{address.url}/readyz", "status": status})
                 said = True
             await asyncio.sleep(LOOK_EVERY)
@@ -96,6 +101,18 @@ async def _serve(settings: Settings, address: Address, data: Path, embedded: Emb
         print(f"hub ready: {address.url}/fhir/r4 · {address.url}/docs{where}", flush=True)
 
     await supervisor.run(bring_up())
+
+
+async def _check(settings: Settings) -> None:
+    """Refuse once, here, what each part would refuse about this Redis. One that doesn't answer yet is left to them."""
+    url = settings.redis_url
+    client = RedisCluster.from_url(url) if settings.redis_cluster else Redis.from_url(url, socket_timeout=LOOK_LIMIT)
+    try:
+        await check(Pipeline(client), settings)
+    except Unavailable as error:
+        log.warning("redis.waiting", extra={"reason": str(error)})
+    finally:
+        await client.aclose()
 
 
 async def _start_redis(supervisor: Supervisor, embedded: Embedded) -> None:

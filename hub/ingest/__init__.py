@@ -22,7 +22,7 @@ from subscriptions.search.parameters import resource_types
 from subscriptions.versions.instant import write
 
 #: What a process that serves publishers loads when it starts: the first of each type costs up to 0.1 s.
-COMMON = ("Patient", "Observation", "Immunization", "Encounter", "Condition", "Bundle")
+COMMON = ("Subscription", "Patient", "Observation", "Immunization", "Encounter", "Condition", "Bundle")
 
 #: The elements that the search parameter `identifier` finds, in one type or another.
 _IDENTIFYING = ("identifier", "masterIdentifier")

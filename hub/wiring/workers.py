@@ -29,11 +29,9 @@ from subscriptions.retry import Policy
 
 
 class Engine(Protocol):
-    """What a worker process runs: matching or delivering."""
+    """What a worker process runs until it is cancelled: matching or delivering."""
 
     async def run(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 def process_name() -> str:
