@@ -136,7 +136,7 @@ async def _volatile(pipeline: Pipeline, settings: Settings) -> str:
 
 async def _setting(pipeline: Pipeline, name: str) -> str:
     try:
-        reply = await pipeline.command("CONFIG", "GET", name)
+        reply = await pipeline.command("CONFIG GET", name)
     except Unavailable as error:
         if "NOPERM" in str(error) or "unknown command" in str(error):
             return "unreadable"

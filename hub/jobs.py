@@ -61,13 +61,20 @@ class Pump:
     queue: Queue
     runner: asyncio.Runner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _engine: workers.Engine | None = None
     _running: asyncio.Task[None] | None = None
+
+    async def prepared(self) -> workers.Engine:
+        """The engine, built at first. NotTheHub and Unavailable as `parts` raises them."""
+        if self._engine is None:
+            build = workers.matching if self.kind == MATCH else workers.delivering
+            self._engine = await build(self.settings)
+        return self._engine
 
     async def shift(self) -> None:
         """Let the engine run for a while; it goes on in the next shift just where it was."""
+        engine = await self.prepared()
         if self._running is None:
-            build = workers.matching if self.kind == MATCH else workers.delivering
-            engine = await build(self.settings)
             self._running = asyncio.create_task(engine.run())
         stop = asyncio.create_task(self.stopping.wait())
         done, _ = await asyncio.wait(
@@ -75,7 +82,7 @@ class Pump:
         )
         if self._running in done:
             # What it raised makes the job fail, for RQ to show; the next shift begins anew.
-            failed, self._running = self._running, None
+            failed, self._running, self._engine = self._running, None, None
             failed.result()
         if stop in done:
             await self.finish()
@@ -126,8 +133,9 @@ def work(kind: str, settings: Settings) -> None:
         log_job_description=False,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.get_loop()
         worker.pump = Pump(settings, kind, waiting, runner)
+        runner.run(worker.pump.prepared())
+        top_up(waiting, settings)
         _PUMP.set(worker.pump)
         worker.work(logging_level="WARNING")
         runner.run(worker.pump.finish())

@@ -4,6 +4,7 @@ Which pumps are running. `hub:{pumps}:<kind>` is a zset: pump -> ms until which 
 Those of a kind share what there is by their rank; who is silent for three seconds has left.
 """
 
+import time
 from dataclasses import dataclass
 
 from hub.keys import pumps
@@ -48,4 +49,5 @@ class Presence:
 
 async def running(pipeline: Pipeline, kind: str) -> list[str]:
     """The pumps of a kind that announced themselves lately."""
-    return [name.decode() for name in await pipeline.command("ZRANGE", pumps(kind), 0, -1)]
+    names = await pipeline.command("ZRANGEBYSCORE", pumps(kind), time.time_ns() // 1_000_000, "+inf")
+    return [name.decode() for name in names]

@@ -18,7 +18,6 @@ from hub.keys import REGISTRY, REGISTRY_LOG, SubscriptionKey
 from hub.pipeline import Pipeline, script
 from hub.store import instant
 from subscriptions.codes import FhirVersion
-from subscriptions.errors import Rejected
 from subscriptions.matching import Index
 from subscriptions.search.parameters import resource_types
 from subscriptions.topic import Topic, built_in
@@ -175,7 +174,7 @@ class InForce:
         async for registered in self.registry.all():
             seen.add(registered.key.registered_as)
             self._set(registered.key.registered_as, registered)
-        for name in self._keys.keys() - seen:
+        for name in (self._keys.keys() | self.broken.keys()) - seen:
             self._set(name, None)
         self._mark = mark
 
@@ -195,7 +194,7 @@ class InForce:
             if topic is None:
                 raise LookupError(f"topic {subscription.topic} is not known any more")
             self.index(key.tenant, key.version).put(key, topic, subscription)
-        except (Rejected, LookupError, ValueError) as error:
+        except Exception as error:  # whatever it is, it must not stop the others
             self.broken[name] = str(error)
             log.error("subscription.broken", extra={"subscription": name, "reason": str(error)})
         else:

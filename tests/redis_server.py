@@ -23,9 +23,11 @@ CLUSTER_PORTS = range(10_000, 22_000)
 
 class RedisServer:
     """
-    A server that loses nothing, as the hub needs it. With `cluster=True` it is a cluster of one node that has all the
-    slots: then a command, MULTI or script whose keys have two hash tags fails at once. (A key that a script uses without
-    naming it in KEYS goes unnoticed: only a second node would refuse it.)
+    A server that loses nothing, as the hub needs it.
+
+    With `cluster=True` it is a cluster of one node that has all the slots: then a command, MULTI or script whose keys
+    have two hash tags fails at once. A key that a script uses without naming it in KEYS goes unnoticed: only a second
+    node would refuse it.
     """
 
     def __init__(self, *, cluster: bool = False) -> None:

@@ -79,10 +79,12 @@ class Guard:
 
     def refusal(self, address: str, port: int) -> str | None:
         """Why this port of this IP address must not be called, or None if it may."""
-        ip = _effective(ip_address(address.partition("%")[0]))
+        literal = ip_address(address.partition("%")[0])
+        ip = _effective(literal)
         if ip in _NEVER:
             return f"{address} is a metadata service"
-        private = next((network for network in _BLOCKED if network.version == ip.version and ip in network), None)
+        judged = ip if literal in _NAT64 else literal
+        private = next((network for network in _BLOCKED if judged in network), None)
         if private is None:
             allowed = ", ".join(map(str, sorted(self.ports)))
             return None if port in self.ports else f"port {port} is not one of {allowed}"

@@ -46,35 +46,43 @@ class RestHook:
 
     async def send(self, subscription: Subscription, body: bytes, *, seconds: float) -> Outcome:
         """One attempt, over after so many seconds, whatever the endpoint does. Never raises for what it does."""
+        try:
+            url = httpx.URL(subscription.endpoint)
+            url.host.encode("idna")
+        except (httpx.InvalidURL, UnicodeError):  # such as a label of 64 characters: no resolver takes it
+            return Unreachable(Fault.DNS)
+        response: httpx.Response | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                response = await self._post(url, subscription, body)
+                try:
+                    if response.is_success:
+                        await _drain(response)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError) as error:
+            # Once it has answered, a long, slow or broken body costs the connection only.
+            if response is None:
+                return _outcome(error)
+        if response.is_success:
+            return Accepted(response.status_code)
+        return Refused(response.status_code, response.headers.get("Retry-After"))
+
+    async def _post(self, url: httpx.URL, subscription: Subscription, body: bytes) -> httpx.Response:
         headers = [*subscription.headers, ("Content-Type", subscription.content_type)]
-        url = httpx.URL(subscription.endpoint)
         client = self._trusted if url.host in self._trusted_hosts else self._client
         request = client.build_request("POST", url, content=body, headers=headers)
         request.headers = _Headers(request.headers)
-        try:
-            async with asyncio.timeout(seconds):
-                response = await client.send(request, stream=True)
-                try:
-                    if not response.is_success:
-                        return Refused(response.status_code, response.headers.get("Retry-After"))
-                    await _drain(response)
-                    return Accepted(response.status_code)
-                finally:
-                    await response.aclose()
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            return _outcome(error)
+        return await client.send(request, stream=True)
 
 
 async def _drain(response: httpx.Response) -> None:
-    """Read the answer so that the connection can be used again; a long or broken one costs the connection only."""
+    """Read the answer, if it is not long, so that the connection can be used again."""
     read = 0
-    try:
-        async for chunk in response.aiter_raw():
-            read += len(chunk)
-            if read > MOST_READ:
-                return
-    except (httpx.HTTPError, aiohttp.ClientError):
-        return
+    async for chunk in response.aiter_raw():
+        read += len(chunk)
+        if read > MOST_READ:
+            return
 
 
 def _outcome(error: BaseException) -> Outcome:
@@ -114,5 +122,6 @@ _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
     (aiohttp.ClientOSError, Fault.RESET),
     (aiohttp.ClientResponseError, Fault.GARBAGE),
     (aiohttp.ClientPayloadError, Fault.GARBAGE),
+    (UnicodeError, Fault.GARBAGE),
     (TimeoutError, Fault.TIMEOUT),
 )

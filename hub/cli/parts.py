@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any
@@ -36,7 +37,8 @@ UNSTARTABLE = 127
 log = getLogger("hub.serve")
 
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+#: Whether the kernel can tie a process to its parent.
+KERNEL_TIES = sys.platform == "linux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,12 @@ class _Life:
         self.process = process
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    def reap(self) -> None:
-        if not self.ended.done() and (code := self.process.poll()) is not None:
-            self.ended.set_result(code)
+    def reap(self) -> bool:
+        """Whether it has just been found to have ended."""
+        if self.ended.done() or (code := self.process.poll()) is None:
+            return False
+        self.ended.set_result(code)
+        return True
 
 
 class Supervisor:
@@ -88,15 +93,16 @@ class Supervisor:
     Keeps parts running. One for each process: it owns the signals. To be made within a running loop.
 
     grace: Seconds that the parts have to end.
+    kernel_ties: Whether it is the kernel that ends the parts of a killed supervisor; else an undertaker does.
     """
 
-    def __init__(self, *, grace: float = GRACE) -> None:
+    def __init__(self, *, grace: float = GRACE, kernel_ties: bool = KERNEL_TIES) -> None:
         self._grace = grace
         self._lives: dict[str, _Life] = {}
         self._group = asyncio.TaskGroup()
         self._outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ready = False
-        self._undertaker = None if _LIBC else _undertaker()
+        self._undertaker = None if kernel_ties else _undertaker()
 
     async def run(self, bring_up: Coroutine[Any, Any, None]) -> None:
         """
@@ -144,7 +150,8 @@ class Supervisor:
             lived = time.monotonic() - began
             if first and code in part.refusals and not (self._ready and lived > STEADY):
                 return self._settle(PartRefused(part))
-            pause, first = PAUSE if first or lived > STEADY else min(2 * pause, LONGEST_PAUSE), False
+            pause = PAUSE if first or lived > STEADY else min(2 * pause, LONGEST_PAUSE)
+            first = False
             log.warning("part.died", extra={"part": part.name, "code": code, "lived": round(lived, 3), "pause": pause})
             await asyncio.sleep(pause)
 
@@ -166,7 +173,7 @@ class Supervisor:
             pass_fds=part.descriptors,
             process_group=0,
             umask=0o077,
-            preexec_fn=tied(),
+            preexec_fn=None if self._undertaker else tied(),
         )
         if self._undertaker:
             _tell(self._undertaker, "+", process.pid)
@@ -176,8 +183,7 @@ class Supervisor:
 
     def _reap(self) -> None:
         for life in self._lives.values():
-            life.reap()
-            if self._undertaker and life.ended.done():
+            if life.reap() and self._undertaker:
                 _tell(self._undertaker, "-", life.process.pid)
 
     async def _end(self) -> None:
@@ -206,13 +212,13 @@ async def _ended(lives: list[_Life], deadline: float) -> None:
 
 def tied() -> Callable[[], None] | None:
     """
-    What a child has to do between fork and exec, on Linux, so that the kernel kills it when this thread ends.
+    What a child does between fork and exec so that the kernel kills it when this thread ends; None if it can't.
 
     SIGKILL is right for every part: whatever they confirmed is on disk.
     """
-    libc, parent = _LIBC, os.getpid()
-    if libc is None:
+    if not KERNEL_TIES:
         return None
+    libc, parent = ctypes.CDLL(None, use_errno=True), os.getpid()
 
     def tie() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -228,6 +234,7 @@ def _undertaker() -> "subprocess.Popen[bytes]":
 
 
 def _tell(undertaker: "subprocess.Popen[bytes]", sign: str, pid: int) -> None:
-    if undertaker.stdin:
-        undertaker.stdin.write(f"{sign}{pid}\n".encode())
-        undertaker.stdin.flush()
+    with suppress(BrokenPipeError):  # it was killed: nobody is left to see to it
+        if undertaker.stdin:
+            undertaker.stdin.write(f"{sign}{pid}\n".encode())
+            undertaker.stdin.flush()

@@ -13,6 +13,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local marked = redis.call('ZSCORE', KEYS[1], s)
 if ARGV[3] == 'wait' and not marked then
   redis.call('ZADD', KEYS[2], ARGV[4], s)
+  -- Whoever waits for work looks again within a second; what is due sooner has to be said.
+  if tonumber(ARGV[4]) < now + 1000 then redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'at', now) end
 elseif ARGV[3] ~= 'none' or marked then
   redis.call('ZADD', KEYS[1], now, s)
   redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'at', now)

@@ -1,0 +1,92 @@
+"""The house itself: what a newcomer runs and reads agrees with what is there."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from hub.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKS = {
+    "requirements.lock": PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["build"],
+    "requirements-dev.lock": PROJECT["project"]["dependencies"]
+    + PROJECT["dependency-groups"]["build"]
+    + PROJECT["dependency-groups"]["dev"],
+}
+
+
+def canonical(requirement: str) -> str:
+    name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked(lock: str) -> dict[str, str]:
+    """Name to version."""
+    return dict(re.findall(r"^([a-z0-9.-]+)==([^ ;\\]+)", (ROOT / lock).read_text(), re.M))
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_is_complete(lock: str) -> None:
+    """Every dependency of the project is in the lock: after a change of pyproject.toml, `make lock`."""
+    assert {canonical(requirement) for requirement in LOCKS[lock]} <= locked(lock).keys()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_names_no_host(lock: str) -> None:
+    """The lock has a hash for everything, and where it comes from is left to whoever installs."""
+    lines = [line for line in (ROOT / lock).read_text().splitlines() if not line.lstrip().startswith("#")]
+    assert not [line for line in lines if "://" in line or "index" in line.split("==")[0]]
+    pins = [number for number, line in enumerate(lines) if "==" in line]
+    assert pins
+    assert all("--hash=sha256:" in lines[number + 1] for number in pins)
+
+
+def test_locks_agree() -> None:
+    """What is developed with is what is shipped."""
+    assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()
+
+
+def test_readme_lists_every_setting() -> None:
+    """The README's table has each setting, and no other."""
+    listed = re.findall(r"^\| `(HUB_\w+)`", (ROOT / "README.md").read_text(), re.M)
+    assert sorted(listed) == sorted(f"HUB_{name.upper()}" for name in Settings.model_fields)
+
+
+def test_top_level_folders() -> None:
+    """There are four folders, beside those that begin with a dot and what `.gitignore` names."""
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    folders = {name for name in folders if name not in ignored and not name.endswith((".egg-info", "__pycache__"))}
+    assert folders == {"hub", "subscriptions", "tests", "fixtures"}
+
+
+def test_version() -> None:
+    """The changelog's newest entry and the image's tag are of this version."""
+    version = PROJECT["project"]["version"]
+    entries = re.findall(r"^## \[?([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert entries[0] == version
+    assert f"image: fhir-event-hub:{version}\n" in (ROOT / "docker-compose.yml").read_text()
+
+
+def test_ci_runs_the_tests() -> None:
+    """What runs on a desk runs in CI, and nothing else."""
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert script.read_text().splitlines()[1:] == ['exec make -C "$(dirname "$0")/.." test']
+
+
+def test_tests_notice_two_hash_tags(redis_url: str) -> None:
+    """The Redis of the tests refuses a script or a MULTI over two hash tags, as a cluster would."""
+    read_both = "return redis.call('MGET', KEYS[1], KEYS[2])"
+    with Redis.from_url(redis_url) as redis:
+        assert redis.eval(read_both, 2, "{a}:1", "{a}:2") == [None, None]
+        with pytest.raises(RedisError, match="same slot"):
+            redis.eval(read_both, 2, "{a}:1", "{b}:1")
+        with pytest.raises(RedisError, match="same slot"), redis.pipeline(transaction=True) as pipeline:
+            pipeline.set("{a}:1", 1).set("{b}:1", 1).execute()
+        assert redis.exists("{a}:1") == 0
