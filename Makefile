@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup lint types walls test coverage bench demo run lock clean
+.PHONY: setup lint types walls test test-all coverage bench demo run lock clean
 
 setup: .venv/project.stamp
 
@@ -33,6 +33,9 @@ walls: setup
 
 test: lint types walls
 	$(BIN)/python -m pytest -n 2
+
+# All of it, with what the tests reach, and the demo as a user runs it.
+test-all: lint types walls coverage demo
 
 coverage: setup
 	$(BIN)/coverage erase

@@ -1,0 +1,34 @@
+"""The session in the README works as it stands there."""
+
+import re
+from pathlib import Path
+
+import orjson
+
+from tests.processes import HubProcess
+from tests.receiver import Receiver
+
+ROOT = Path(__file__).parents[2]
+
+
+async def test_the_session_by_hand(hub: HubProcess) -> None:
+    """Register with the README's Subscription, publish the file that it names: the notification arrives."""
+    readme = (ROOT / "README.md").read_text()
+    (written,) = re.findall(r"/fhir/r4/Subscription .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
+    (published,) = re.findall(r"-d @(\S+)", readme)
+    async with Receiver() as receiver, hub.client() as client:
+        wanted = orjson.loads(written)
+        assert wanted["channel"]["endpoint"] == "http://127.0.0.1:9000/"
+        wanted["channel"]["endpoint"] = f"{receiver.url}/readme"
+        subscription = await client.post("Subscription", json=wanted)
+        assert subscription.status_code == 201
+        await receiver.until(lambda: bool(receiver.at("/readme", "handshake")))
+        status = f"Subscription/{subscription.json()['id']}"
+        while (await client.get(status)).json()["status"] != "active":
+            pass
+        headers = {"Content-Type": "application/fhir+json"}
+        answer = await client.post("Immunization", content=(ROOT / published).read_bytes(), headers=headers)
+        assert answer.status_code == 201
+        await receiver.until(lambda: bool(receiver.at("/readme")))
+        assert receiver.at("/readme")[0].foci == [f"Immunization/{answer.json()['id']}"]
+        await client.delete(status)
