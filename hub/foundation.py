@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from hub.errors import NotTheHub, Unavailable
 from hub.keys import EPOCH, LAYOUT
@@ -138,7 +139,7 @@ async def _setting(pipeline: Pipeline, name: str) -> str:
     try:
         reply = await pipeline.command("CONFIG GET", name)
     except Unavailable as error:
-        if "NOPERM" in str(error) or "unknown command" in str(error):
+        if isinstance(error.__cause__, ResponseError):  # it answers, and does not say: such as a managed one
             return "unreadable"
         raise
     values = reply.values() if isinstance(reply, dict) else reply[1::2]

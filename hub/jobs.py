@@ -116,6 +116,9 @@ def shift() -> None:
 class PumpWorker(SimpleWorker):
     """An RQ worker that works in its own process and lets its pump end what it has begun."""
 
+    #: Seconds between two tries when RQ's Redis is away: meanwhile nothing is pumped here. RQ would go up to a minute.
+    max_connection_wait_time = 1.0
+
     pump: Pump
 
     def handle_warm_shutdown_request(self) -> None:

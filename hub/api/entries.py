@@ -130,7 +130,7 @@ def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, base: 
         raise Refused.because(400, IssueCode.INVALID, f"A {method} carries no resource.", f"{expression}.resource")
     try:
         query = parameters(target.query)
-        condition = conditions(request["ifNoneExist"]) if "ifNoneExist" in request else None
+        condition = conditions(request["ifNoneExist"], target.type) if "ifNoneExist" in request else None
         none_match = request.get("ifNoneMatch", "")
         version = "" if method == "GET" else expected(request.get("ifMatch", ""), none_match)
     except Refused as refused:

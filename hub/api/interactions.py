@@ -4,6 +4,7 @@ FHIR's interactions with one resource: https://hl7.org/fhir/R4/http.html#operati
 The same whether a request asks for one, or an entry of a batch.
 """
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -224,9 +225,18 @@ class Interactions:
             await self._transactions.outlast(done.resource, result.by, until)
 
 
-def conditions(query: str) -> list[tuple[str, str]]:
-    """The parameters of a conditional create or reference. Raises Refused: 400 when there are none."""
-    found = parameters(query.partition("?")[2] if "?" in query else query)
+def conditions(query: str, type_: str) -> list[tuple[str, str]]:
+    """
+    The parameters of a conditional create or reference: `identifier=x`, or with its type, `Patient?identifier=x`.
+
+    Raises:
+        Refused: 400 when there are none, or the type is another one.
+    """
+    named = re.match(r"([A-Za-z]*)\?", query)
+    if named and named[1] not in ("", type_):
+        text = f"The condition is about {named[1][:60]}, not {type_}."
+        raise Refused.because(400, IssueCode.VALUE, text)
+    found = parameters(query[named.end() :] if named else query)
     if not found:
         raise Refused.because(400, IssueCode.VALUE, "A condition is a search with at least one parameter.")
     return found

@@ -33,7 +33,7 @@ class Resources:
         exchange = Exchange(request)
         type_ = self._interactions.known(request.path_params["type"])
         exchange.without_parameters()
-        condition = conditions(exchange.if_none_exist) if exchange.if_none_exist else None
+        condition = conditions(exchange.if_none_exist, type_) if exchange.if_none_exist else None
         key = exchange.idempotency_key
         body = await exchange.body(self._most_bytes)
         draft_ = await self._draft(body, type_)

@@ -178,7 +178,7 @@ class Transactions:
             return None
         if link.target not in conditional:
             type_ = self._interactions.known(asked[1])
-            match = await self._interactions.one_match(type_, conditions(asked[2]))
+            match = await self._interactions.one_match(type_, conditions(asked[2], type_))
             if match is None:
                 raise Refused.because(412, IssueCode.CONFLICT, f"{link.target} finds nothing.")
             conditional[link.target] = f"{match[0].type}/{match[0].id}"

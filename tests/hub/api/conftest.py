@@ -1,0 +1,24 @@
+"""One api process on an empty Redis, and another one beside it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub.api.server import Hub, serving
+from tests.hub.conftest import settings
+
+
+@pytest.fixture
+async def hub(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    """One api process on an empty Redis."""
+    async with serving(settings(redis_url, tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture
+async def other(hub: Hub, redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    """Another api process on the same Redis."""
+    async with serving(settings(redis_url, tmp_path)) as found:
+        assert found.parts.client is not hub.parts.client
+        yield found

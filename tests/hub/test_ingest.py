@@ -1,0 +1,297 @@
+"""From a client's bytes to what is stored: what stays, what the hub adds, and what it refuses and why."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hub.ingest import Draft, draft
+from hub.ingest.references import links, replaced
+from hub.ingest.validation import MOST_ISSUES
+from subscriptions.errors import Rejected
+
+AT = 1_700_000_000_123
+IMMUNIZATION: dict[str, Any] = {
+    "resourceType": "Immunization",
+    "status": "completed",
+    "vaccineCode": {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "207"}]},
+    "patient": {"reference": "Patient/example"},
+    "occurrenceDateTime": "2026-11-21",
+}
+
+
+def read(body: bytes) -> Draft:
+    return draft(body, max_nesting=64)
+
+
+def of(resource: dict[str, Any]) -> Draft:
+    return read(json.dumps(resource).encode())
+
+
+def stored(body: bytes, id_: str = "x") -> bytes:
+    head, tail = read(body).numbered(id_, AT)
+    return head + b"7" + tail
+
+
+def refused(resource: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Code, element and text of each issue."""
+    with pytest.raises(Rejected) as caught:
+        of(resource)
+    return [(issue.code.value, issue.expression, issue.text) for issue in caught.value.issues]
+
+
+META = b'"meta":{"versionId":"7","lastUpdated":"2023-11-14T22:13:20.123Z"}'
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        pytest.param(
+            b'{"resourceType":"Patient","active":true}',
+            b'{"resourceType":"Patient","id":"x",' + META + b',"active":true}',
+            id="id-and-meta-follow-the-type",
+        ),
+        pytest.param(
+            b'{"active":true,"resourceType":"Patient"}',
+            b'{"active":true,"resourceType":"Patient","id":"x",' + META + b"}",
+            id="members-keep-their-order",
+        ),
+        pytest.param(
+            b'{"meta":{"source":"http://a"},"id":"x","resourceType":"Patient"}',
+            b'{"meta":{"versionId":"7","lastUpdated":"2023-11-14T22:13:20.123Z","source":"http://a"}'
+            b',"id":"x","resourceType":"Patient"}',
+            id="meta-may-come-first",
+        ),
+        pytest.param(
+            b'{"resourceType":"Patient","id":"x","meta":{"versionId":"99","tag":[ {"code" : "a"} ],'
+            b'"lastUpdated":"2015-02-07T13:28:17.239+02:00"}}',
+            b'{"resourceType":"Patient","id":"x","meta":{"versionId":"7","lastUpdated":"2023-11-14T22:13:20.123Z",'
+            b'"tag":[ {"code" : "a"} ]}}',
+            id="the-hub-alone-says-version-and-time",
+        ),
+        pytest.param(
+            b'{"resourceType":"Patient","extension":[{"url":"http://a","valueDecimal":1.10}]}',
+            b'{"resourceType":"Patient","id":"x",' + META + b',"extension":[{"url":"http://a","valueDecimal":1.10}]}',
+            id="a-decimal-keeps-its-zeros",
+        ),
+        pytest.param(
+            b'{"resourceType":"Patient","extension":[{"url":"http://a","valueInstant":"2015-02-07T13:28:17.23912345678Z"}]}',
+            b'{"resourceType":"Patient","id":"x",'
+            + META
+            + b',"extension":[{"url":"http://a","valueInstant":"2015-02-07T13:28:17.23912345678Z"}]}',
+            id="an-instant-keeps-its-digits",
+        ),
+        pytest.param(
+            b'{"resourceType":"Patient","_birthDate":{"extension":[{"url":"http://a","valueCode":"unknown"}]},'
+            b'"name":[{"family":"\\u00c4\\/\\ud83d\\ude00"}]}',
+            b'{"resourceType":"Patient","id":"x",'
+            + META
+            + b',"_birthDate":{"extension":[{"url":"http://a","valueCode":"unknown"}]},'
+            b'"name":[{"family":"\\u00c4\\/\\ud83d\\ude00"}]}',
+            id="extensions-and-escapes-stay",
+        ),
+    ],
+)
+def test_what_is_stored_is_what_was_sent_with_id_version_and_time(sent: bytes, expected: bytes) -> None:
+    """Byte for byte."""
+    assert stored(sent) == expected
+
+
+def test_every_identifier_is_found_once() -> None:
+    found = of(
+        {
+            "resourceType": "DocumentManifest",
+            "status": "current",
+            "content": [{"reference": "Binary/1"}],
+            "masterIdentifier": {"system": "urn:a", "value": "1"},
+            "identifier": [{"system": "urn:b", "value": "2"}, {"value": "3"}, {"system": "urn:b", "value": "2"}],
+        }
+    )
+    assert set(found.identifiers) == {"urn:a|1", "urn:b|2", "|3"}
+    assert len(found.identifiers) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "expression"),
+    [
+        pytest.param({"patient": None}, "structure", "Immunization.patient", id="null"),
+        pytest.param({"status": ""}, "structure", "Immunization.status", id="empty-string"),
+        pytest.param({"identifier": []}, "structure", "Immunization.identifier", id="empty-array"),
+        pytest.param({"vaccineCode": {}}, "structure", "Immunization.vaccineCode", id="empty-object"),
+        pytest.param({"colour": "red"}, "structure", "Immunization.colour", id="unknown-element"),
+        pytest.param({"fhir_comments": ["x"]}, "structure", "Immunization", id="comments-are-of-another-version"),
+        pytest.param({"lotNumber": 5}, "structure", "Immunization.lotNumber", id="number-for-a-string"),
+        pytest.param({"primarySource": "true"}, "structure", "Immunization.primarySource", id="string-for-a-boolean"),
+        pytest.param({"doseQuantity": {"value": "5"}}, "structure", "Immunization.doseQuantity.value", id="string-5"),
+        pytest.param({"identifier": {"value": "1"}}, "structure", "Immunization.identifier", id="object-for-an-array"),
+        pytest.param(
+            {"patient": [{"reference": "Patient/1"}]}, "structure", "Immunization.patient", id="array-for-one"
+        ),
+        pytest.param({"note": [None]}, "structure", "Immunization.note[0]", id="null-in-an-array"),
+        pytest.param({"id": "a_b"}, "value", "Immunization.id", id="invalid-id"),
+        pytest.param({"id": "a" * 65}, "value", "Immunization.id", id="id-too-long"),
+        pytest.param({"id": "a\n"}, "value", "Immunization.id", id="id-with-line-end"),
+        pytest.param({"occurrenceDateTime": "2026-02-30"}, "value", "Immunization.occurrence", id="no-such-day"),
+        pytest.param(
+            {"occurrenceDateTime": "2026-01-01T10:00"}, "value", "Immunization.occurrence", id="time-only-half"
+        ),
+        pytest.param({"occurrenceString": "once"}, "structure", "Immunization.occurrence", id="two-choices"),
+        pytest.param({"status": "two  blanks"}, "value", "Immunization.status", id="no-code"),
+        pytest.param({"implicitRules": "http://a b"}, "value", "Immunization.implicitRules", id="uri-with-blanks"),
+        pytest.param(
+            {"vaccineCode": {"coding": [{"code": "a"}, {"code": " b"}]}},
+            "value",
+            "Immunization.vaccineCode.coding[1].code",
+            id="deep-within",
+        ),
+        pytest.param(
+            {"contained": [{"resourceType": "Starship"}]},
+            "value",
+            "Immunization.contained[0].resourceType",
+            id="contained-of-no-type",
+        ),
+        pytest.param(
+            {"contained": [{"resourceType": "Patient", "birthDate": "soon"}]},
+            "value",
+            "Immunization.contained[0].birthDate",
+            id="contained-is-checked-too",
+        ),
+        pytest.param(
+            {"contained": [{"resourceType": "MedicinalProduct", "name": [{}]}]},
+            "structure",
+            "Immunization.contained[0].name[0]",
+            id="contained-of-a-type-without-a-model",
+        ),
+    ],
+)
+def test_a_refusal_names_the_element(change: dict[str, Any], code: str, expression: str) -> None:
+    """One thing is wrong with an Immunization: one issue says what and where."""
+    found = refused(IMMUNIZATION | change)
+    assert [(issue[0], issue[1]) for issue in found] == [(code, expression)]
+    assert len(found[0][2]) > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "expression"),
+    [
+        ("status", "status"),
+        ("patient", "patient"),
+        ("vaccineCode", "vaccineCode"),
+        ("occurrenceDateTime", "occurrence"),
+    ],
+)
+def test_what_r4_requires_is_required(name: str, expression: str) -> None:
+    resource = {key: value for key, value in IMMUNIZATION.items() if key != name}
+    assert [(code, path) for code, path, _ in refused(resource)] == [("required", f"Immunization.{expression}")]
+
+
+def test_an_extension_can_stand_for_a_value_that_is_missing() -> None:
+    """http://hl7.org/fhir/StructureDefinition/data-absent-reason, on a choice that is required."""
+    reason = {
+        "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]
+    }
+    resource = {name: value for name, value in IMMUNIZATION.items() if name != "occurrenceDateTime"}
+    assert of(resource | {"_occurrenceDateTime": reason}).type == "Immunization"
+
+
+def test_a_null_stands_for_a_value_only_where_an_extension_stands_beside_it() -> None:
+    reason = {"extension": [{"url": "http://a", "valueCode": "unknown"}]}
+    name = {"given": ["Ann", None], "_given": [None, reason]}
+    assert of({"resourceType": "Patient", "name": [name]}).type == "Patient"
+    found = refused({"resourceType": "Patient", "name": [name | {"_given": [reason]}]})
+    assert found[0][1] == "Patient.name[0].given[1]"
+
+
+def test_any_version_of_uuid_is_a_uuid() -> None:
+    """The models know random ones only; FHIR asks for the form."""
+    for uuid, fine in (("53fefa32-fcbb-1ff8-8a92-55ee120877b7", True), ("53fefa32-fcbb-1ff8", False)):
+        resource = {"resourceType": "Patient", "extension": [{"url": "http://a", "valueUuid": f"urn:uuid:{uuid}"}]}
+        if fine:
+            assert of(resource).type == "Patient"
+        else:
+            assert refused(resource)[0][1] == "Patient.extension[0].value"
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "MedicinalProduct", "name": [{"productName": "x"}]},
+        {"resourceType": "Evidence", "status": "active", "exposureBackground": {"reference": "EvidenceVariable/1"}},
+    ],
+    ids=["not-in-r4b", "another-shape-in-r4b"],
+)
+def test_types_that_the_models_do_not_know_are_checked_as_json(resource: dict[str, Any]) -> None:
+    assert of(resource).type == resource["resourceType"]
+    assert refused(resource | {"thing": [[1]], "other": None}) == [
+        (
+            "structure",
+            f"{resource['resourceType']}.thing[0]",
+            "thing is an array within an array, which FHIR does not have.",
+        ),
+        ("structure", f"{resource['resourceType']}.other", "other is null: leave it out."),
+    ]
+
+
+def test_a_resource_of_another_type_than_the_url_says_is_refused() -> None:
+    with pytest.raises(Rejected) as caught:
+        draft(b'{"resourceType":"Patient"}', max_nesting=64, type_="Observation")
+    assert caught.value.issues[0].expression == "Observation.resourceType"
+
+
+def test_a_refusal_stops_counting_somewhere() -> None:
+    many = {f"unknown{n}": 1 for n in range(100)}
+    assert len(refused({"resourceType": "Patient"} | many)) == MOST_ISSUES
+
+
+def test_references_are_found_by_their_type_and_nowhere_else() -> None:
+    """An identifier's value, a text or a code may look like a reference: it isn't one."""
+    urn = "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"
+    observation = {
+        "resourceType": "Observation",
+        "status": "final",
+        "text": {
+            "status": "generated",
+            "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{urn}">x</a></div>',
+        },
+        "code": {"text": urn},
+        "identifier": [{"system": "urn:ietf:rfc:3986", "value": urn}],
+        "subject": {"reference": urn},
+        "hasMember": [{"reference": "Observation/1"}, {"reference": urn}],
+        "extension": [{"url": "http://a", "valueUri": urn}],
+        "contained": [
+            {"resourceType": "Encounter", "status": "finished", "class": {"code": "x"}, "subject": {"reference": urn}}
+        ],
+        "valueString": urn,
+    }
+    pointing = {link.expression("Observation"): link.literal for link in links(of(observation)) if link.target == urn}
+    assert pointing == {
+        "Observation.subject.reference": True,
+        "Observation.hasMember[1].reference": True,
+        "Observation.extension[0].valueUri": False,
+        "Observation.contained[0].subject.reference": True,
+    }
+
+
+def test_the_entries_of_a_bundle_that_is_stored_as_one_resource_are_left_alone() -> None:
+    inner = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": "urn:uuid:1"},
+    }
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"fullUrl": "urn:uuid:1", "resource": inner}]}
+    assert [link.target for link in links(of(bundle)) if link.target.startswith("urn:")] == []
+
+
+def test_replacing_a_reference_leaves_every_other_byte() -> None:
+    body = (
+        b'{"resourceType":"Observation","status":"final","code":{"text":"\\u0041  b"},'
+        b'"valueQuantity":{"value":1.10},"subject":{"reference":"urn:uuid:1","display":"\\u00e9"}}'
+    )
+    found = read(body)
+    target = {link.path: "Patient/1" for link in links(found) if link.target == "urn:uuid:1"}
+    head, tail = replaced(found, target).numbered("x", AT)
+    expected = body.replace(b'"urn:uuid:1"', b'"Patient/1"').replace(
+        b'"Observation",', b'"Observation","id":"x","meta":{"versionId":"1","lastUpdated":"2023-11-14T22:13:20.123Z"},'
+    )
+    assert head + b"1" + tail == expected
