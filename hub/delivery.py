@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from logging import getLogger
 from typing import assert_never
 
+from hub.channels.origins import SLOW
 from hub.due import Lease
 from hub.errors import Unavailable
 from hub.keys import Shard
@@ -19,6 +20,9 @@ log = getLogger("hub.delivery")
 
 #: The most leases that one claim takes, so that processes share what comes at once.
 CLAIM = 100
+
+#: With slow endpoints, so many times the lanes may be served at once: one that waits costs memory and a socket.
+SLOW_LANES = 4
 
 #: Seconds that requests in flight get when the process is told to stop.
 LAST_SECONDS = 5.0
@@ -72,12 +76,18 @@ class Delivery:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
 
+    def _free(self) -> int:
+        """Lanes that may begin now. Those that wait for a slow endpoint take nobody's place, up to a limit."""
+        running = len(self._running)
+        return min(self.lanes - (running - self.sender.origins.slow), SLOW_LANES * self.lanes - running)
+
     async def _serve(self, shard: Shard, seen: str) -> str:
         """Claim once; wait for work, a second at most, when nothing was due."""
-        due, room = self.sender.due, self.lanes - len(self._running)
+        due, room = self.sender.due, self._free()
         if room <= 0 or self.sender.stopping:
             self._room.clear()
-            await self._room.wait()
+            with suppress(TimeoutError):  # a lane may have become slow meanwhile
+                await asyncio.wait_for(self._room.wait(), SLOW / 4)
             return seen
         claimed = await due.claim(shard, most=min(room, CLAIM), milliseconds=self.sender.lease_ms)
         for lease in claimed.leases:
@@ -110,8 +120,18 @@ class Delivery:
                 case _:
                     assert_never(turn)
         except Unavailable as error:
-            # Nothing is lost: the lease runs out, and the pinned notification is still there.
+            # Nothing is lost: the pinned notification is still there.
             log.warning("delivery.interrupted", extra={"subscription": key, "reason": str(error)})
+            await self._give_back(lease)
         except Exception:
             # A bug of ours on this subscription must not stop the others; it comes again when the lease has run out.
             log.exception("delivery.failed", extra={"subscription": key})
+
+    async def _give_back(self, lease: Lease) -> None:
+        """End a lease as soon as Redis hears of it, so that nobody has to wait until it has run out."""
+        pause = 0.1
+        while self.sender.due.now() < lease.ends:
+            with suppress(Unavailable):
+                return await self.sender.due.release(lease, more=True)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)

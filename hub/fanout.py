@@ -111,7 +111,11 @@ class Fanout:
         for entry, change in zip(entries, changes, strict=True):
             if change is None:
                 continue
-            matches, failures = self.in_force.index(entry.resource.tenant, change.version).match(change)
+            try:
+                matches, failures = self.in_force.index(entry.resource.tenant, change.version).match(change)
+            except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
+                self._set_aside("matching", entry, type(bug).__name__)
+                continue
             for key in matches:
                 owed[key].append(entry)
             for key, error in failures:
@@ -159,7 +163,7 @@ class Fanout:
                 resource=None if current is None or deleted else _decode(current),
                 previous=None if before is None or created else _decode(before),
             )
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, RecursionError) as error:
             self._set_aside("body", entry, type(error).__name__)
             return None
 

@@ -18,9 +18,11 @@ from logging import getLogger
 
 import uvloop
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
+from hub.errors import Unavailable
 from hub.settings import Settings
 from hub.wiring import workers
 
@@ -149,8 +151,11 @@ def run_clock(settings: Settings) -> None:
     queues = [queue(kind, settings) for kind in KINDS]
 
     def all_topped_up() -> None:
-        for waiting in queues:
-            top_up(waiting, settings)
+        try:
+            for waiting in queues:
+                top_up(waiting, settings)
+        except RedisError as error:
+            raise Unavailable(f"RQ's Redis can't be reached: {error}") from error
 
     async def run() -> None:
         clock = await workers.clock(settings, top_up=lambda: asyncio.to_thread(all_topped_up))

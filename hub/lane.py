@@ -50,9 +50,6 @@ FAIR_SECONDS = 1.0
 #: ms to wait when an origin has no place.
 CROWDED = 250
 
-#: Events that are fetched ahead of sending them.
-AHEAD = 64
-
 #: Seconds that a lease is longer than a request may take.
 MARGIN = 5.0
 
@@ -278,7 +275,8 @@ class Lane:
     async def _events(self, subscription: Subscription, sending: Sending) -> tuple[Event, ...]:
         key, wanted = self.lease.subscription, range(sending.first, sending.last + 1)
         if not all(number in self._ahead for number in wanted):
-            last = max(sending.last, min(self.turn.events, sending.first + AHEAD - 1))
+            # Enough for this lane's share; of a large notification, itself.
+            last = max(sending.last, min(self.turn.events, sending.first + FAIR_SHARE - 1))
             self._ahead = {owed.number: owed for owed in await self.sender.outboxes.events(key, sending.first, last)}
         owed = [self._ahead[number] for number in wanted]
         bodies: list[bytes | None] = [None] * len(owed)

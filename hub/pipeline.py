@@ -59,6 +59,10 @@ async def follow(client: Client, stream: str, mark: str, *, count: int, wait_ms:
         reply: Any = await client.xread({stream: mark}, count=count, block=max(wait_ms, 1))
     except (RedisError, OSError) as error:
         raise Unavailable(f"Redis can't be read: {error}") from error
+    # Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, may swallow a cancellation.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
     return [(id_.decode(), fields) for _, entries in reply or () for id_, fields in entries]
 
 

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.facts import lives
+
 #: Quick enough for tests, and otherwise as in production.
 ENVIRONMENT = {
     "HUB_ALLOW_HTTP_ENDPOINTS": "true",
@@ -110,6 +112,15 @@ class HubProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    async def pumps(self) -> dict[str, int]:
+        """How many workers of each kind say that they are at work."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
+            return dict((await client.get("/readyz")).json()["pumps"])
+
+    async def have(self, workers: int) -> bool:
+        """Whether so many workers of each kind are at work."""
+        return await self.pumps() == {"match": workers, "deliver": workers}
+
     @contextlib.asynccontextmanager
     async def paused(self, part: str) -> AsyncIterator[None]:
         """A part stands still, as if its machine did; `serve` is the supervisor, which then restarts nothing."""
@@ -158,6 +169,17 @@ def _children(parent: int) -> dict[int, str]:
             pid, rest = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
             if int(rest[1]) == parent and rest[0] != "Z":
                 found[pid] = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    return found
+
+
+def redis_servers(data: Path) -> list[int]:
+    """The running Redis servers on a data directory, whoever started them."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = command.read_bytes().replace(b"\0", b" ").decode()
+            if "redis-server" in line and str(data) in line and lives(int(command.parent.name)):
+                found.append(int(command.parent.name))
     return found
 
 

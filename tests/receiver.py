@@ -1,6 +1,7 @@
 """A subscriber: a real HTTP server that keeps what it was sent, and answers as a test wants it to."""
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -15,30 +16,32 @@ Answer = Callable[["Received"], Awaitable[int | web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it arrived. `at` is monotonic, in seconds."""
+    """
+    One notification as it arrived.
+
+    at: Monotonic, in seconds.
+    parameters: The R4 status Parameters of the bundle, as in `parameters`.
+    numbers: The event numbers that it tells of.
+    """
 
     path: str
     headers: list[tuple[str, str]]
     body: bytes
     at: float
+    bundle: Any = field(repr=False)
+    parameters: dict[str, Any] = field(repr=False)
+    numbers: list[int]
 
-    @property
-    def bundle(self) -> Any:
-        return orjson.loads(self.body)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The R4 status Parameters of the bundle, as in `parameters`."""
-        return parameters(self.bundle["entry"][0]["resource"])
+    @classmethod
+    def of(cls, path: str, headers: list[tuple[str, str]], body: bytes) -> Self:
+        at, bundle = monotonic(), orjson.loads(body)
+        status = parameters(bundle["entry"][0]["resource"])
+        numbers = [int(event["event-number"]) for event in status["notification-event"]]
+        return cls(path, headers, body, at, bundle, status, numbers)
 
     @property
     def type(self) -> str:
         return str(self.parameters["type"])
-
-    @property
-    def numbers(self) -> list[int]:
-        """The event numbers that it tells of."""
-        return [int(event["event-number"]) for event in self.parameters["notification-event"]]
 
     @property
     def foci(self) -> list[str]:
@@ -61,6 +64,11 @@ def parameters(resource: dict[str, Any]) -> dict[str, Any]:
 
 def _value(parameter: dict[str, Any]) -> Any:
     return next(value for name, value in parameter.items() if name.startswith("value"))
+
+
+def lots(received: list[Received]) -> list[str]:
+    """The lot numbers of the Immunizations in full-resource notifications, in order: they tell versions apart."""
+    return [entry["resource"]["lotNumber"] for each in received for entry in each.bundle["entry"][1:]]
 
 
 async def accept(_: Received) -> int:
@@ -111,10 +119,13 @@ class Receiver:
     A server on a free port of loopback.
 
     answers: By path; others are answered with 200.
+    requests, told: By path: how many requests came, and all event numbers that they told of.
     """
 
     answers: dict[str, Answer] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
+    requests: Counter[str] = field(default_factory=Counter)
+    told: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     _came: asyncio.Event = field(default_factory=asyncio.Event)
     _runner: web.ServerRunner | None = None
     url: str = ""
@@ -134,8 +145,10 @@ class Receiver:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        received = Received(request.path, list(request.headers.items()), body, monotonic())
+        received = Received.of(request.path, list(request.headers.items()), body)
         self.received.append(received)
+        self.requests[received.path] += 1
+        self.told[received.path].update(received.numbers)
         self._came.set()
         answer = await self.answers.get(request.path, accept)(received)
         return web.Response(status=answer) if isinstance(answer, int) else answer
@@ -147,6 +160,20 @@ class Receiver:
     def numbers(self, path: str) -> list[int]:
         """The event numbers that came to a path, in order of arrival."""
         return [number for received in self.at(path) for number in received.numbers]
+
+    async def events(self, path: str, count: int, *, seconds: float = 30) -> list[Received]:
+        """Wait until so many event notifications have come to a path; all that have."""
+        await self.until(lambda: len(self.at(path)) >= count, seconds=seconds)
+        return self.at(path)
+
+    async def more(self, count: int, *paths: str, seconds: float = 30) -> None:
+        """Wait until so many more requests have come to each of these paths."""
+        enough = {path: self.requests[path] + count for path in paths}
+        await self.until(lambda: all(self.requests[path] >= enough[path] for path in paths), seconds=seconds)
+
+    async def numbered(self, path: str, count: int, *, seconds: float = 30) -> None:
+        """Wait until so many different event numbers have come to a path."""
+        await self.until(lambda: len(self.told[path]) >= count, seconds=seconds)
 
     async def until(self, fact: Callable[[], bool], *, seconds: float = 30) -> None:
         """Wait until a fact holds; TimeoutError when it doesn't in time."""

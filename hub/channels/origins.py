@@ -35,9 +35,11 @@ class Origins:
     The places at all origins.
 
     slots: Requests at once to one origin. Slow ones (over a second, or after a failure) hold at most half of them.
+    slow: Requests that are slow at this moment, at all origins, with a place or without.
     """
 
     slots: int
+    slow: int = 0
     _origins: dict[str, _Origin] = field(default_factory=dict)
 
     def enter(self, origin: str, *, slow: bool) -> Visit | None:
@@ -47,25 +49,29 @@ class Origins:
             return None
         here.taken += 1
         here.slow += slow
+        self.slow += slow
         return Visit(origin, slow)
 
     def slowed(self, visit: Visit) -> None:
         """The request has become slow. If half of the places are slow already, it goes on without one."""
-        here = self._origins.get(visit.origin)
-        if here is None or visit.slow or not visit.holds:
+        if visit.slow or not visit.holds:
             return
-        if here.slow < self.slots // 2:
-            here.slow += 1
-            visit.slow = True
-        else:
-            here.taken -= 1
-            visit.holds = False
+        visit.slow = True
+        self.slow += 1
+        here = self._origins[visit.origin]
+        here.slow += 1
+        if here.slow > self.slots // 2:
+            self._give_back(visit)
 
     def leave(self, visit: Visit) -> None:
         """The request is over."""
-        here = self._origins[visit.origin] if visit.holds else None
-        if here is None:
-            return
+        if visit.holds:
+            self._give_back(visit)
+        self.slow -= visit.slow
+        visit.slow = False
+
+    def _give_back(self, visit: Visit) -> None:
+        here = self._origins[visit.origin]
         here.taken -= 1
         here.slow -= visit.slow
         visit.holds = False

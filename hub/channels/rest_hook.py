@@ -6,6 +6,7 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#rest-hook
 
 import asyncio
 from collections.abc import ItemsView
+from functools import lru_cache
 
 import aiohttp
 import httpx
@@ -47,8 +48,7 @@ class RestHook:
     async def send(self, subscription: Subscription, body: bytes, *, seconds: float) -> Outcome:
         """One attempt, over after so many seconds, whatever the endpoint does. Never raises for what it does."""
         try:
-            url = httpx.URL(subscription.endpoint)
-            url.host.encode("idna")
+            url = _url(subscription.endpoint)
         except (httpx.InvalidURL, UnicodeError):  # such as a label of 64 characters: no resolver takes it
             return Unreachable(Fault.DNS)
         response: httpx.Response | None = None
@@ -69,11 +69,21 @@ class RestHook:
         return Refused(response.status_code, response.headers.get("Retry-After"))
 
     async def _post(self, url: httpx.URL, subscription: Subscription, body: bytes) -> httpx.Response:
-        headers = [*subscription.headers, ("Content-Type", subscription.content_type)]
         client = self._trusted if url.host in self._trusted_hosts else self._client
-        request = client.build_request("POST", url, content=body, headers=headers)
+        headers = httpx.Headers(client.headers)
+        headers.update([*subscription.headers, ("Content-Type", subscription.content_type)])
+        # `client.build_request` would do the same, and twice the work: it merges cookies, parameters and base URL too.
+        request = httpx.Request("POST", url, content=body, headers=headers)
         request.headers = _Headers(request.headers)
         return await client.send(request, stream=True)
+
+
+@lru_cache(10_000)
+def _url(endpoint: str) -> httpx.URL:
+    """An endpoint, parsed once. Raises InvalidURL or UnicodeError."""
+    url = httpx.URL(endpoint)
+    url.host.encode("idna")
+    return url
 
 
 async def _drain(response: httpx.Response) -> None:
@@ -90,7 +100,7 @@ def _outcome(error: BaseException) -> Outcome:
     causes = list(_chain(error))
     for cause in causes:
         if isinstance(cause, BlockedAddress):
-            return Blocked(str(cause))
+            return Blocked(cause.rule)
     for kind, fault in _FAULTS:
         if any(isinstance(cause, kind) for cause in causes):
             return Unreachable(fault)

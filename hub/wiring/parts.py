@@ -50,12 +50,12 @@ def connect(settings: Settings, memory: Memory) -> Client:
         raise NotTheHub("HUB_REDIS_URL is not set: single parts need the Redis that they share")
     once = Retry(NoBackoff(), 0)
     if settings.redis_cluster:
-        return RedisCluster.from_url(settings.redis_url, socket_timeout=10, retry=once)
+        return RedisCluster.from_url(settings.redis_url, socket_timeout=5, retry=once)
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,
         max_connections=CONNECTIONS + settings.partitions,
         timeout=5,
-        socket_timeout=10,
+        socket_timeout=5,
         retry=once,
         redis_connect_func=memory.connected,
     )
