@@ -1,12 +1,13 @@
 """The hub's parts on a real Redis, in the process of the tests."""
 
 from collections.abc import AsyncIterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from hub.pipeline import Client
+from hub.pipeline import Client, script
 from hub.settings import Settings
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
@@ -46,9 +47,14 @@ async def parts(redis_url: str, tmp_path: Path) -> AsyncIterator[Parts]:
 
 @pytest.fixture(scope="module")
 async def lasting(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
-    """All parts, on a Redis that is emptied once: for properties, whose examples keep apart by their names."""
+    """
+    All parts, on a Redis that is emptied once: for properties, whose examples keep apart by their names. It knows all
+    scripts, so that what is asked for at once is done in its order.
+    """
     with redis_server.client() as redis:
         redis.flushall()
+        for path in Path(str(files("hub") / "lua")).glob("*.lua"):
+            redis.script_load(script(path.stem).source)
     parts = await built(settings(redis_server.url, tmp_path_factory.mktemp("data")))
     yield parts
     await close(parts.client)

@@ -1,0 +1,202 @@
+"""Matchers and deliverers in the process of the tests, and what they are fed with."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from time import time_ns
+from typing import Any
+
+import orjson
+
+from hub.channels.origins import Origins
+from hub.channels.rest_hook import RestHook
+from hub.delivery import Delivery
+from hub.due import Due
+from hub.fanout import Fanout
+from hub.keys import Partition, ResourceId, SubscriptionKey
+from hub.lane import Sender
+from hub.membership import Member
+from hub.outbox import State, Subscribed
+from hub.presence import Presence
+from hub.registry import InForce
+from hub.store import Put, Write
+from hub.stream import Changes, Entry
+from hub.wiring.parts import Parts
+from hub.wiring.workers import http_client
+from subscriptions.codes import FhirVersion, SubscriptionStatus
+from subscriptions.retry import Policy
+from subscriptions.versions.forms import FORMS
+from tests.facts import eventually
+from tests.processes import subscription
+
+R4 = FhirVersion.R4
+_names = count()
+
+
+def now() -> int:
+    return time_ns() // 1_000_000
+
+
+def fanout(parts: Parts, *, changes: Changes | None = None, name: str = "", batch: int = 256) -> Fanout:
+    return Fanout(
+        changes=changes or parts.changes,
+        store=parts.store,
+        outboxes=parts.outboxes,
+        due=parts.due,
+        in_force=InForce(parts.registry, parts.topics, parts.bases),
+        batch=batch,
+        presence=Presence(parts.pipeline, "match", name or f"match-{next(_names)}"),
+    )
+
+
+def sender(parts: Parts, *, changes: Changes | None = None, due: Due | None = None, slots: int = 64) -> Sender:
+    client = http_client(parts.guard)
+    return Sender(
+        due=due or parts.due,
+        outboxes=parts.outboxes,
+        store=parts.store,
+        changes=changes or parts.changes,
+        registry=parts.registry,
+        channel=RestHook(client, client),
+        origins=Origins(slots),
+        hub=parts.foundation.epoch,
+        bases=parts.bases,
+        timeout=parts.settings.request_timeout,
+        policy=Policy(parts.settings.retry_waits),
+        dice=lambda: 0.0,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+@asynccontextmanager
+async def running(engine: Fanout | Delivery) -> AsyncIterator["asyncio.Task[None]"]:
+    """The engine runs meanwhile; it must not end by itself."""
+    task = asyncio.create_task(engine.run())
+    try:
+        yield task
+        assert not task.done() or task.cancelled()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def delivering(parts: Parts, *, lanes: int = 300, **more: Any) -> AsyncIterator[Delivery]:
+    delivery = Delivery(sender(parts, **more), Presence(parts.pipeline, "deliver", f"deliver-{next(_names)}"), lanes)
+    async with running(delivery):
+        yield delivery
+
+
+@dataclass
+class Publisher:
+    """Puts changes of Immunizations, each of a resource of its own unless an id is given."""
+
+    parts: Parts
+    numbers: "count[int]" = field(default_factory=count)
+
+    async def put(self, id_: str = "", *, method: str = "update") -> ResourceId:
+        resource = ResourceId("default", R4, "Immunization", id_ or f"i{next(self.numbers)}")
+        head = b'{"resourceType":"Immunization","id":"%b","meta":{"versionId":"' % resource.id.encode()
+        tail = b'"},"status":"completed"}'
+        if method == "delete":
+            head = tail = b""
+        result = await self.parts.store.put(Write(resource, method, now(), head, tail))
+        assert result.outcome is Put.STORED
+        return resource
+
+    async def put_broken(self, body: bytes) -> ResourceId:
+        """Put a change whose JSON is then another one, as no ingest would let it in."""
+        resource = await self.put()
+        key = Partition(resource.partition(4)).resource(resource)
+        await self.parts.pipeline.command("HSET", key, "b1", body)
+        return resource
+
+    async def put_in(self, partition: Partition) -> ResourceId:
+        """Put a change of this partition."""
+        while True:
+            id_ = f"i{next(self.numbers)}"
+            if ResourceId("default", R4, "Immunization", id_).partition(4) == partition.number:
+                return await self.put(id_)
+
+
+async def subscribe(parts: Parts, endpoint: str, *filters: str, id_: str = "s", **options: Any) -> SubscriptionKey:
+    """A client creates a Subscription on Immunizations."""
+    resource = subscription(endpoint, "Immunization", *filters, **options)
+    wanted = FORMS[R4].parse_subscription(resource, now=datetime.now(UTC), allow_http=True)
+    written = await parts.membership.create("default", R4, id_, wanted, orjson.dumps(resource), now=now())
+    assert written.outcome is Subscribed.CREATED
+    return (await member(parts, id_)).key
+
+
+async def rewrite(parts: Parts, endpoint: str, *filters: str, id_: str = "s", **options: Any) -> None:
+    """A client changes it."""
+    resource = subscription(endpoint, "Immunization", *filters, **options)
+    wanted = FORMS[R4].parse_subscription(resource, now=datetime.now(UTC), allow_http=True)
+    held = await member(parts, id_)
+    written = await parts.membership.update(held, wanted, orjson.dumps(resource), expected="*", now=now())
+    assert written.outcome is Subscribed.CHANGED
+
+
+async def member(parts: Parts, id_: str = "s") -> Member:
+    found = await parts.membership.find("default", R4, id_)
+    assert found is not None
+    return found
+
+
+async def state(parts: Parts, id_: str = "s") -> State:
+    return (await member(parts, id_)).state
+
+
+async def becomes(parts: Parts, status: SubscriptionStatus, id_: str = "s") -> None:
+    """Wait for its status."""
+
+    async def has() -> bool:
+        return (await state(parts, id_)).status is status
+
+    await eventually(has)
+
+
+async def quiet(parts: Parts, key: SubscriptionKey) -> None:
+    """Wait until nobody has anything to do for a subscription: it stands in none of the lists of due work."""
+    shard = parts.due.shards[key.shard(len(parts.due.shards))]
+
+    async def nowhere() -> bool:
+        zsets = (shard.due, shard.wait, shard.lease)
+        return not any(await parts.pipeline.all([("ZSCORE", zset, str(key)) for zset in zsets]))
+
+    await eventually(nowhere)
+
+
+async def time_passes(parts: Parts, key: SubscriptionKey) -> None:
+    """Let whatever a subscription waits for be over: its back-off, or the lease of whoever died."""
+    shard = parts.due.shards[key.shard(len(parts.due.shards))]
+    await parts.pipeline.command("HDEL", key.subscription, "next")
+    for zset in (shard.wait, shard.lease):
+        await parts.pipeline.command("ZADD", zset, "XX", 1, str(key))
+    await parts.pipeline.command("XADD", shard.wake, "*", "at", 1)
+
+
+async def matched(parts: Parts) -> None:
+    """Wait until all changes that were put have been matched."""
+
+    async def all_of_them() -> bool:
+        ends = await parts.changes.ends()
+        return all([ends[p.number] == await parts.changes.matched(p) for p in parts.changes.partitions])
+
+    await eventually(all_of_them)
+
+
+async def events(parts: Parts, key: SubscriptionKey) -> list[str]:
+    """The ids of the resources of all its events, in the order of their numbers, which are contiguous from 1."""
+    owed = await parts.outboxes.events(key, 1, 100_000)
+    assert [event.number for event in owed] == list(range(1, len(owed) + 1))
+    return [event.id for event in owed]
+
+
+async def entries(parts: Parts, partition: Partition) -> list[Entry]:
+    """All changes of a partition."""
+    return await parts.changes.after(partition, "0-0", count=100_000, wait_ms=1)

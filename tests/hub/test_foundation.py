@@ -1,0 +1,170 @@
+"""What the hub refuses to stand on, and what it begins in an empty Redis."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.errors import NotTheHub, Unavailable
+from hub.foundation import LOST, Foundation, Memory, check
+from hub.keys import EPOCH
+from hub.pipeline import Pipeline
+from hub.settings import Settings
+from hub.wiring.parts import connect
+from tests.hub.conftest import close
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """One of its own, whose settings may be changed."""
+    with RedisServer() as server:
+        yield server
+
+
+@asynccontextmanager
+async def pipeline(url: str) -> AsyncIterator[Pipeline]:
+    client = connect(Settings(redis_url=url), Memory())
+    try:
+        yield Pipeline(client)
+    finally:
+        await close(client)
+
+
+async def start(url: str, data: Path, **more: Any) -> Foundation:
+    """What each process does first."""
+    async with pipeline(url) as redis:
+        return await check(redis, Settings(redis_url=url, data_dir=data, **more))
+
+
+async def refusal(url: str, data: Path, **more: Any) -> str:
+    with pytest.raises(NotTheHub) as refused:
+        await start(url, data, **more)
+    text = str(refused.value)
+    assert "\n" not in text
+    return text
+
+
+async def test_a_store_is_begun_once_and_found_again(redis_url: str, tmp_path: Path) -> None:
+    first = await start(redis_url, tmp_path)
+    assert (len(first.epoch), first.volatile) == (32, "")
+    assert (tmp_path / "epoch").read_text() == f"{first.epoch}\n"
+    assert (await start(redis_url, tmp_path)).epoch == first.epoch
+    assert os.listdir(tmp_path) == ["epoch"]
+
+
+async def test_where_there_is_no_data_directory_none_is_made(redis_url: str, tmp_path: Path) -> None:
+    await start(redis_url, tmp_path / "none")
+    assert os.listdir(tmp_path) == []
+
+
+async def test_processes_that_start_together_begin_the_same_store(redis_url: str, tmp_path: Path) -> None:
+    begun = await asyncio.gather(*(start(redis_url, tmp_path) for _ in range(8)))
+    assert len({each.epoch for each in begun}) == 1
+    assert (tmp_path / "epoch").read_text().strip() == begun[0].epoch
+
+
+async def test_a_start_that_was_killed_while_it_began_a_store_is_no_obstacle(redis_url: str, tmp_path: Path) -> None:
+    async with pipeline(redis_url) as redis:
+        await redis.command("HSET", EPOCH, "partitions", 4)
+    assert (await start(redis_url, tmp_path)).epoch
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("appendonly", "no", "appendonly is no, not yes"),
+        ("appendfsync", "everysec", "appendfsync is everysec, not always"),
+        ("maxmemory-policy", "allkeys-lru", "maxmemory-policy is allkeys-lru, not noeviction"),
+    ],
+)
+async def test_a_redis_that_may_forget_is_refused_unless_that_is_allowed(
+    server: RedisServer, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    """Allowed, it is named; attested by the operator, it is not looked at."""
+    with server.client() as redis:
+        redis.config_set(name, value)
+    assert said in await refusal(server.url, tmp_path)
+    assert (await start(server.url, tmp_path, allow_volatile_redis=True)).volatile == said
+    assert (await start(server.url, tmp_path, durability_attested=True)).volatile == ""
+
+
+async def test_a_redis_whose_settings_are_not_shown_needs_the_operators_word(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    """As managed ones do."""
+    with server.client() as redis:
+        redis.execute_command("ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-config")
+    url = f"{server.url}?username=guest&password=x"
+    assert "appendonly is unreadable" in await refusal(url, tmp_path)
+    assert (await start(url, tmp_path, durability_attested=True)).volatile == ""
+
+
+async def test_another_number_of_partitions_is_refused(redis_url: str, tmp_path: Path) -> None:
+    await start(redis_url, tmp_path, partitions=4)
+    said = await refusal(redis_url, tmp_path, partitions=8)
+    assert said.startswith("HUB_PARTITIONS is 8, but the store was begun with 4")
+
+
+async def test_another_layout_is_refused(redis_url: str, tmp_path: Path) -> None:
+    await start(redis_url, tmp_path)
+    async with pipeline(redis_url) as redis:
+        await redis.command("HSET", EPOCH, "layout", 2)
+    assert await refusal(redis_url, tmp_path) == "Redis was written in layout 2; this hub knows layout 1"
+
+
+async def test_an_empty_redis_is_refused_when_the_directory_remembers_another(redis_url: str, tmp_path: Path) -> None:
+    """And stays empty: the data may be restored."""
+    begun = await start(redis_url, tmp_path)
+    async with pipeline(redis_url) as redis:
+        await redis.command("FLUSHALL")
+        said = await refusal(redis_url, tmp_path)
+        assert await redis.command("DBSIZE") == 0
+    assert said.startswith("Redis is empty, but ")
+    assert begun.epoch in said
+    assert f"remove {tmp_path / 'epoch'}" in said
+
+
+async def test_the_redis_of_another_hub_is_refused(redis_url: str, tmp_path: Path) -> None:
+    begun = await start(redis_url, tmp_path)
+    (tmp_path / "epoch").write_text("another\n")
+    said = await refusal(redis_url, tmp_path)
+    assert said == f"Redis holds the data of another hub ({begun.epoch}) than {tmp_path / 'epoch'} says (another)"
+
+
+async def test_a_redis_that_is_too_old_is_refused(tmp_path: Path) -> None:
+    """Nobody has one at hand: this one says so and nothing else."""
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            info = b"redis_version:6.0.16\r\n"
+            writer.write(b"$%d\r\n%b\r\n" % (len(info), info) if b"INFO\r\n" in data else b"+OK\r\n" * data.count(b"*"))
+        writer.close()
+
+    listening = await asyncio.start_server(old, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with listening:
+        said = await refusal(f"redis://127.0.0.1:{port}?protocol=2", tmp_path)
+    assert said == "Redis 6.0.16 is too old: 6.2 or newer is needed"
+
+
+async def test_a_redis_that_lost_its_memory_does_not_stand(redis_url: str, tmp_path: Path) -> None:
+    async with pipeline(redis_url) as redis:
+        begun = await check(redis, Settings(redis_url=redis_url, data_dir=tmp_path))
+        await begun.standing()
+        await redis.command("FLUSHALL")
+        with pytest.raises(Unavailable, match=LOST):
+            await begun.standing()
+        await redis.command("HSET", EPOCH, "id", "another")
+        with pytest.raises(Unavailable, match=LOST):
+            await begun.standing()
+
+
+async def test_a_redis_that_does_not_answer_is_not_refused_but_unavailable(server: RedisServer, tmp_path: Path) -> None:
+    server.kill()
+    with pytest.raises(Unavailable):
+        await start(server.url, tmp_path)

@@ -1,0 +1,210 @@
+"""A Subscription's way in and out, and what becomes of one that a crash left half-way."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from hub.keys import SubscriptionKey
+from hub.membership import ABANDONED, Member, Membership, Written
+from hub.outbox import Outboxes, Subscribed, Turn, Verb
+from hub.registry import Registered
+from hub.wiring.parts import Parts
+from subscriptions.codes import SubscriptionStatus
+from subscriptions.subscription import Subscription
+from subscriptions.versions.forms import FORMS
+from tests.hub.life import R4, entry
+from tests.processes import subscription
+
+#: ms since 1970 by Redis' clock, or nearly.
+NOW = int(datetime.now(UTC).timestamp() * 1000)
+
+
+def wanted(status: str = "requested", **more: Any) -> tuple[Subscription, bytes]:
+    resource = subscription("http://127.0.0.1/hook", status=status) | more
+    parsed = FORMS[R4].parse_subscription(resource, now=datetime.now(UTC), allow_http=True)
+    return parsed, orjson.dumps(resource)
+
+
+async def create(membership: Membership, id_: str = "s", **more: Any) -> Written:
+    return await membership.create("default", R4, id_, *wanted(**more), now=NOW)
+
+
+async def found(membership: Membership, id_: str = "s") -> Member:
+    member = await membership.find("default", R4, id_)
+    assert member is not None
+    return member
+
+
+async def claimed(parts: Parts) -> list[SubscriptionKey]:
+    """Who is due now."""
+    each = [await parts.due.claim(shard, most=9, milliseconds=60_000) for shard in parts.due.shards]
+    return [lease.subscription for one in each for lease in one.leases]
+
+
+async def active(parts: Parts, key: SubscriptionKey) -> None:
+    """Accept its handshake."""
+    turn = await parts.outboxes.take(key, "1")
+    assert isinstance(turn, Turn)
+    await parts.outboxes.settle(key, "1", turn, Verb.ACTIVE, said="active")
+
+
+async def test_a_created_subscription_is_registered_requested_and_due_for_its_handshake(parts: Parts) -> None:
+    assert await create(parts.membership) == Written(Subscribed.CREATED, 1)
+    member = await found(parts.membership)
+    assert (member.state.status, member.state.revision) == (SubscriptionStatus.REQUESTED, 1)
+    registered = await parts.registry.find("default", R4, "s")
+    assert registered is not None
+    assert (registered.key, registered.on, registered.resource) == (member.key, True, member.state.resource)
+    assert await claimed(parts) == [member.key]
+
+
+async def test_the_handshake_waits_until_the_answer_has_left(parts: Parts) -> None:
+    patient = Membership(parts.registry, parts.outboxes, parts.due, handshake_delay=3_600_000)
+    await create(patient)
+    assert await claimed(parts) == []
+
+
+async def test_of_many_that_create_the_same_id_at_once_one_succeeds(parts: Parts) -> None:
+    results = await asyncio.gather(*(create(parts.membership) for _ in range(8)))
+    assert sorted(result.outcome for result in results) == [Subscribed.CONFLICT] * 7 + [Subscribed.CREATED]
+    member = await found(parts.membership)
+    assert [each async for each in parts.registry.all()] == [Registered(member.key, True, NOW, member.state.resource)]
+
+
+async def test_an_update_at_another_revision_changes_nothing(parts: Parts) -> None:
+    await create(parts.membership)
+    member = await found(parts.membership)
+    said = await parts.membership.update(member, *wanted("off"), expected="7", now=NOW)
+    assert said == Written(Subscribed.CONFLICT, 1)
+    assert await found(parts.membership) == member
+
+
+async def test_off_and_on_again(parts: Parts) -> None:
+    """Off: nothing is due, and it leaves the index. On again: another handshake."""
+    await create(parts.membership, status="off")
+    member = await found(parts.membership)
+    assert member.state.status is SubscriptionStatus.OFF
+    assert await claimed(parts) == []
+    await parts.membership.update(member, *wanted(), expected="1", now=NOW)
+    assert await claimed(parts) == [member.key]
+    await parts.membership.update(member, *wanted("off"), expected="*", now=NOW)
+    registered = await parts.registry.find("default", R4, "s")
+    assert registered is not None
+    assert not registered.on
+
+
+async def test_a_deleted_subscription_is_gone_and_a_later_one_has_nothing_of_it(parts: Parts) -> None:
+    await create(parts.membership)
+    old = await found(parts.membership)
+    await active(parts, old.key)
+    await parts.outboxes.owe(old.key, 0, [entry(0, 1)])
+    assert await parts.membership.delete(old, expected="7") == Written(Subscribed.CONFLICT, 2)
+    assert await parts.membership.delete(old, expected="*") == Written(Subscribed.DELETED, 2)
+    assert await parts.membership.find("default", R4, "s") is None
+    assert await claimed(parts) == []
+    await create(parts.membership)
+    new = await found(parts.membership)
+    assert new.key.incarnation != old.key.incarnation
+    assert (new.state.events, new.state.revision) == (0, 1)
+    assert await parts.outboxes.events(new.key, 1, 9) == []
+    assert await parts.membership.delete(old, expected="*") == Written(Subscribed.MISSING, 0)
+    assert await found(parts.membership) == new
+
+
+async def test_its_end_turns_it_off(parts: Parts) -> None:
+    end = datetime.now(UTC) + timedelta(hours=1)
+    await create(parts.membership, end=end.isoformat())
+    key = (await found(parts.membership)).key
+    at = int(end.timestamp() * 1000)
+    ended = [key for shard in parts.due.shards for key in await parts.due.ended(shard, at)]
+    assert ended == [key]
+    await parts.membership.turn_off(key, now=at)
+    member = await found(parts.membership)
+    assert (member.state.status, member.state.revision) == (SubscriptionStatus.OFF, 2)
+    assert [key for shard in parts.due.shards for key in await parts.due.ended(shard, at)] == []
+    assert await claimed(parts) == []
+
+
+async def test_listing_is_by_tenant_and_id(parts: Parts) -> None:
+    for id_ in ("b", "a", "c"):
+        await create(parts.membership, id_)
+    await parts.membership.create("other", R4, "d", *wanted(), now=NOW)
+    assert [member.key.id for member in await parts.membership.all("default", R4)] == ["a", "b", "c"]
+
+
+async def test_a_crash_between_registry_and_state_is_taken_over_by_the_next_create(parts: Parts) -> None:
+    key = SubscriptionKey("default", R4, "s", "left")
+    await parts.registry.enter(Registered(key, True, NOW, b"{}"))
+    assert await parts.membership.find("default", R4, "s") is None
+    assert await create(parts.membership) == Written(Subscribed.CREATED, 1)
+    member = await found(parts.membership)
+    assert member.key == key
+    registered = await parts.registry.find("default", R4, "s")
+    assert registered is not None
+    assert registered.resource == member.state.resource
+
+
+async def test_a_registration_without_a_state_is_removed_when_it_is_old(parts: Parts) -> None:
+    """A younger one may be under way."""
+    key = SubscriptionKey("default", R4, "s", "left")
+    await parts.registry.enter(Registered(key, True, NOW, b"{}"))
+    assert await parts.membership.repair(now=NOW + ABANDONED - 1) == 0
+    assert await parts.registry.find("default", R4, "s") is not None
+    assert await parts.membership.repair(now=NOW + ABANDONED) == 1
+    assert await parts.registry.find("default", R4, "s") is None
+
+
+async def written(outboxes: Outboxes, key: SubscriptionKey, status: SubscriptionStatus, expected: str) -> None:
+    """The first half of a write: the state, without what follows it."""
+    _, resource = wanted("off" if status is SubscriptionStatus.OFF else "requested", reason="changed")
+    await outboxes.write(key, expected=expected, status=status, resource=resource, max_count=1, now=NOW, not_before=NOW)
+
+
+@pytest.mark.parametrize("status", [SubscriptionStatus.REQUESTED, SubscriptionStatus.OFF])
+async def test_a_crash_between_a_changed_state_and_the_registry_is_repaired(
+    parts: Parts, status: SubscriptionStatus
+) -> None:
+    await create(parts.membership)
+    key = (await found(parts.membership)).key
+    await active(parts, key)
+    assert await claimed(parts) == [key]
+    await written(parts.outboxes, key, status, "*")
+    assert await parts.membership.repair(now=NOW) == 1
+    state = (await found(parts.membership)).state
+    registered = await parts.registry.find("default", R4, "s")
+    assert registered is not None
+    assert (registered.on, registered.resource) == (status is not SubscriptionStatus.OFF, state.resource)
+    assert await parts.membership.repair(now=NOW) == 0
+
+
+async def test_a_crash_before_the_handshake_was_scheduled_does_not_leave_it_requested_for_ever(parts: Parts) -> None:
+    """Registry and state agree; only nobody would ever look after it."""
+    key = SubscriptionKey("default", R4, "s", "left")
+    _, resource = wanted(reason="changed")
+    await parts.registry.enter(Registered(key, True, NOW, resource))
+    await written(parts.outboxes, key, SubscriptionStatus.REQUESTED, "")
+    assert await claimed(parts) == []
+    await parts.membership.repair(now=NOW)
+    assert await claimed(parts) == [key]
+
+
+async def test_an_active_one_with_events_that_nobody_looks_after_is_marked(parts: Parts) -> None:
+    await create(parts.membership)
+    key = (await found(parts.membership)).key
+    await active(parts, key)
+    await parts.due.schedule(key, None, end=None)
+    await parts.outboxes.owe(key, 0, [entry(0, 1)])
+    assert await claimed(parts) == []
+    await parts.membership.repair(now=NOW)
+    assert await claimed(parts) == [key]
+
+
+async def test_what_is_whole_is_left_alone(parts: Parts) -> None:
+    await create(parts.membership, "a")
+    await create(parts.membership, "b", status="off")
+    before = [each async for each in parts.registry.all()]
+    assert await parts.membership.repair(now=NOW + 2 * ABANDONED) == 0
+    assert [each async for each in parts.registry.all()] == before

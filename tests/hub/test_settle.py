@@ -1,0 +1,388 @@
+"""`take` and `settle`: what is sent, how often, and what becomes of a subscription by it. `follow` is the law."""
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TypeAlias
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.keys import SubscriptionKey
+from hub.outbox import Later, Outboxes, Sending, Stale, Subscribed, Turn, Verb
+from hub.pipeline import Pipeline
+from hub.wiring.parts import Parts
+from subscriptions.codes import SubscriptionStatus
+from subscriptions.lifecycle import ABSENT, Happening, State, follow
+from tests.hub.life import LONG_AGO, R4, Life, entry
+
+#: ms since 1970: nothing is sent before it, unless time is made to pass.
+FAR = 10**14
+MAX_COUNT = 2
+_examples = count()
+
+
+@dataclass
+class Served:
+    """A lease that some server believes in: its token, and what it was given to send."""
+
+    token: int
+    turn: Turn
+
+
+@dataclass
+class World:
+    """
+    The model of one Subscription, and what all servers believe of it.
+
+    pinned: What goes out next, until it is settled; None while nothing is fixed.
+    waits: Nothing is sent before time has passed.
+    sent: Numbers of events of which a server was told that they had arrived.
+    """
+
+    pipeline: Pipeline
+    key: SubscriptionKey
+    state: State = ABSENT
+    revision: int = 0
+    events: int = 0
+    delivered: int = 0
+    skipped: int = 0
+    token: int = 0
+    pinned: Sending | None = None
+    attempt: int = 0
+    waits: bool = False
+    sent: list[int] = field(default_factory=list)
+    tokens: int = 0
+    servers: list[Served] = field(default_factory=list)
+
+    @property
+    def outboxes(self) -> Outboxes:
+        return Outboxes(self.pipeline)
+
+    @property
+    def status(self) -> SubscriptionStatus:
+        assert self.state.status is not None
+        return self.state.status
+
+    def happens(self, happening: Happening) -> None:
+        """What `follow` says of it."""
+        step = follow(self.state, happening)
+        assert step.state != self.state or happening in (Happening.WRITTEN, Happening.WRITTEN_OFF)
+        self.state = step.state
+        self.revision += 1
+        self.pinned, self.attempt = None, 0
+        if step.skip:
+            self.skipped += self.events - self.delivered
+            self.delivered = self.events
+
+    def next(self) -> tuple[int, int] | None:
+        """The range of what must be pinned now; last is 0 in a handshake."""
+        if self.state.status is SubscriptionStatus.REQUESTED:
+            return self.events, 0
+        if self.state.status is SubscriptionStatus.ACTIVE and self.events > self.delivered:
+            return self.delivered + 1, min(self.events, self.delivered + MAX_COUNT)
+        return None
+
+    def pin(self, said: Sending | None) -> None:
+        """Compare what was fixed with what must be; from here on it stays as it is."""
+        if self.pinned is None:
+            assert (None if said is None else (said.first, said.last)) == self.next()
+            self.pinned = said
+        assert said == self.pinned
+
+
+def begin(pipeline: Pipeline) -> World:
+    return World(pipeline, SubscriptionKey("default", R4, "s", f"i{next(_examples)}"))
+
+
+@dataclass(frozen=True)
+class Write:
+    """A client creates it, or changes it."""
+
+    status: SubscriptionStatus
+    later: bool
+
+    async def do(self, world: World) -> None:
+        exists = world.state != ABSENT
+        said = await world.outboxes.write(
+            world.key,
+            expected="*" if exists else "",
+            status=self.status,
+            resource=b"{}",
+            max_count=MAX_COUNT,
+            now=LONG_AGO,
+            not_before=FAR if self.later else LONG_AGO,
+        )
+        off = self.status is SubscriptionStatus.OFF
+        world.happens(Happening.WRITTEN_OFF if off else Happening.WRITTEN)
+        world.waits = self.later
+        assert said == (Subscribed.CHANGED if exists else Subscribed.CREATED, world.revision)
+
+
+@dataclass(frozen=True)
+class WriteAtRevision:
+    """A client changes or deletes it, if it is still at a revision."""
+
+    revision: int
+    delete: bool
+
+    async def do(self, world: World) -> None:
+        if self.revision == world.revision:
+            return
+        expected = str(self.revision)
+        missing = (Subscribed.MISSING, 0)
+        conflict = missing if world.state == ABSENT else (Subscribed.CONFLICT, world.revision)
+        if self.delete:
+            assert await world.outboxes.delete(world.key, expected=expected) == conflict
+            return
+        off = SubscriptionStatus.OFF
+        said = await world.outboxes.write(
+            world.key, expected=expected, status=off, resource=b"", max_count=1, now=1, not_before=1
+        )
+        assert said == conflict
+
+
+@dataclass(frozen=True)
+class Delete:
+    """It is deleted; if it is created again, it has another incarnation."""
+
+    async def do(self, world: World) -> None:
+        outcome, revision = await world.outboxes.delete(world.key, expected="*")
+        if world.state == ABSENT:
+            assert (outcome, revision) == (Subscribed.MISSING, 0)
+            return
+        assert (outcome, revision) == (Subscribed.DELETED, world.revision)
+        old = world.key
+        assert await world.outboxes.owe(old, 0, [entry(0, 1)]) is None
+        assert await world.outboxes.take(old, str(world.tokens + 1)) is None
+        for server in world.servers:
+            assert await settle(world, server, Verb.DELIVERED) is None
+        vars(world).update(vars(begin(world.pipeline)))
+
+
+@dataclass(frozen=True)
+class Owe:
+    """Changes become events."""
+
+    many: int
+
+    async def do(self, world: World) -> None:
+        changes = [entry(0, world.events + number) for number in range(1, self.many + 1)]
+        said = await world.outboxes.owe(world.key, 0, changes)
+        if not world.state.counting:
+            assert said is None
+            return
+        assert said is not None
+        world.events += self.many
+        send = world.status is SubscriptionStatus.ACTIVE and world.events > world.delivered
+        assert (said.events, said.fresh, said.send) == (world.events, self.many, send)
+
+
+@dataclass(frozen=True)
+class Take:
+    """A server begins: with a new lease, or with one that is not the latest any more."""
+
+    stale: int
+
+    async def do(self, world: World) -> None:
+        world.tokens += 0 if self.stale else 1
+        token = max(world.tokens - self.stale, 1)
+        said = await world.outboxes.take(world.key, str(token))
+        if world.state == ABSENT:
+            assert said is None
+            return
+        if token <= world.token:
+            assert said == Stale(world.token)
+            return
+        world.token = token
+        sends = world.status in (SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE)
+        if sends and world.waits:
+            assert said == Later(FAR)
+            return
+        assert isinstance(said, Turn)
+        if sends:
+            world.pin(said.sending)
+        assert said == Turn(world.status, world.revision, world.events, world.attempt, world.pinned)
+        world.servers.append(Served(token, said))
+
+
+async def settle(world: World, server: Served, verb: Verb, *, again_at: int | None = None) -> Turn | None:
+    ends = {0: "0-0"} if verb is Verb.ACTIVE else None
+    return await world.outboxes.settle(
+        world.key, str(server.token), server.turn, verb, said="so", code="c", again_at=again_at, ends=ends
+    )
+
+
+@dataclass(frozen=True)
+class Settle:
+    """
+    A server that has sent something says what became of it, and perhaps says it again since it got no answer.
+
+    who: Which one, of those that were ever given something; the latest first.
+    choice: Which of the verbs that its notification can have.
+    """
+
+    who: int
+    choice: int
+    later: bool
+    again: bool
+
+    async def do(self, world: World) -> None:
+        if not world.servers:
+            return
+        server = world.servers[-1 - self.who % len(world.servers)]
+        sending = server.turn.sending
+        if sending is None:
+            return
+        handshake = [Verb.ACTIVE, Verb.ACTIVE, Verb.AGAIN, Verb.ERROR]
+        event = [Verb.DELIVERED, Verb.DELIVERED, Verb.AGAIN, Verb.ERROR, Verb.OFF]
+        verbs = handshake if sending.handshake else event
+        verb = verbs[self.choice % len(verbs)]
+        again_at = (FAR if self.later else LONG_AGO) if verb is Verb.AGAIN else None
+        said = await settle(world, server, verb, again_at=again_at)
+        if self.again:
+            await self._repeated(world, server, verb, again_at, said)
+        if server.token != world.token or server.turn.revision != world.revision:
+            assert said is None
+            return
+        assert said is not None
+        if sending != world.pinned:  # it was settled before, under this lease
+            assert said == Turn(world.status, world.revision, world.events, 0, world.pinned)
+            return
+        if verb is Verb.AGAIN:
+            world.attempt, world.waits = server.turn.attempt + 1, self.later
+            assert said == Turn(world.status, world.revision, world.events, 0, None)
+            return
+        self._followed(world, sending, verb)
+        assert said.status is world.status
+        assert (said.revision, said.events, said.attempt) == (world.revision, world.events, 0)
+        world.pin(said.sending)
+        server.turn = said
+
+    def _followed(self, world: World, sending: Sending, verb: Verb) -> None:
+        world.waits = False
+        if verb is Verb.DELIVERED:
+            world.sent += range(sending.first, sending.last + 1)
+            world.delivered, world.pinned, world.attempt = sending.last, None, 0
+        elif verb is Verb.ERROR:
+            world.happens(Happening.HANDSHAKE_FAILED if sending.handshake else Happening.RETRIES_EXHAUSTED)
+        else:
+            world.happens(Happening.GONE if verb is Verb.OFF else Happening.HANDSHAKE_ACCEPTED)
+
+    async def _repeated(
+        self, world: World, server: Served, verb: Verb, again_at: int | None, said: Turn | None
+    ) -> None:
+        """A reply that was lost: nothing is different, and it is answered the same or refused."""
+        before, repeated, after = await asyncio.gather(
+            fields(world), settle(world, server, verb, again_at=again_at), fields(world)
+        )
+        assert repeated in (said, None)
+        assert {**after, b"outcome_at": b""} == {**before, b"outcome_at": b""}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Time passes, until whatever waited for a time may be sent."""
+
+    async def do(self, world: World) -> None:
+        if world.waits and world.state != ABSENT:
+            await world.pipeline.command("HSET", world.key.subscription, "next", LONG_AGO)
+            world.waits = False
+
+
+Step: TypeAlias = Write | WriteAtRevision | Delete | Owe | Take | Settle | Pass
+
+
+async def fields(world: World) -> dict[bytes, bytes]:
+    return dict(await world.pipeline.command("HGETALL", world.key.subscription))
+
+
+async def agree(world: World) -> None:
+    """What is stored is what the model holds."""
+    state, held = await asyncio.gather(world.outboxes.read(world.key), fields(world))
+    if world.state == ABSENT:
+        assert (state, held) == (None, {})
+        return
+    assert state is not None
+    assert (state.status, state.revision) == (world.status, world.revision)
+    assert (state.events, state.delivered, state.skipped_events) == (world.events, world.delivered, world.skipped)
+    assert state.delivered <= state.events
+    assert (held.get(b"counting") == b"1", held.get(b"skip") == b"1") == (world.state.counting, world.state.skip)
+    # Each event is behind us because it was sent, once, in its turn; or because it was skipped, and that was counted.
+    assert world.sent == sorted(set(world.sent))
+    assert len(world.sent) + world.skipped == world.delivered
+
+
+_numbers = st.integers(0, 7)
+_settles = st.builds(Settle, st.sampled_from((0, 0, 0, 1, 2, 3)), _numbers, st.booleans(), st.booleans())
+_takes = st.builds(Take, st.sampled_from((0, 0, 0, 1, 2)))
+_steps: st.SearchStrategy[list[Step]] = st.lists(
+    st.one_of(
+        st.builds(Write, st.sampled_from((SubscriptionStatus.REQUESTED, SubscriptionStatus.OFF)), st.booleans()),
+        st.builds(WriteAtRevision, st.integers(1, 5), st.booleans()),
+        st.just(Delete()),
+        st.builds(Owe, st.integers(1, 5)),
+        st.builds(Owe, st.integers(1, 5)),
+        _takes,
+        _takes,
+        _settles,
+        _settles,
+        _settles,
+        st.just(Pass()),
+    ),
+    min_size=6,
+    max_size=24,
+)
+_born = (
+    Write(SubscriptionStatus.REQUESTED, later=False),
+    Take(0),
+    Settle(0, 0, later=False, again=False),
+    Owe(3),
+    Take(0),
+)
+
+
+@given(begun=st.integers(0, len(_born)), steps=_steps)
+@settings(max_examples=1000, deadline=None)
+async def test_a_subscription_follows_the_law_whoever_serves_it_and_whatever_is_lost(
+    lasting: Parts, begun: int, steps: list[Step]
+) -> None:
+    """Status, numbering, what is skipped, what is pinned, and whose word counts."""
+    world = begin(lasting.pipeline)
+    for step in (*_born[:begun], *steps):
+        await step.do(world)
+    await agree(world)
+
+
+async def test_a_repeat_has_the_same_range_and_time_although_more_events_came_meanwhile(parts: Parts) -> None:
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), max_count=10)
+    await life.active()
+    await parts.outboxes.owe(life.key, 0, [entry(0, 1)])
+    first = await life.turn()
+    await parts.outboxes.owe(life.key, 0, [entry(0, 2), entry(0, 3)])
+    second = await life.turn()
+    assert first.sending is not None
+    assert (first.sending.first, first.sending.last) == (1, 1)
+    assert second.sending == first.sending
+    third = await life.settle(second, Verb.DELIVERED)
+    assert third.sending is not None
+    assert (third.sending.first, third.sending.last) == (2, 3)
+
+
+async def test_re_activation_skips_what_was_not_sent_and_records_the_range(parts: Parts) -> None:
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"))
+    await life.active()
+    await parts.outboxes.owe(life.key, 0, [entry(0, n) for n in range(1, 6)])
+    turn = await life.settle(await life.turn(), Verb.DELIVERED)
+    await life.settle(turn, Verb.ERROR)
+    await parts.outboxes.owe(life.key, 0, [entry(0, 6)])
+    await life.write(SubscriptionStatus.REQUESTED)
+    assert (await life.settle(await life.turn(), Verb.ACTIVE, {0: entry(0, 6).id})).sending is None
+    held = await parts.pipeline.command(
+        "HMGET", life.key.subscription, "delivered", "skipped", "skipped_events", "skip"
+    )
+    assert held == [b"6", b"3-6", b"4", None]
+    await parts.outboxes.owe(life.key, 0, [entry(0, 7)])
+    after = await life.turn()
+    assert after.sending is not None
+    assert (after.sending.first, after.sending.last) == (7, 7)
