@@ -14,6 +14,7 @@ from hub.wiring.parts import parts as built
 from tests.redis_server import RedisServer
 
 BASE = "http://hub.example"
+SCRIPTS = sorted(file.name.removesuffix(".lua") for file in (files("hub") / "lua").iterdir())
 
 
 def settings(url: str, data: Path) -> Settings:
@@ -53,8 +54,8 @@ async def lasting(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFa
     """
     with redis_server.client() as redis:
         redis.flushall()
-        for path in Path(str(files("hub") / "lua")).glob("*.lua"):
-            redis.script_load(script(path.stem).source)
+        for name in SCRIPTS:
+            redis.script_load(script(name).source)
     parts = await built(settings(redis_server.url, tmp_path_factory.mktemp("data")))
     yield parts
     await close(parts.client)

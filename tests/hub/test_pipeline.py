@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 from redis.exceptions import RedisError
@@ -14,7 +13,7 @@ from hub.foundation import Memory
 from hub.pipeline import Client, Pipeline, follow, script
 from hub.settings import Settings
 from hub.wiring.parts import connect
-from tests.hub.conftest import close
+from tests.hub.conftest import SCRIPTS, close
 from tests.redis_server import RedisServer
 
 READ = script("read")
@@ -223,7 +222,7 @@ def _blocked(server: RedisServer) -> None:
             pass
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in Path(str(files("hub") / "lua")).glob("*.lua")))
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_touches_the_keys_that_it_names_and_no_others(name: str) -> None:
     """On one node nobody would notice; a Cluster checks only what is named, and finds it by its hash tag."""
     source = (files("hub") / "lua" / f"{name}.lua").read_text()

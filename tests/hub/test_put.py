@@ -108,7 +108,7 @@ class DoPut:
             self.at,
             head=b"" if deletes else b'{"version":',
             tail=b"" if deletes else b',"at":%d}' % self.at,
-            expected=self.expected,
+            expected=self.expected.format(version=world.resources[self.id].version),
             publisher="p",
             identifiers=() if deletes else self.identifiers,
             fingerprint=self.fingerprint if self.method == "create" else "",
@@ -264,7 +264,7 @@ _held = st.builds(Believed, _names, st.sampled_from((0, 0, 0, 1, 2)))
 _any: dict[str, st.SearchStrategy[Any]] = {
     "id": _ids,
     "method": st.sampled_from(("update", "update", "create", "delete")),
-    "expected": st.sampled_from(("", "", NOTHING, "1", "2", "3")),
+    "expected": st.sampled_from(("", "", NOTHING, "{version}", "{version}", "1")),
     "at": st.sampled_from((1_700_000_000_000, 1_700_000_000_001, 1_700_000_000_002)),
     "identifiers": st.sampled_from(((), IDENTIFIERS[:1], IDENTIFIERS[1:], IDENTIFIERS)),
     "fingerprint": st.sampled_from(("", "f1", "f2")),
