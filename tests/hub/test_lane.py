@@ -193,6 +193,15 @@ async def test_a_changed_subscription_gets_its_handshake_and_then_what_was_on_th
     assert receiver.numbers("/new") == [1, 2]
 
 
+async def owed(parts: Parts, events: int) -> None:
+    """Wait until fan-out has numbered so many events."""
+
+    async def numbered() -> bool:
+        return (await state(parts)).events == events
+
+    await eventually(numbered)
+
+
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("how", ["off", "deleted"])
 async def test_nothing_comes_after_off_or_delete_but_what_was_on_the_wire(
@@ -209,6 +218,7 @@ async def test_nothing_comes_after_off_or_delete_but_what_was_on_the_wire(
         for _ in range(3):
             await publisher.put()
         await on_the_wire(holding)
+        await owed(parts, 3)
         if how == "off":
             await rewrite(parts, f"{receiver.url}/s", status="off")
         else:

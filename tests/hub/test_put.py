@@ -353,6 +353,30 @@ async def test_an_idempotent_create_that_was_deleted_meanwhile_gets_its_first_an
     assert version.interaction is Interaction.DELETE
 
 
+async def test_an_idempotency_key_with_another_body_differs_whatever_became_of_the_resource(parts: Parts) -> None:
+    await parts.store.put(write(method="create", fingerprint="f"))
+    another = write(method="create", fingerprint="g")
+    assert await parts.store.put(another) == PutResult(Put.DIFFERS)
+    await parts.store.put(write())
+    await parts.store.put(write(method="delete"))
+    assert await parts.store.put(another) == PutResult(Put.DIFFERS)
+
+
+async def test_a_lock_is_a_transactions_until_it_is_applied(parts: Parts) -> None:
+    """Nobody else may find the name free before, however long that takes; everybody may afterwards."""
+    store = Store(parts.pipeline, 1)
+    lock = await store.lock("Patient?x", milliseconds=60_000)
+    assert isinstance(lock, Lock)
+    create = write(method="create", transaction="t", lock=lock)
+    assert (await store.reserve(create)).outcome is Put.STORED
+    assert await parts.pipeline.command("PTTL", ZERO.lock("Patient?x")) == -1
+    await store.unlock(lock)
+    assert await store.lock("Patient?x", milliseconds=60_000) == Held("Patient?x", "t")
+    applied = await store.put(replace(create, lock=Lock("Patient?x", "t")))
+    assert applied == PutResult(Put.STORED, 1, Interaction.CREATE)
+    assert isinstance(await store.lock("Patient?x", milliseconds=60_000), Lock)
+
+
 async def test_a_lock_that_ran_out_is_somebody_elses_and_fences_off_its_former_holder(parts: Parts) -> None:
     lock = await parts.store.lock("Patient?x", milliseconds=1)
     assert isinstance(lock, Lock)

@@ -1,0 +1,41 @@
+"""
+The baseline of delivery: POSTs of given bytes over the hub's own client, and nothing else.
+
+    python -m tests.benchmarks.posts FILE    FILE is JSON: `[[url, [body, ...]], ...]`
+
+There is one coroutine for each URL, which sends its bodies one after the other. Prints `{"cpu": seconds}`.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from time import process_time
+
+import httpx
+import orjson
+import uvloop
+
+from hub.channels.guard import Guard
+from hub.wiring.workers import http_client
+
+HEADERS = {"Content-Type": "application/fhir+json"}
+
+
+async def _send(client: httpx.AsyncClient, url: str, bodies: list[bytes]) -> None:
+    for body in bodies:
+        response = await client.post(url, content=body, headers=HEADERS)
+        assert response.status_code == 200
+
+
+async def _main(sets: list[tuple[str, list[bytes]]]) -> None:
+    async with http_client(Guard(allow_private=True, networks=(), ports=frozenset())) as client:
+        # Connections and models are there before the time runs, as they are in the hub.
+        await asyncio.gather(*(_send(client, f"{url}?warm", bodies[:1]) for url, bodies in sets))
+        used = process_time()
+        await asyncio.gather(*(_send(client, url, bodies) for url, bodies in sets))
+        print(orjson.dumps({"cpu": process_time() - used}).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    given = orjson.loads(Path(sys.argv[1]).read_bytes())
+    uvloop.run(_main([(url, [body.encode() for body in bodies]) for url, bodies in given]))
