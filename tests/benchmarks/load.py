@@ -1,15 +1,17 @@
 """
 Publishers as fast as the server answers: each connection POSTs the same body again as soon as the last is answered.
 
-    python -m tests.benchmarks.load URL FILE SECONDS [CONNECTIONS]
+    python -m tests.benchmarks.load URL FILE SECONDS
 
-Prints a Load as JSON. It parses no more of an answer than its status and Location, so that it isn't the bottleneck:
+Prints a Load as JSON. No more of an answer is parsed than its status and Location, so that this isn't the bottleneck:
 `cpu` says how much of a core it took.
 """
 
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic_ns, process_time
@@ -47,69 +49,76 @@ class Load:
         return len(self.answers) / ((self.ended - self.began) / 1e9)
 
 
-class _Publisher(asyncio.Protocol):
-    def __init__(self, request: bytes, load: Load, until: int) -> None:
-        self.closed = asyncio.get_running_loop().create_future()
-        self._request = request
+class Publisher(asyncio.Protocol):
+    """One connection that POSTs the same resource, one at a time, and notes in a Load what is answered."""
+
+    def __init__(self, path: str, host: str, body: bytes, load: Load) -> None:
+        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/fhir+json\r\n"
+        self._request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
         self._load = load
-        self._until = until
         self._transport: asyncio.Transport | None = None
-        self._parser: httptools.HttpResponseParser | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def post(self) -> None:
+        """POST, and wait for the answer."""
+        assert self._transport is not None
+        self._parser = httptools.HttpResponseParser(self)
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(self._request)
+        await self._answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._send()
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
 
-    def connection_lost(self, _: Exception | None) -> None:
-        self.closed.set_result(None)
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._answered.done():
+            self._answered.set_exception(error or ConnectionError("closed without an answer"))
 
     def data_received(self, data: bytes) -> None:
-        if self._parser is not None:
-            self._parser.feed_data(data)
+        self._parser.feed_data(data)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"location":
             self._load.locations.append(value.decode())
 
     def on_message_complete(self) -> None:
-        assert self._parser is not None
-        assert self._transport is not None
-        now = monotonic_ns()
-        self._load.answers.append(now)
-        self._load.statuses[str(self._parser.get_status_code())] += 1
-        if now < self._until:
-            self._send()
-        else:
-            self._transport.close()
-
-    def _send(self) -> None:
-        assert self._transport is not None
-        self._parser = httptools.HttpResponseParser(self)
-        self._transport.write(self._request)
+        self._load.answers.append(monotonic_ns())
+        status = str(self._parser.get_status_code())
+        self._load.statuses[status] = self._load.statuses.get(status, 0) + 1
+        self._answered.set_result(None)
 
 
-async def publish(url: str, body: bytes, *, seconds: float, connections: int = CONNECTIONS) -> Load:
-    """Publish for so many seconds; a request that is under way then is waited for."""
+@asynccontextmanager
+async def publisher(url: str, body: bytes, load: Load) -> AsyncIterator[Publisher]:
+    """A connection to a server."""
     parts = urlsplit(url)
-    request = (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/fhir+json\r\n"
-        f"Accept: application/fhir+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
-    load = Load(began=monotonic_ns())
-    used, until = process_time(), load.began + int(seconds * 1e9)
-    loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(lambda: _Publisher(request, load, until), parts.hostname or "", parts.port or 80)
-        for _ in range(connections)
-    ]
-    await asyncio.gather(*(publisher.closed for _, publisher in made))
+    transport, publisher = await asyncio.get_running_loop().create_connection(
+        lambda: Publisher(parts.path, parts.netloc, body, load), parts.hostname or "", parts.port or 80
+    )
+    try:
+        yield publisher
+    finally:
+        transport.close()
+
+
+async def publish(url: str, body: bytes, *, seconds: float) -> Load:
+    """Publish for so many seconds; a request that is under way then is waited for."""
+    load, used = Load(began=monotonic_ns()), process_time()
+    until = load.began + int(seconds * 1e9)
+
+    async def one() -> None:
+        async with publisher(url, body, load) as connection:
+            while monotonic_ns() < until:
+                await connection.post()
+
+    await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
     load.ended = monotonic_ns()
     load.cpu = (process_time() - used) / ((load.ended - load.began) / 1e9)
     return load
 
 
 if __name__ == "__main__":
-    url, file, seconds, *rest = sys.argv[1:]
-    connections = int(rest[0]) if rest else CONNECTIONS
-    load = uvloop.run(publish(url, Path(file).read_bytes(), seconds=float(seconds), connections=connections))
+    url, file, seconds = sys.argv[1:]
+    load = uvloop.run(publish(url, Path(file).read_bytes(), seconds=float(seconds)))
     print(orjson.dumps(load).decode(), flush=True)
