@@ -201,7 +201,7 @@ def test_program_that_is_gone(log: Path, tmp_path: Path) -> None:
         assert "part.unstartable" in running.process.stderr.readline()
         program.write_text(f"#!/bin/sh\necho api began $$ 0 >> {log}\nexec sleep 60\n")
         program.chmod(0o755)
-        until(lambda: running.told("began", "api"))
+        until(lambda: running.told("began", "api") and running.told("began", "clock"))
         assert len(running.told("began", "clock")) == 1
 
 
