@@ -60,16 +60,7 @@ _MAPPED = ip_network("::ffff:0:0/96")
 
 
 class BlockedAddress(OSError):
-    """
-    The hub must not connect to this address.
-
-    rule: Names address and rule. It is not the text: of a name with several addresses the connector raises one error
-    as it is if all have the same text, and else another one, made of all their texts.
-    """
-
-    def __init__(self, rule: str) -> None:
-        super().__init__("the hub must not connect to this address")
-        self.rule = rule
+    """The hub must not connect to this address; the text names address and rule."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def _outcome(error: BaseException) -> Outcome:
     causes = list(_chain(error))
     for cause in causes:
         if isinstance(cause, BlockedAddress):
-            return Blocked(cause.rule)
+            return Blocked(str(cause))
     for kind, fault in _FAULTS:
         if any(isinstance(cause, kind) for cause in causes):
             return Unreachable(fault)

@@ -222,7 +222,7 @@ async def test_a_second_address_is_looked_at_like_the_first() -> None:
 
 
 async def test_whoever_has_only_blocked_addresses_is_told_so() -> None:
-    """The connector tries them all, and then makes one error of many."""
+    """The connector tries them all, and tells of the last one."""
     (said,) = await named(CLOSED, wire := Wire(), ["127.0.0.1", "10.0.0.1", "::1", "169.254.169.254"])
     assert isinstance(said, Blocked), said
     assert wire.connections == 0
