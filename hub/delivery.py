@@ -87,7 +87,8 @@ class Delivery:
         if room <= 0 or self.sender.stopping:
             self._room.clear()
             with suppress(TimeoutError):  # a lane may have become slow meanwhile
-                await asyncio.wait_for(self._room.wait(), SLOW / 4)
+                async with asyncio.timeout(SLOW / 4):  # `wait_for` may swallow a cancellation before Python 3.12
+                    await self._room.wait()
             return seen
         claimed = await due.claim(shard, most=min(room, CLAIM), milliseconds=self.sender.lease_ms)
         for lease in claimed.leases:
