@@ -18,6 +18,7 @@ from hub.outbox import Later, Outboxes, Stale, Turn, Verb
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from subscriptions.codes import SubscriptionStatus
+from tests.facts import eventually
 from tests.hub import conftest
 from tests.hub.life import R4, Life, entry
 from tests.redis_server import RedisServer
@@ -220,6 +221,15 @@ class Servers(RuleBasedStateMachine):
         self.serving.remove(serving)
         self.do(self.due.release(serving.lease, more=more, wait_until=serving.wait_until, above=serving.above))
 
+    @rule(verb=st.sampled_from(("good", "good", "again", "error")))
+    def a_server_does_it_all(self, verb: str) -> None:
+        """All that is due, in time, one step right after the other."""
+        others, self.serving = self.serving, []
+        self.a_server_claims(2)
+        for serving in list(self.serving):
+            self._serve(serving, verb)
+        self.serving = others
+
     @precondition(lambda self: self.serving)
     @rule(who=st.integers(0, 7))
     def a_server_dies(self, who: int) -> None:
@@ -296,19 +306,17 @@ class Servers(RuleBasedStateMachine):
             self.the_matcher_marks()
         for _ in range(4):
             self.time_passes(LATE + LEASE)
-            self.a_server_claims(2)
-            for serving in list(self.serving):
-                self._serve(serving)
+            self.a_server_does_it_all("good")
         for member in self.do(self._members()):
             assert member.status is not SubscriptionStatus.REQUESTED
             assert member.backlog == 0 or member.status is SubscriptionStatus.ERROR
             assert member.soonest is None
 
-    def _serve(self, serving: Serving) -> None:
+    def _serve(self, serving: Serving, verb: str) -> None:
         who = self.serving.index(serving)
         self.a_server_takes(who)
-        while serving.turn is not None and serving.turn.sending is not None:
-            self.a_server_settles(who, "good")
+        while serving.wait_until is None and serving.turn is not None and serving.turn.sending is not None:
+            self.a_server_settles(who, verb)
         self.a_server_releases(who)
 
 
@@ -331,12 +339,10 @@ def key(name: str = "a") -> SubscriptionKey:
 
 
 async def lease_of(due: Due, key: SubscriptionKey, *, milliseconds: int = LEASE) -> Lease:
-    """Claim until this one comes."""
-    while True:
-        claimed = await due.claim(due.shards[0], most=1, milliseconds=milliseconds)
-        for lease in claimed.leases:
-            assert lease.subscription == key
-            return lease
+    """Claim what is due now: this one."""
+    (lease,) = (await due.claim(due.shards[0], most=9, milliseconds=milliseconds)).leases
+    assert lease.subscription == key
+    return lease
 
 
 @pytest.fixture
@@ -362,6 +368,17 @@ async def test_a_handshake_asked_for_between_settle_and_release_is_not_put_off(p
     assert isinstance(await parts.outboxes.take(key(), later.token), Turn)
 
 
+async def test_a_client_that_changes_a_subscription_ends_its_back_off_for_good(due: Due) -> None:
+    """Else the events that come after its handshake would wait until the old back-off is over."""
+    await due.mark([key()])
+    lease = await lease_of(due, key())
+    await due.release(lease, wait_until=lease.ends + LATE)
+    await due.schedule(key(), 1, end=None)
+    await due.release(await lease_of(due, key()))
+    await due.mark([key()])
+    await lease_of(due, key())
+
+
 async def test_a_mark_during_a_lease_is_found_when_the_lease_is_given_back(due: Due) -> None:
     await due.mark([key()])
     lease = await lease_of(due, key())
@@ -383,6 +400,7 @@ async def test_a_mark_does_not_pull_a_subscription_out_of_its_back_off(due: Due)
 async def test_a_lease_that_ran_out_goes_to_somebody_else_and_its_former_holder_has_no_say(due: Due) -> None:
     await due.mark([key()])
     lease = await lease_of(due, key(), milliseconds=1)
+    await eventually(lambda: due.now() > lease.ends + 1)
     later = await lease_of(due, key())
     assert int(later.token) > int(lease.token)
     assert await due.renew(lease, milliseconds=LEASE) is None

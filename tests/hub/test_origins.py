@@ -33,13 +33,15 @@ def test_places_are_never_overdrawn_and_slow_requests_hold_at_most_half(slots: i
                 visits.remove(visit)
             else:
                 origins.slowed(visit)
-                assert visit.slow or not visit.holds
+                assert visit.slow
         for where in ORIGINS:
             holding = [visit for visit in visits if visit.origin == where and visit.holds]
             assert len(holding) <= slots
             assert sum(visit.slow for visit in holding) <= slots // 2
+        assert origins.slow == sum(visit.slow for visit in visits)
     for visit in visits:
         origins.leave(visit)
+    assert origins.slow == 0
     assert not origins._origins, "an origin that nobody visits is forgotten"
 
 
