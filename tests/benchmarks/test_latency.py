@@ -70,15 +70,14 @@ async def test_lone_change(tmp_path: Path, report: Report) -> None:
 
 def _ends_of_shifts(redis_url: str) -> list[int]:
     """When shifts ended, monotonic in ns, as RQ has noted it."""
-    settings, ends = Settings(redis_url=redis_url), []
+    found = []
     for kind in jobs.KINDS:
-        queue = jobs.queue(kind, settings)
+        queue = jobs.queue(kind, Settings(redis_url=redis_url))
         ids = FinishedJobRegistry(queue=queue).get_job_ids()
-        shifts = Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
-        ended = [job.ended_at for job in shifts if job is not None and job.ended_at is not None]
-        ends += [int(at.timestamp() * 1e9) - time_ns() + monotonic_ns() for at in ended]
+        found += Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
         queue.connection.close()
-    return ends
+    ago = time_ns() - monotonic_ns()
+    return [int(job.ended_at.timestamp() * 1e9) - ago for job in found if job and job.ended_at]
 
 
 def _quantile(values: list[float], share: float) -> float:

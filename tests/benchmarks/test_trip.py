@@ -53,7 +53,7 @@ async def test_trip(options: dict[str, Any], tmp_path: Path, report: Report, req
 
     def backlog(at: int) -> int:
         come = bisect_right(times, at)
-        return bisect_right(load.answers, at) - (delivered[come - 1] if come else 0)
+        return max(0, bisect_right(load.answers, at) - (delivered[come - 1] if come else 0))
 
     left = backlog(load.ended)
     sustained = len(load.answers) / ((times[-1] - load.began) / 1e9)
