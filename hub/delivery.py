@@ -12,7 +12,7 @@ from hub.channels.origins import SLOW
 from hub.due import Lease
 from hub.errors import Unavailable
 from hub.keys import Shard
-from hub.lane import Lane, Sender
+from hub.lane import FAIR_SHARE, Lane, Sender
 from hub.outbox import Later, Stale, Turn
 from hub.presence import EVERY, Presence
 
@@ -82,7 +82,7 @@ class Delivery:
         return min(self.lanes - (running - self.sender.origins.slow), SLOW_LANES * self.lanes - running)
 
     async def _serve(self, shard: Shard, seen: str) -> str:
-        """Claim once; wait for work, a second at most, when nothing was due."""
+        """Claim once; then wait for work, a second at most, unless there may be more that is due."""
         due, room = self.sender.due, self._free()
         if room <= 0 or self.sender.stopping:
             self._room.clear()
@@ -90,12 +90,13 @@ class Delivery:
                 async with asyncio.timeout(SLOW / 4):  # `wait_for` may swallow a cancellation before Python 3.12
                     await self._room.wait()
             return seen
-        claimed = await due.claim(shard, most=min(room, CLAIM), milliseconds=self.sender.lease_ms)
+        most = min(room, CLAIM)
+        claimed = await due.claim(shard, most=most, milliseconds=self.sender.lease_ms)
         for lease in claimed.leases:
             task = asyncio.get_running_loop().create_task(self._lane(lease))
             self._running.add(task)
             task.add_done_callback(self._left)
-        if claimed.leases:
+        if len(claimed.leases) == most:
             return seen
         wait = 1000 if claimed.next is None else min(claimed.next - claimed.now, 1000)
         return await due.work_came(shard, seen, wait_ms=wait)
@@ -108,7 +109,7 @@ class Delivery:
         """Serve one subscription under a lease."""
         key, sender = str(lease.subscription), self.sender
         try:
-            turn = await sender.outboxes.take(lease.subscription, lease.token)
+            turn = await sender.outboxes.take(lease.subscription, lease.token, ahead=FAIR_SHARE)
             match turn:
                 case Turn():
                     await Lane(sender, lease, turn).run()

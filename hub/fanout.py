@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from logging import getLogger
+from time import monotonic
 
 import msgspec
 
@@ -29,7 +30,7 @@ from subscriptions.codes import Interaction
 
 log = getLogger("hub.fanout")
 
-#: How long a partition stays this matcher's without renewal, in ms; renewed with every batch and every idle second.
+#: How long a partition stays this matcher's without renewal, in ms; renewed every second, unless a batch takes longer.
 LEASE = 3_000
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -90,12 +91,13 @@ class Fanout:
             await asyncio.sleep(pause)
 
     async def _match_while(self, partition: Partition, mine: asyncio.Event) -> None:
-        held, mark = False, ""
+        renew, mark = 0.0, ""
         while mine.is_set():
-            if not await self.changes.hold(partition, self.presence.name, milliseconds=LEASE):
-                return
-            if not held:
-                held, mark = True, await self.changes.matched(partition)
+            if monotonic() >= renew:
+                if not await self.changes.hold(partition, self.presence.name, milliseconds=LEASE):
+                    return
+                renew = monotonic() + EVERY
+            mark = mark or await self.changes.matched(partition)
             entries = await self.changes.after(partition, mark, count=self.batch, wait_ms=LEASE // 3)
             if entries:
                 await self.match(partition, entries)

@@ -126,7 +126,10 @@ class Lane:
     sender: Sender
     lease: Lease
     turn: Turn
-    _ahead: dict[int, OwedEvent] = field(default_factory=dict)
+    _ahead: dict[int, OwedEvent] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ahead = {owed.number: owed for owed in self.turn.ahead}
 
     async def run(self) -> None:
         """Send until there is nothing to send, the fair share is used, or it must wait; then give the lease back."""

@@ -59,14 +59,33 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
+class OwedEvent:
+    """One event of an outbox: number `number` is the change that made version `version` of a resource."""
+
+    number: int
+    type: str
+    id: str
+    version: int
+    interaction: Interaction
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """What there is to do for a subscription: `sending` is None when nothing is, `attempt` counts its failures."""
+    """
+    What there is to do for a subscription.
+
+    attempt: How many attempts at `sending` have failed.
+    sending: None when there is nothing to send.
+    ahead: The events from `sending.first` on, as far as they were brought along.
+    """
 
     status: SubscriptionStatus
     revision: int
     events: int
     attempt: int
     sending: Sending | None
+    ahead: tuple[OwedEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +100,6 @@ class Stale:
     """A lease with a higher token was here before."""
 
     token: int
-
-
-@dataclass(frozen=True, slots=True)
-class OwedEvent:
-    """One event of an outbox: number `number` is the change that made version `version` of a resource."""
-
-    number: int
-    type: str
-    id: str
-    version: int
-    interaction: Interaction
-    at: int
 
 
 class Verb(StrEnum):
@@ -152,9 +159,9 @@ class Outboxes:
         reply = await self._pipeline.run(OWE, [subscription.subscription, subscription.outbox], partition, *rows)
         return Owed(int(reply[0]), int(reply[1]), bool(reply[2])) if reply else None
 
-    async def take(self, subscription: SubscriptionKey, token: str) -> Turn | Later | Stale | None:
-        """Begin to serve a subscription; None when it is gone."""
-        reply = await self._pipeline.run(TAKE, [subscription.subscription], token)
+    async def take(self, subscription: SubscriptionKey, token: str, *, ahead: int = 1) -> Turn | Later | Stale | None:
+        """Begin to serve a subscription, and bring up to `ahead` events along; None when it is gone."""
+        reply = await self._pipeline.run(TAKE, [subscription.subscription, subscription.outbox], token, ahead)
         match reply[0]:
             case b"later":
                 return Later(int(reply[1]))
@@ -163,7 +170,12 @@ class Outboxes:
             case b"gone":
                 return None
         return Turn(
-            SubscriptionStatus(reply[1].decode()), int(reply[2]), int(reply[3]), int(reply[4]), _sending(reply[5])
+            SubscriptionStatus(reply[1].decode()),
+            int(reply[2]),
+            int(reply[3]),
+            int(reply[4]),
+            _sending(reply[5]),
+            tuple(_event(id_, fields) for id_, fields in reply[6]),
         )
 
     async def settle(

@@ -1,9 +1,10 @@
 -- include: pin
 -- Begin to serve a subscription under a lease.
 --
--- KEYS  1 subscription
--- ARGV  1 token of the lease
--- Returns  {'serve', status, revision, events, failed attempts, sending}   sending: see pin; '' when there is nothing
+-- KEYS  1 subscription  2 outbox
+-- ARGV  1 token of the lease   2 how many events to bring along
+-- Returns  {'serve', status, revision, events, failed attempts, sending, its first events}
+--                                sending: see pin; '' when there is nothing. Events: as XRANGE has them
 --        | {'later', ms}        the next attempt isn't due yet
 --        | {'stale', token}     a later lease was here before
 --        | {'gone'}
@@ -13,10 +14,13 @@ if not held[2] then return {'gone'} end
 if tonumber(ARGV[1]) <= tonumber(held[1] or '0') then return {'stale', held[1]} end
 local status, events, next_ms = held[2], tonumber(held[4]), tonumber(held[7] or '0')
 redis.call('HSET', KEYS[1], 'token', ARGV[1])
-if status ~= 'requested' and status ~= 'active' then return {'serve', status, held[3], held[4], '0', ''} end
+if status ~= 'requested' and status ~= 'active' then return {'serve', status, held[3], held[4], '0', '', {}} end
 if next_ms > now_ms() then return {'later', string.format('%.0f', next_ms)} end
 local sending, attempt = held[8], held[6]
 if not sending then
   sending, attempt = pin(KEYS[1], status, events, tonumber(held[5]), tonumber(held[9])), '0'
 end
-return {'serve', status, held[3], held[4], attempt, sending}
+local first, last = string.match(sending, '^(%d+) (%d+)')
+local ahead = {}
+if first and last ~= '0' then ahead = redis.call('XRANGE', KEYS[2], first, '+', 'COUNT', ARGV[2]) end
+return {'serve', status, held[3], held[4], attempt, sending, ahead}

@@ -1,7 +1,7 @@
 """`take` and `settle`: what is sent, how often, and what becomes of a subscription by it. `follow` is the law."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeAlias
 
@@ -19,6 +19,8 @@ from tests.hub.life import LONG_AGO, R4, Life, entry
 #: ms since 1970: nothing is sent before it, unless time is made to pass.
 FAR = 10**14
 MAX_COUNT = 2
+#: Events that a server wants brought along.
+AHEAD = 3
 _examples = count()
 
 
@@ -187,7 +189,7 @@ class Take:
     async def do(self, world: World) -> None:
         world.tokens += 0 if self.stale else 1
         token = max(world.tokens - self.stale, 1)
-        said = await world.outboxes.take(world.key, str(token))
+        said = await world.outboxes.take(world.key, str(token), ahead=AHEAD)
         if world.state == ABSENT:
             assert said is None
             return
@@ -202,7 +204,10 @@ class Take:
         assert isinstance(said, Turn)
         if sends:
             world.pin(said.sending)
-        assert said == Turn(world.status, world.revision, world.events, world.attempt, world.pinned)
+        pinned, ahead = world.pinned, said.ahead
+        assert replace(said, ahead=()) == Turn(world.status, world.revision, world.events, world.attempt, pinned)
+        events = range(pinned.first, world.events + 1) if pinned and not pinned.handshake else ()
+        assert [event.number for event in ahead] == list(events[:AHEAD])
         world.servers.append(Served(token, said))
 
 
