@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from hub.keys import Shard, SubscriptionKey
-from hub.pipeline import Client, Pipeline, follow, script
+from hub.pipeline import Client, Pipeline, Streams, script
 
 MARK, SCHEDULE, CLAIM, RENEW, RELEASE = map(script, ("mark", "schedule", "claim", "renew", "release"))
 
@@ -37,7 +37,7 @@ class Due:
     """The work that is due, in all shards."""
 
     def __init__(self, client: Client, pipeline: Pipeline, shards: int) -> None:
-        self._client = client
+        self._streams = Streams(client)
         self._pipeline = pipeline
         self._count = shards
         self.shards = [Shard(number) for number in range(shards)]
@@ -111,5 +111,5 @@ class Due:
 
     async def work_came(self, shard: Shard, seen: str, *, wait_ms: int) -> str:
         """Wait until work comes to a shard, at most `wait_ms`; returns what to pass as `seen` next time."""
-        found = await follow(self._client, shard.wake, seen, count=1, wait_ms=wait_ms)
+        found = await self._streams.follow(shard.wake, seen, count=1, wait_ms=wait_ms)
         return found[-1][0] if found else seen

@@ -147,7 +147,7 @@ async def _setting(pipeline: Pipeline, name: str) -> str:
 
 
 def _field(info: object, name: str) -> str:
-    """A field of INFO, which redis-py may have parsed."""
+    """A field of INFO, which a Cluster's client has parsed."""
     if isinstance(info, dict):
         return str(info[name])
     text = info.decode() if isinstance(info, bytes) else str(info)

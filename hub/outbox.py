@@ -21,8 +21,9 @@ from enum import StrEnum
 from typing import Any
 
 from hub.keys import SubscriptionKey
-from hub.pipeline import Argument, Pipeline, script
+from hub.pipeline import Pipeline, script
 from hub.stream import Entry
+from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
 
 OWE, TAKE, SETTLE = script("owe"), script("take"), script("settle")

@@ -9,7 +9,7 @@ made), `interaction`, `publisher`, `at` (ms). It points at the body in the store
 from dataclasses import dataclass
 
 from hub.keys import Partition, ResourceId
-from hub.pipeline import Client, Fields, Pipeline, follow, script
+from hub.pipeline import Client, Fields, Pipeline, Streams, script
 from subscriptions.codes import FhirVersion, Interaction
 
 HOLD, DROP, ADVANCE = script("hold"), script("drop"), script("advance")
@@ -33,13 +33,13 @@ class Changes:
     """The changes of all partitions."""
 
     def __init__(self, client: Client, pipeline: Pipeline, partitions: int) -> None:
-        self._client = client
+        self._streams = Streams(client)
         self._pipeline = pipeline
         self.partitions = [Partition(number) for number in range(partitions)]
 
     async def after(self, partition: Partition, mark: str, *, count: int, wait_ms: int) -> list[Entry]:
         """Up to `count` changes behind a mark; when there are none, wait for one, at most `wait_ms`."""
-        found = await follow(self._client, partition.changes, mark, count=count, wait_ms=wait_ms)
+        found = await self._streams.follow(partition.changes, mark, count=count, wait_ms=wait_ms)
         return [_entry(id_, fields) for id_, fields in found]
 
     async def ends(self) -> dict[int, str]:

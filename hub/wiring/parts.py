@@ -3,12 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.typing import EncodableT
 
 from hub.channels.guard import Guard
 from hub.due import Due
@@ -31,15 +29,6 @@ CONNECTIONS = 32
 TENANT = "default"
 
 
-class Packing:
-    """Packs commands in C, as redis-py's own connections do only with what they read: a put costs a tenth."""
-
-    def pack_command(self, *args: EncodableT) -> list[bytes]:
-        name, *rest = args
-        words = name.split() if isinstance(name, str) else [name]  # `CONFIG GET` is two arguments
-        return [hiredis.pack_command((*words, *rest))]
-
-
 def connect(settings: Settings, memory: Memory) -> Client:
     """
     A client for the store. Every wait for an answer has a limit.
@@ -59,7 +48,6 @@ def connect(settings: Settings, memory: Memory) -> Client:
         retry=once,
         redis_connect_func=memory.connected,
     )
-    pool.connection_class = type("PackingConnection", (Packing, pool.connection_class), {})
     return Redis(connection_pool=pool)
 
 

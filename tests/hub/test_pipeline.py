@@ -2,16 +2,19 @@
 
 import asyncio
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from hub.errors import Unavailable
 from hub.foundation import Memory
-from hub.pipeline import Client, Pipeline, follow, script
+from hub.pipeline import Client, Pipeline, Streams, script
 from hub.settings import Settings
+from hub.wire import Wire
 from hub.wiring.parts import connect
 from tests.hub.conftest import SCRIPTS, close
 from tests.redis_server import RedisServer
@@ -19,11 +22,11 @@ from tests.redis_server import RedisServer
 READ = script("read")
 
 
-@pytest.fixture(params=["plain", "cluster"])
+@pytest.fixture(params=["plain", "resp2", "cluster"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
-    """A client for one server, and one for a Cluster."""
-    name = {"plain": "redis_url", "cluster": "redis_cluster_url"}[request.param]
-    url = request.getfixturevalue(name)
+    """A client for one server, one that speaks the older protocol with it, and one for a Cluster."""
+    url = request.getfixturevalue("redis_cluster_url" if request.param == "cluster" else "redis_url")
+    url += "?protocol=2" if request.param == "resp2" else ""
     client = connect(Settings(redis_url=url, redis_cluster=request.param == "cluster"), Memory())
     yield client
     await close(client)
@@ -178,35 +181,51 @@ async def test_a_redis_that_dies_is_unavailable_to_each_waiter_and_works_again_w
     await close(client)
 
 
+async def test_a_redis_that_says_nothing_any_more_is_given_up_and_asked_again_later() -> None:
+    with RedisServer() as server:
+        client = await connected(server)
+        assert isinstance(client, Redis)
+        wire = Wire(client.connection_pool, patience=0.2)
+        await wire.ask(("SET", "k", "v"))
+        assert server.process is not None
+        server.process.send_signal(signal.SIGSTOP)
+        asked = [wire.ask(("GET", "k")) for _ in range(3)]
+        async with asyncio.timeout(10):
+            assert [type(said) for said in await asyncio.gather(*asked, return_exceptions=True)] == [Unavailable] * 3
+            server.process.send_signal(signal.SIGCONT)
+            assert await wire.ask(("GET", "k")) == b"v"
+        await close(client)
+
+
 async def test_following_a_stream_waits_for_an_entry_and_not_longer_than_it_may(client: Client) -> None:
-    pipeline = Pipeline(client)
+    pipeline, streams = Pipeline(client), Streams(client)
     stream = "hub:{0}:changes"
-    assert await follow(client, stream, "0-0", count=9, wait_ms=1) == []
-    waiting = asyncio.create_task(follow(client, stream, "0-0", count=9, wait_ms=60_000))
+    assert await streams.follow(stream, "0-0", count=9, wait_ms=1) == []
+    waiting = asyncio.create_task(streams.follow(stream, "0-0", count=9, wait_ms=60_000))
     id_ = (await pipeline.command("XADD", stream, "*", "a", "1")).decode()
     async with asyncio.timeout(10):
         assert await waiting == [(id_, {b"a": b"1"})]
-    assert await follow(client, stream, id_, count=9, wait_ms=1) == []
+    assert await streams.follow(stream, id_, count=9, wait_ms=1) == []
 
 
-async def test_whoever_is_told_to_stop_following_stops_at_whatever_moment(redis_url: str) -> None:
+async def test_whoever_is_told_to_stop_following_stops_at_whatever_moment(client: Client) -> None:
     """Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, may swallow that, and nobody ever stops."""
-    client = connect(Settings(redis_url=redis_url), Memory())
-    await follow(client, "stream", "0-0", count=1, wait_ms=1)
+    streams = Streams(client)
+    await streams.follow("stream", "0-0", count=1, wait_ms=1)
     for turns in range(20):
-        following = asyncio.create_task(follow(client, "stream", "0-0", count=1, wait_ms=100))
+        following = asyncio.create_task(streams.follow("stream", "0-0", count=1, wait_ms=100))
         for _ in range(turns):
             await asyncio.sleep(0)
         following.cancel()
         await asyncio.wait({following})
         assert following.cancelled()
-    await close(client)
+    assert await streams.follow("stream", "0-0", count=1, wait_ms=1) == []
 
 
 async def test_following_a_stream_of_a_redis_that_dies_is_unavailable() -> None:
     with RedisServer() as server:
         client = await connected(server)
-        waiting = asyncio.create_task(follow(client, "stream", "$", count=9, wait_ms=60_000))
+        waiting = asyncio.create_task(Streams(client).follow("stream", "$", count=9, wait_ms=60_000))
         await asyncio.to_thread(_blocked, server)
         server.kill()
         async with asyncio.timeout(20):

@@ -306,7 +306,7 @@ async def test_whatever_is_written_in_whatever_order_the_store_is_as_promised(
     lasting.pipeline.command("UNLINK", ZERO.changes, ZERO.locks)
     # Asked for at once, so that all travel together; the pipeline keeps their order.
     assert await asyncio.gather(*calls) == said
-    await _agree(store, Changes(lasting.client, lasting.pipeline, 1), world)
+    await _agree(store, lasting.changes, world)
 
 
 async def _agree(store: Store, changes: Changes, world: World) -> None:

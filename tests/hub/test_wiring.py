@@ -51,8 +51,9 @@ async def test_a_redis_that_lost_its_memory_is_not_written_to(tmp_path: Path) ->
         for file in server.directory.glob("*.aof*"):
             file.unlink()
         server.start()
-        with pytest.raises(Unavailable, match="lost its memory"):
-            await built.pipeline.command("SET", "hub:{0}:matched", "0-0")
+        for said in ("closed the connection", "lost its memory"):
+            with pytest.raises(Unavailable, match=said):
+                await built.pipeline.command("SET", "hub:{0}:matched", "0-0")
         await close(built.client)
         async with Redis.from_url(server.url) as plain:
             assert await plain.dbsize() == 0
