@@ -331,7 +331,7 @@ def machine(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory)
 
 def test_whoever_has_something_to_send_is_always_looked_after(machine: type[Servers]) -> None:
     """No wake-up is lost, tokens grow, no two servers settle the same, and in the end all is sent."""
-    run_state_machine_as_test(machine, settings=settings(max_examples=100, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=100, stateful_step_count=30))
 
 
 def key(name: str = "a") -> SubscriptionKey:

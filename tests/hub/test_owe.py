@@ -180,7 +180,7 @@ _steps: st.SearchStrategy[list[Step]] = st.lists(
 
 
 @given(active=st.booleans(), steps=_steps)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 async def test_each_change_is_owed_exactly_once_while_the_subscription_counts(
     lasting: Parts, active: bool, steps: list[Step]
 ) -> None:

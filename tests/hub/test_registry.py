@@ -181,7 +181,7 @@ _steps = st.lists(
 
 
 @given(_steps)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 async def test_a_copy_is_the_registry_whenever_it_is_refreshed(
     lasting: Parts, steps: list[tuple[str, str, str, bool]]
 ) -> None:

@@ -359,7 +359,7 @@ _born = (
 
 
 @given(begun=st.integers(0, len(_born)), steps=_steps)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 async def test_a_subscription_follows_the_law_whoever_serves_it_and_whatever_is_lost(
     lasting: Parts, begun: int, steps: list[Step]
 ) -> None:
