@@ -1,8 +1,9 @@
 """
-What the hub stands on: a Redis that doesn't forget, with the layout and the partitions that it was begun with.
+What the hub stands on: a Redis that doesn't forget, with the layout and the settings that it was begun with.
 
-`hub:{registry}:epoch` is a hash written once: `id` (random; it also stands in the ids of notifications), `partitions`
-and `layout`. The data directory, where there is one, keeps the id too: a Redis that has lost it has lost everything.
+`hub:{registry}:epoch` is a hash written once: `id` (random; it also stands in the ids of notifications), `layout`,
+`partitions` and `canonical_base` (with another one, subscriptions would be on topics that don't exist). The data
+directory, where there is one, keeps the id too: a Redis that has lost it has lost everything.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from hub.settings import Settings
 
 #: What the hub needs of Redis so that what it confirmed is on disk.
 NEEDED = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+
+#: Settings that can't be changed afterwards.
+FIXED = ("partitions", "canonical_base")
 
 LOST = "Redis has lost its memory: it is not the store that the hub was started on. Restore its data"
 
@@ -49,17 +53,26 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """The checked Redis. `epoch` is the store's id; `volatile` says what it may forget, empty when nothing."""
+    """The checked Redis. `epoch` is the store's id."""
 
     pipeline: Pipeline
+    settings: Settings
     epoch: str
-    volatile: str
 
-    async def standing(self) -> None:
-        """Unavailable when Redis does not answer, or is not the one any more that the hub was started on."""
+    async def standing(self) -> str:
+        """
+        What this Redis may forget, as far as that is allowed; empty when nothing.
+
+        Raises:
+            Unavailable: It does not answer, is not the one any more that the hub was started on, or may forget by now.
+        """
         held = await self.pipeline.command("HGET", EPOCH, "id")
         if (held or b"").decode() != self.epoch:
             raise Unavailable(LOST, retry_after=60)
+        try:
+            return await _volatile(self.pipeline, self.settings)
+        except NotTheHub as changed:
+            raise Unavailable(str(changed), retry_after=60) from changed
 
 
 async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
@@ -71,42 +84,34 @@ async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
         Unavailable: It does not answer.
     """
     await _check_version(pipeline)
-    volatile = await _volatile(pipeline, settings)
+    await _volatile(pipeline, settings)
     mark = settings.data_dir / "epoch"
     remembered = mark.read_text().strip() if mark.exists() else ""
-    held = await _epoch(pipeline)
-    if "id" not in held:
-        if remembered:
-            raise NotTheHub(
-                f"Redis is empty, but {mark} says that it held a hub's data ({remembered}): restore it,"
-                f" or remove {mark} to begin anew"
-            )
-        await _begin(pipeline, settings)
-        held = await _epoch(pipeline)
+    if remembered and not await pipeline.command("HEXISTS", EPOCH, "id"):
+        raise NotTheHub(
+            f"Redis is empty, but {mark} says that it held a hub's data ({remembered}): restore it,"
+            f" or remove {mark} to begin anew"
+        )
+    held = await _begun(pipeline, settings)
     if remembered and remembered != held["id"]:
         raise NotTheHub(f"Redis holds the data of another hub ({held['id']}) than {mark} says ({remembered})")
     if int(held["layout"]) != LAYOUT:
         raise NotTheHub(f"Redis was written in layout {held['layout']}; this hub knows layout {LAYOUT}")
-    if int(held["partitions"]) != settings.partitions:
-        raise NotTheHub(
-            f"HUB_PARTITIONS is {settings.partitions}, but the store was begun with {held['partitions']}: set it back"
-        )
+    for name in FIXED:
+        if held[name] != (wanted := str(getattr(settings, name))):
+            raise NotTheHub(f"HUB_{name.upper()} is {wanted}, but the store was begun with {held[name]}: set it back")
     if settings.data_dir.is_dir() and not remembered:
         _remember(mark, held["id"])
-    return Foundation(pipeline, held["id"], volatile)
+    return Foundation(pipeline, settings, held["id"])
 
 
-async def _epoch(pipeline: Pipeline) -> dict[str, str]:
-    fields = ("id", "partitions", "layout")
-    values = await pipeline.command("HMGET", EPOCH, *fields)
-    return {name: value.decode() for name, value in zip(fields, values, strict=True) if value is not None}
-
-
-async def _begin(pipeline: Pipeline, settings: Settings) -> None:
-    """Whoever sets the id first decides; the other fields are the same for all who start together."""
-    await pipeline.command("HSETNX", EPOCH, "partitions", settings.partitions)
-    await pipeline.command("HSETNX", EPOCH, "layout", LAYOUT)
-    await pipeline.command("HSETNX", EPOCH, "id", uuid4().hex)
+async def _begun(pipeline: Pipeline, settings: Settings) -> dict[str, str]:
+    """What the store was begun with; now, if it is a new one. Of those that start together the first one decides."""
+    first = {name: str(getattr(settings, name)) for name in FIXED} | {"layout": str(LAYOUT), "id": uuid4().hex}
+    for name, value in first.items():
+        await pipeline.command("HSETNX", EPOCH, name, value)
+    values = await pipeline.command("HMGET", EPOCH, *first)
+    return {name: value.decode() for name, value in zip(first, values, strict=True)}
 
 
 def _remember(mark: Path, epoch: str) -> None:

@@ -32,7 +32,8 @@ class Settings(BaseSettings):
         " `hub serve`; single parts need it.",
     )
     canonical_base: str = Field(
-        "https://fhir-event-hub.example", description="URL. Prefix of the built-in topics' canonicals."
+        "https://fhir-event-hub.example",
+        description="URL. Prefix of the built-in topics' canonicals. Fixed at first start.",
     )
     partitions: int = Field(
         4,

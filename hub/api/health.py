@@ -19,18 +19,18 @@ def health_routes(foundation: Foundation) -> APIRouter:
         """This process answers."""
         return {"status": "alive"}
 
-    @router.get("/readyz", responses={503: {"description": "Redis is away, or has lost its memory"}})
+    @router.get("/readyz", responses={503: {"description": "Redis is away, has lost its memory, or may forget"}})
     async def readyz() -> JSONResponse:
         """What is written now will be on disk. Pumps may be missing: what is written waits for them."""
         try:
-            await foundation.standing()
+            volatile = await foundation.standing()
             pumps = {kind: len(await running(foundation.pipeline, kind)) for kind in ("match", "deliver")}
         except Unavailable as error:
             headers = {"Retry-After": str(error.retry_after)}
             return JSONResponse({"status": "unavailable", "reason": str(error)}, 503, headers)
         ready: dict[str, Any] = {"status": "ready", "pumps": pumps}
-        if foundation.volatile:
-            ready["volatile"] = foundation.volatile
+        if volatile:
+            ready["volatile"] = volatile
         return JSONResponse(ready)
 
     return router

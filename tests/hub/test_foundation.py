@@ -41,6 +41,12 @@ async def start(url: str, data: Path, **more: Any) -> Foundation:
         return await check(redis, Settings(redis_url=url, data_dir=data, **more))
 
 
+async def forgets(url: str, data: Path, **more: Any) -> str:
+    """What a Redis that was accepted may forget."""
+    async with pipeline(url) as redis:
+        return await (await check(redis, Settings(redis_url=url, data_dir=data, **more))).standing()
+
+
 async def refusal(url: str, data: Path, **more: Any) -> str:
     with pytest.raises(NotTheHub) as refused:
         await start(url, data, **more)
@@ -51,7 +57,7 @@ async def refusal(url: str, data: Path, **more: Any) -> str:
 
 async def test_a_store_is_begun_once_and_found_again(redis_url: str, tmp_path: Path) -> None:
     first = await start(redis_url, tmp_path)
-    assert (len(first.epoch), first.volatile) == (32, "")
+    assert len(first.epoch) == 32
     assert (tmp_path / "epoch").read_text() == f"{first.epoch}\n"
     assert (await start(redis_url, tmp_path)).epoch == first.epoch
     assert os.listdir(tmp_path) == ["epoch"]
@@ -89,8 +95,8 @@ async def test_a_redis_that_may_forget_is_refused_unless_that_is_allowed(
     with server.client() as redis:
         redis.config_set(name, value)
     assert said in await refusal(server.url, tmp_path)
-    assert (await start(server.url, tmp_path, allow_volatile_redis=True)).volatile == said
-    assert (await start(server.url, tmp_path, durability_attested=True)).volatile == ""
+    assert await forgets(server.url, tmp_path, allow_volatile_redis=True) == said
+    assert await forgets(server.url, tmp_path, durability_attested=True) == ""
 
 
 async def test_a_redis_whose_settings_are_not_shown_needs_the_operators_word(
@@ -101,13 +107,33 @@ async def test_a_redis_whose_settings_are_not_shown_needs_the_operators_word(
         redis.execute_command("ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-config")
     url = f"{server.url}?username=guest&password=x"
     assert "appendonly is unreadable" in await refusal(url, tmp_path)
-    assert (await start(url, tmp_path, durability_attested=True)).volatile == ""
+    assert await forgets(url, tmp_path, durability_attested=True) == ""
+
+
+async def test_a_redis_that_begins_to_forget_does_not_stand(server: RedisServer, tmp_path: Path) -> None:
+    """Until its settings are right again."""
+    async with pipeline(server.url) as redis:
+        begun = await check(redis, Settings(redis_url=server.url, data_dir=tmp_path))
+        await redis.command("CONFIG SET", "appendfsync", "everysec")
+        with pytest.raises(Unavailable, match="appendfsync is everysec"):
+            await begun.standing()
+        await redis.command("CONFIG SET", "appendfsync", "always")
+        assert await begun.standing() == ""
 
 
 async def test_another_number_of_partitions_is_refused(redis_url: str, tmp_path: Path) -> None:
     await start(redis_url, tmp_path, partitions=4)
     said = await refusal(redis_url, tmp_path, partitions=8)
     assert said.startswith("HUB_PARTITIONS is 8, but the store was begun with 4")
+
+
+async def test_another_base_of_the_topics_is_refused(redis_url: str, tmp_path: Path) -> None:
+    """Subscriptions would be on topics that don't exist any more, and match nothing."""
+    await start(redis_url, tmp_path, canonical_base="https://one.example")
+    said = await refusal(redis_url, tmp_path, canonical_base="https://two.example")
+    assert said == (
+        "HUB_CANONICAL_BASE is https://two.example, but the store was begun with https://one.example: set it back"
+    )
 
 
 async def test_another_layout_is_refused(redis_url: str, tmp_path: Path) -> None:
