@@ -19,6 +19,11 @@ from subscriptions.errors import Issue, Rejected
 
 MEDIA_TYPE = "application/fhir+json; charset=utf-8"
 
+UNAVAILABLE = (
+    "The hub can't answer at the moment: try again. A write may have been stored all the same, as a whole: repeated as"
+    " PUT, or with its Idempotency-Key or If-None-Exist, it makes no second resource."
+)
+
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 log = getLogger("hub.api")
@@ -47,10 +52,7 @@ def failure(error: Exception) -> tuple[int, tuple[Issue, ...], dict[str, str]]:
         case Rejected():
             return 400, error.issues, {}
         case Unavailable():
-            issue = Issue(
-                IssueCode.TRANSIENT, "The hub can't do this at the moment; nothing was done by halves. Try again."
-            )
-            return 503, (issue,), {"Retry-After": str(error.retry_after)}
+            return 503, (Issue(IssueCode.TRANSIENT, UNAVAILABLE),), {"Retry-After": str(error.retry_after)}
         case _:
             return 500, (Issue(IssueCode.EXCEPTION, "The hub failed on this request. Its log says where."),), {}
 
