@@ -18,7 +18,7 @@ from hub.store import Store, Version
 from subscriptions.codes import Comparator, FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError, Issue, Rejected
 from subscriptions.filters import search, searchable
-from subscriptions.search import date
+from subscriptions.search import date, token
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.escapes import split, unescape
 
@@ -94,14 +94,15 @@ def compiled(parameters: Iterable[tuple[str, str]], type_: str, version: FhirVer
     issues: list[Issue] = []
     known = {parameter.code for parameter in searchable(version, type_)}
     for name, value in parameters:
-        if name == "_id":
-            named = frozenset(part.removeprefix(f"{type_}/") for part in split(value, ","))
-            ids = named if ids is None else ids & named
-        elif name == "_lastUpdated":
+        if name in ("_id", "_lastUpdated"):
             try:
-                updated.append(tuple(_window(part) for part in split(value, ",")))
+                if name == "_id":
+                    named = _ids(value, type_)
+                    ids = named if ids is None else ids & named
+                else:
+                    updated.append(tuple(_window(part) for part in split(value, ",")))
             except Rejected as rejected:
-                issues += [Issue(issue.code, issue.text, name) for issue in rejected.issues]
+                issues += [Issue(issue.code, f"`{name}={value}`: {issue.text}", name) for issue in rejected.issues]
         elif name.startswith("_") and name.partition(":")[0] not in known:
             issues.append(Issue(IssueCode.NOT_SUPPORTED, f"The parameter `{name}` is not supported.", name))
         else:
@@ -116,6 +117,14 @@ def compiled(parameters: Iterable[tuple[str, str]], type_: str, version: FhirVer
     if issues:
         raise Rejected(*issues)
     return Query(type_, ids, identifiers, tuple(updated), criteria)
+
+
+def _ids(value: str, type_: str) -> frozenset[str]:
+    """The ids that a value of `_id` names."""
+    named = frozenset(part.removeprefix(f"{type_}/") for part in split(value, ","))
+    for id_ in named:
+        token.parse(id_, {"id": None})
+    return named
 
 
 def _borne(value: str) -> frozenset[str] | None:

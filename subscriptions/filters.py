@@ -138,6 +138,8 @@ def criterion(filter_: Filter, resource_type: str, version: FhirVersion, bases: 
         Rejected: It can't be evaluated, or its value is malformed for the parameter's type.
     """
     found = extraction(version, resource_type, _compared(filter_, resource_type, version).code)
+    if found.parameter.type is not SearchType.STRING and any(value != value.strip() for value in filter_.values):
+        raise Rejected(Issue(IssueCode.VALUE, "a value begins or ends with a blank"))
     compare = {
         SearchType.TOKEN: _token,
         SearchType.REFERENCE: _reference,

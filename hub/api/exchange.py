@@ -21,6 +21,8 @@ JSON = "application/json"
 
 _JSON_FORMATS = frozenset({"json", FHIR_JSON, JSON, "text/json"})
 _ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,15})"')
+#: A parameter of a media type in Accept that says no to it, or asks for another FHIR version.
+_UNWANTED = re.compile(r"q=0(\.0*)?|fhirversion=(?!\"?4\.0(\.1)?\"?$).*")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -82,7 +84,7 @@ class Exchange:
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """The query's parameters without `_format` and `_pretty`, which were heeded."""
+        """The query's parameters without `_format`, which was heeded, and `_pretty`, which changes no meaning."""
         raw = self.request.scope["query_string"]
         return parameters(raw.decode("latin-1")) if raw else []
 
@@ -121,7 +123,7 @@ class Exchange:
     def idempotency_key(self) -> str:
         """Empty for none."""
         key = self.header(b"idempotency-key")
-        if key and not _KEY.fullmatch(key):
+        if not _KEY.fullmatch(key) and b"idempotency-key" in self._headers:
             raise Refused.because(
                 400, IssueCode.VALUE, "Idempotency-Key must be 1 to 255 visible ASCII characters, without blanks."
             )
@@ -191,7 +193,7 @@ class Exchange:
         wanted = set()
         for part in accept.split(","):
             media_type, *rest = (piece.strip().lower() for piece in part.split(";"))
-            if not any(re.fullmatch(r"q=0(\.0*)?", piece) for piece in rest):
+            if not any(_UNWANTED.fullmatch(piece) for piece in rest):
                 wanted.add(media_type)
         if wanted & {FHIR_JSON, "*/*", "application/*"}:
             return FHIR_JSON

@@ -200,6 +200,12 @@ def test_a_comparator_beside_the_value_is_rejected_unless_it_is_equality() -> No
     assert criteria([equal], scope("Observation")) == criteria(parse("date=2020"), scope("Observation"))
 
 
+@pytest.mark.parametrize("text", ["status=completed ", "patient=%20Patient/1", "date= 2020", "status=a,b%20"])
+def test_a_value_with_a_blank_at_its_edge_is_rejected_since_it_would_never_match(text: str) -> None:
+    (issue,) = issues(parse(text), "Immunization")
+    assert (issue.code, issue.text) == (IssueCode.VALUE, f"`{text}`: a value begins or ends with a blank")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -91,7 +91,7 @@ BODIES = [
 
 @pytest.mark.parametrize(("body", "status"), BODIES)
 async def test_a_malformed_body_is_refused_and_nothing_is_stored(hub: Hub, body: bytes, status: int) -> None:
-    """Posted, put and in a batch: what is wrong is told, Redis stays empty, and the next request succeeds."""
+    """Posted or put: what is wrong is told, Redis stays empty, and the next request succeeds."""
     for request in (hub.client.post("/Patient", content=body), hub.client.put("/Patient/x", content=body)):
         answer = await request
         assert answer.status_code == status
@@ -114,9 +114,12 @@ async def test_a_malformed_body_is_refused_and_nothing_is_stored(hub: Hub, body:
         pytest.param({"Content-Encoding": "gzip"}, gzip.compress(b"0" * 50_000_000), 413, id="gzip-bomb"),
         pytest.param({"Content-Length": "99999999999"}, PATIENT, 413, id="announced-too-large"),
         pytest.param({"Accept": "application/fhir+xml"}, PATIENT, 406, id="wants-xml"),
+        pytest.param({"Accept": "application/fhir+json; fhirVersion=5.0"}, PATIENT, 406, id="wants-r5"),
+        pytest.param({"Idempotency-Key": ""}, PATIENT, 400, id="key-empty"),
         pytest.param({"Idempotency-Key": "a b"}, PATIENT, 400, id="key-with-blanks"),
         pytest.param({"Idempotency-Key": "x" * 256}, PATIENT, 400, id="key-too-long"),
         pytest.param({"If-None-Exist": ""}, PATIENT, 400, id="no-condition"),
+        pytest.param({"If-None-Exist": "_id="}, PATIENT, 400, id="condition-without-a-value"),
         pytest.param({"If-None-Exist": "colour=red"}, PATIENT, 400, id="condition-unknown"),
         pytest.param({"If-None-Exist": "name=%ff"}, PATIENT, 400, id="condition-not-utf-8"),
     ],
@@ -289,7 +292,7 @@ def _read(body: bytes) -> Draft | Rejected:
         return rejected
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(spoiled())
 def test_whatever_is_spoiled_is_refused_with_a_reason_or_is_a_resource(body: bytes) -> None:
     """No other error, ever; and what is accepted is stored as JSON of the same type."""
@@ -304,7 +307,7 @@ def test_whatever_is_spoiled_is_refused_with_a_reason_or_is_a_resource(body: byt
     assert (stored["id"], stored["meta"]["versionId"]) == ("x", "1")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=spoiled())
 async def test_the_process_survives_whatever_is_posted(hub: Hub, body: bytes) -> None:
     answer = await hub.client.post("/Observation", content=body)
