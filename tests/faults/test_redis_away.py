@@ -11,7 +11,7 @@ from tests.fhir import Fhir, immunization, version
 from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver
 
-#: With the question whether it is ready these are all that one api has under way at once.
+#: How many write at once.
 WRITERS = 3
 
 

@@ -1,6 +1,7 @@
 """A Redis that goes away: 503 with Retry-After, nothing half-written, and everything acknowledged still there."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -90,6 +91,24 @@ async def test_what_was_acknowledged_under_load_is_there_and_what_was_not_can_be
     assert {number: acknowledged[number] for number in before} == before
     assert len(set(acknowledged.values())) == len(acknowledged) == 400
     assert sorted(await hub.changes()) == sorted((f"Patient/{id_}", 1, "create") for id_ in acknowledged.values())
+
+
+async def test_a_create_that_a_redis_which_stood_still_did_afterwards_is_the_one_that_its_repeat_finds(
+    hub: Hub, mortal: RedisServer
+) -> None:
+    """The client is told that it may have been stored, and how to repeat it."""
+    await hub.put("/Patient/a", patient("a"))
+    assert mortal.process is not None
+    mortal.process.send_signal(signal.SIGSTOP)
+    answer = await hub.post("/Patient", patient(), idempotency_key="k")
+    unavailable(answer)
+    assert "may have been stored" in issue(answer)["diagnostics"]
+    mortal.process.send_signal(signal.SIGCONT)
+    await eventually(lambda: _answers(hub, "/Patient/a"))
+    first = await hub.post("/Patient", patient(), idempotency_key="k")
+    assert first.status_code == 201
+    made = [("Patient/a", 1, "create"), (f"Patient/{first.json()['id']}", 1, "create")]
+    assert sorted(await hub.changes()) == sorted(made)
 
 
 async def test_transactions_under_way_when_redis_is_killed_are_whole_or_absent(hub: Hub, mortal: RedisServer) -> None:
