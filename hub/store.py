@@ -191,7 +191,7 @@ class Store:
         return newest, [_version(number, meta, body) for number, meta, body in pairs if meta]
 
     async def bodies(self, versions: list[tuple[ResourceId, int]]) -> list[bytes | None]:
-        """The exact JSON of these versions; None for a delete or a version that retention has removed."""
+        """The exact JSON of these versions; None for a delete or a version that is not there."""
         return await self._pipeline.all(
             [("HGET", self._partition(resource).resource(resource), f"b{number}") for resource, number in versions]
         )

@@ -17,7 +17,7 @@ local status, events, delivered = held[3], tonumber(held[4]), tonumber(held[5])
 local revision, most = tonumber(held[2]), tonumber(held[7])
 if (held[6] or '') ~= ARGV[3] then return {'settled', status, held[2], held[4], held[6] or ''} end
 
--- A write that can't grow comes first, so that delivering goes on, and frees memory, when memory is full.
+-- A write that can't grow comes first: then the rest is done even when memory is full, and what came is not sent again.
 redis.call('HDEL', KEYS[1], 'next')
 redis.call('HSET', KEYS[1], 'outcome', said, 'outcome_at', string.format('%.0f', now_ms()))
 
