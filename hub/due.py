@@ -69,6 +69,11 @@ class Due:
             "" if end is None else end,
         )
 
+    async def ends(self, subscription: SubscriptionKey, at: int | None) -> None:
+        """Say when a subscription ends (ms), and nothing else; None for never."""
+        key, name = self._shard(subscription).end, str(subscription)
+        await self._pipeline.command(*(("ZREM", key, name) if at is None else ("ZADD", key, at, name)))
+
     async def claim(self, shard: Shard, *, most: int, milliseconds: int) -> Claimed:
         """Lease up to `most` subscriptions that are due."""
         keys = [shard.due, shard.wait, shard.lease, shard.owner, shard.fence]

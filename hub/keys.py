@@ -34,7 +34,7 @@ hub:{due:k}:fence
 hub:{due:k}:wake
     stream: one entry, new whenever work came; what an idle deliver pump waits on
 hub:{registry}:subscriptions
-    hash: tenant/version/id -> incarnation and the resource as sent
+    hash: tenant/version/id -> incarnation, revision and the resource as sent (see registry.py)
 hub:{registry}:log
     stream: which of them changed; trimmed to the last 10,000
 hub:{registry}:epoch

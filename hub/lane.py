@@ -240,7 +240,9 @@ class Lane:
         if registered is None or registered.key != key:
             return None
         # Whatever a crash left undone: it is in the index before it is active.
-        if not await sender.registry.put(Registered(key, True, registered.since, recipient.resource)):
+        if not await sender.registry.put(
+            Registered(key, True, recipient.revision, registered.since, recipient.resource)
+        ):
             return None
         ends = await sender.changes.ends()
         return await sender.outboxes.settle(key, self.lease.token, self.turn, Verb.ACTIVE, said="active", ends=ends)

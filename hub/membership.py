@@ -74,12 +74,13 @@ class Membership:
     ) -> Written:
         """Create a Subscription under an id that was not in use; CONFLICT when it is by now."""
         key = SubscriptionKey(tenant, version, id_, uuid4().hex[:12])
-        # A crash behind this line leaves a registration without a state: it is adopted here, or removed by `repair`.
-        if not await self.registry.enter(Registered(key, True, now, resource)):
-            registered = await self.registry.find(tenant, version, id_)
-            if registered is None:
-                raise Unavailable(f"Subscription/{id_} was deleted in this moment")
-            key = registered.key
+        held = await self.registry.find(tenant, version, id_)
+        if held is not None and (state := await self.outboxes.read(held.key)):
+            return Written(Subscribed.CONFLICT, state.revision)
+        # A registration without a state is what a crash left, or a delete or create under way: whoever comes last wins.
+        before = held.key.incarnation if held else ""
+        if not await self.registry.enter(Registered(key, True, 1, now, resource), instead_of=before):
+            return Written(Subscribed.CONFLICT, 1)
         return await self._write(key, "", wanted, resource, now=now)
 
     async def update(
@@ -92,22 +93,29 @@ class Membership:
         self, key: SubscriptionKey, expected: str, wanted: Subscription, resource: bytes, *, now: int
     ) -> Written:
         on = wanted.status is not SubscriptionStatus.OFF
-        status = SubscriptionStatus.REQUESTED if on else SubscriptionStatus.OFF
         handshake = now + self.handshake_delay
+        end = int(wanted.end.timestamp() * 1000) if wanted.end and on else None
         outcome, revision = await self.outboxes.write(
             key,
             expected=expected,
-            status=status,
+            status=SubscriptionStatus.REQUESTED if on else SubscriptionStatus.OFF,
             resource=resource,
             max_count=wanted.max_count or 1,
             now=now,
             not_before=handshake,
+            end=end,
         )
-        if outcome in (Subscribed.CREATED, Subscribed.CHANGED):
-            if not await self.registry.put(Registered(key, on, now, resource)):
+        if outcome not in (Subscribed.CREATED, Subscribed.CHANGED):
+            return Written(outcome, revision)
+        if not await self.registry.put(Registered(key, on, revision, now, resource)):
+            if outcome is Subscribed.CHANGED:
                 raise Unavailable(f"Subscription/{key.id} was deleted in this moment")
-            end = int(wanted.end.timestamp() * 1000) if wanted.end and on else None
-            await self.due.schedule(key, handshake if on else None, end=end)
+            await self.outboxes.delete(key, expected="*")
+            return Written(Subscribed.CONFLICT, 1)
+        if on:
+            await self.due.schedule(key, handshake, end=end)
+        else:  # it may stay in the lists of due work: there is nothing to do for it then
+            await self.due.ends(key, None)
         return Written(outcome, revision)
 
     async def delete(self, member: Member, *, expected: str) -> Written:
@@ -119,10 +127,14 @@ class Membership:
         return Written(outcome, revision)
 
     async def turn_off(self, key: SubscriptionKey, *, now: int) -> None:
-        """Turn a Subscription off, because its end has come."""
+        """Turn a Subscription off, if its end has come."""
         state = await self.outboxes.read(key)
-        if state is not None and state.status is not SubscriptionStatus.OFF:
-            outcome, _ = await self.outboxes.write(
+        if state is None:
+            return await self.due.ends(key, None)
+        if state.status is not SubscriptionStatus.OFF:
+            if state.end is None or state.end > now:  # it was written meanwhile
+                return await self.due.ends(key, state.end)
+            outcome, revision = await self.outboxes.write(
                 key,
                 expected=str(state.revision),
                 status=SubscriptionStatus.OFF,
@@ -132,29 +144,44 @@ class Membership:
                 not_before=now,
             )
             if outcome is not Subscribed.CHANGED:
-                return
+                return None
             log.info("subscription.ended", extra={"subscription": str(key)})
-        if state is not None:
-            await self.registry.put(Registered(key, False, now, state.resource))
-        await self.due.schedule(key, None, end=None)
+            await self.registry.put(Registered(key, False, revision, now, state.resource))
+        return await self.due.ends(key, None)
 
     async def repair(self, *, now: int) -> int:
         """
         Compare registry, states and due work, and mend what a crash left between them; returns how many were mended.
 
-        Whoever has something to be sent is marked as due, forgotten or not: it costs little, and nobody stays
-        `requested` for ever.
+        Whoever has something to be sent is marked as due, forgotten or not, and whoever ends is noted: it costs little,
+        and nobody stays `requested` for ever.
         """
-        mended, registered = 0, [each async for each in self.registry.all()]
-        for chunk in (registered[i : i + CHUNK] for i in range(0, len(registered), CHUNK)):
-            states = await self.outboxes.read_many([each.key for each in chunk])
-            for each, state in zip(chunk, states, strict=True):
-                mended += await self._mend(each, state, now=now)
-            await self.due.mark(
-                [each.key for each, state in zip(chunk, states, strict=True) if state and state.waiting]
-            )
+        mended, chunk = 0, []
+        async for registered in self.registry.all():
+            chunk.append(registered)
+            if len(chunk) == CHUNK:
+                mended += await self._repair(chunk, now=now)
+                chunk = []
+        mended += await self._repair(chunk, now=now)
         if mended:
             log.warning("registry.repaired", extra={"subscriptions": mended})
+        return mended
+
+    async def _repair(self, chunk: list[Registered], *, now: int) -> int:
+        mended, waiting = 0, []
+        for each, state in zip(chunk, await self.outboxes.read_many([r.key for r in chunk]), strict=True):
+            mended += await self._mend(each, state, now=now)
+            if state is None or state.status is SubscriptionStatus.OFF:
+                continue
+            if state.status is SubscriptionStatus.REQUESTED:
+                # Out of a back-off too, which may be that of an earlier revision; `take` says if it is to wait.
+                await self.due.schedule(each.key, now, end=state.end)
+            elif state.waiting:
+                waiting.append(each.key)
+            if state.end is not None:
+                await self.due.ends(each.key, state.end)
+        if waiting:
+            await self.due.mark(waiting)
         return mended
 
     async def _mend(self, registered: Registered, state: State | None, *, now: int) -> bool:
@@ -164,10 +191,8 @@ class Membership:
             if now - registered.since < ABANDONED:
                 return False
             await self.registry.remove(key)
-            if await self.outboxes.read(key) is not None:  # it was adopted in this very moment
-                await self.registry.enter(registered)
             return True
         on = state.status is not SubscriptionStatus.OFF
         if on == registered.on and state.resource == registered.resource:
             return False
-        return await self.registry.put(Registered(key, on, state.updated, state.resource))
+        return await self.registry.put(Registered(key, on, state.revision, state.updated, state.resource))

@@ -2,7 +2,8 @@
 One subscription's state and the events owed to it.
 
 `hub:{s}:subscription` is a hash:
-- `resource` (JSON as sent), `status`, `revision` (raised by every change of either), `updated` (ms), `max_count`
+- `resource` (JSON as sent), `status`, `revision` (raised by every change of either), `updated` (ms), `max_count`, `end`
+  (ms, or empty)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
 - `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to`, the last such range),
@@ -115,12 +116,13 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A subscription's hash, read."""
+    """A subscription's hash, read. `end` is in ms."""
 
     resource: bytes
     status: SubscriptionStatus
     revision: int
     updated: int
+    end: int | None
     events: int
     delivered: int
     error: str
@@ -223,15 +225,25 @@ class Outboxes:
         max_count: int,
         now: int,
         not_before: int,
+        end: int | None = None,
     ) -> tuple[Subscribed, int]:
         """
         Create or change a Subscription; returns what became of it and the revision in force.
 
         expected: Empty to create, `*` to change whatever is there, else the revision that must be in force.
         not_before: ms before which no handshake starts.
+        end: ms at which it is turned off.
         """
         reply = await self._pipeline.run(
-            SUBSCRIBE, [subscription.subscription], expected, status, resource, max_count, now, not_before
+            SUBSCRIBE,
+            [subscription.subscription],
+            expected,
+            status,
+            resource,
+            max_count,
+            now,
+            not_before,
+            "" if end is None else end,
         )
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 
@@ -252,7 +264,7 @@ class Outboxes:
 
 
 _FIELDS = (
-    "resource", "status", "revision", "updated", "events", "delivered",
+    "resource", "status", "revision", "updated", "end", "events", "delivered",
     "error", "error_code", "failing", "failing_code", "skipped_events",
 )  # fmt: skip
 
@@ -266,6 +278,7 @@ def _state(fields: dict[str, bytes | None]) -> State:
         status=SubscriptionStatus(text("status")),
         revision=int(text("revision")),
         updated=int(text("updated")),
+        end=int(text("end")) if text("end") else None,
         events=int(text("events")),
         delivered=int(text("delivered")),
         error=text("error"),

@@ -1,8 +1,9 @@
 """
 The subscriptions in force, and the topics.
 
-`hub:{registry}:subscriptions` is a hash: `tenant/version/id` -> `incarnation state ms resource`, where `state` is `on`
-(in the index) or `off`, `ms` is when this life of it began, and the resource is the JSON as the client sent it.
+`hub:{registry}:subscriptions` is a hash: `tenant/version/id` -> `incarnation state revision ms resource`, where `state`
+is `on` (in the index) or `off`, `revision` is that of the write, so that no earlier one comes over a later one, `ms` is
+when it was accepted, and the resource is the JSON as the client sent it.
 `hub:{registry}:log` is a stream with the name of whatever changed. A subscription enters before its status changes and
 leaves after, so that the index never lacks one that is active; `owe` alone decides by the status.
 """
@@ -55,16 +56,18 @@ def _internal(topic: Topic) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """One Subscription in the registry. `since` is when this life of it began, in ms."""
+    """One Subscription in the registry, as the write that made its `revision` left it. `since` is when, in ms."""
 
     key: SubscriptionKey
     on: bool
+    revision: int
     since: int
     resource: bytes
 
     @property
     def record(self) -> bytes:
-        return f"{self.key.incarnation} {'on' if self.on else 'off'} {self.since} ".encode() + self.resource
+        state = "on" if self.on else "off"
+        return f"{self.key.incarnation} {state} {self.revision} {self.since} ".encode() + self.resource
 
 
 class Registry:
@@ -79,12 +82,15 @@ class Registry:
         record = await self._pipeline.command("HGET", REGISTRY, name)
         return _registered(name, record) if record else None
 
-    async def enter(self, registered: Registered) -> bool:
-        """Register a Subscription; False, and nothing done, when its id is registered already."""
-        return await self._set(registered.key, registered.record, "new")
+    async def enter(self, registered: Registered, *, instead_of: str = "") -> bool:
+        """
+        Register a new life of a Subscription, where there is none or, given its incarnation, in the place of an earlier
+        one; False, and nothing done, when something else is there.
+        """
+        return await self._set(registered.key, registered.record, instead_of)
 
     async def put(self, registered: Registered) -> bool:
-        """Change what is registered of this life of a Subscription; False when it isn't registered any more."""
+        """Change what is registered of this life, unless that is newer; False when it isn't registered any more."""
         return await self._set(registered.key, registered.record, registered.key.incarnation)
 
     async def remove(self, key: SubscriptionKey) -> None:
@@ -203,6 +209,6 @@ class InForce:
 
 def _registered(name: str, record: bytes) -> Registered:
     tenant, version, id_ = name.split("/")
-    incarnation, state, since, resource = record.split(b" ", 3)
+    incarnation, state, revision, since, resource = record.split(b" ", 4)
     key = SubscriptionKey(tenant, FhirVersion(version), id_, incarnation.decode())
-    return Registered(key, state == b"on", int(since), resource)
+    return Registered(key, state == b"on", int(revision), int(since), resource)

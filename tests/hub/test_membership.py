@@ -1,16 +1,18 @@
 """A Subscription's way in and out, and what becomes of one that a crash left half-way."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
-from hub.keys import SubscriptionKey
+from hub.due import Claimed
+from hub.keys import Shard, SubscriptionKey
 from hub.membership import ABANDONED, Member, Membership, Written
 from hub.outbox import Outboxes, Subscribed, Turn, Verb
-from hub.registry import Registered
+from hub.registry import Registered, Registry
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.subscription import Subscription
@@ -38,10 +40,13 @@ async def found(membership: Membership, id_: str = "s") -> Member:
     return member
 
 
+async def due(parts: Parts, shard: Shard) -> Claimed:
+    return await parts.due.claim(shard, most=9, milliseconds=60_000)
+
+
 async def claimed(parts: Parts) -> list[SubscriptionKey]:
     """Who is due now."""
-    each = [await parts.due.claim(shard, most=9, milliseconds=60_000) for shard in parts.due.shards]
-    return [lease.subscription for one in each for lease in one.leases]
+    return [lease.subscription for shard in parts.due.shards for lease in (await due(parts, shard)).leases]
 
 
 async def active(parts: Parts, key: SubscriptionKey) -> None:
@@ -71,7 +76,9 @@ async def test_of_many_that_create_the_same_id_at_once_one_succeeds(parts: Parts
     results = await asyncio.gather(*(create(parts.membership) for _ in range(8)))
     assert sorted(result.outcome for result in results) == [Subscribed.CONFLICT] * 7 + [Subscribed.CREATED]
     member = await found(parts.membership)
-    assert [each async for each in parts.registry.all()] == [Registered(member.key, True, NOW, member.state.resource)]
+    assert [each async for each in parts.registry.all()] == [
+        Registered(member.key, True, 1, NOW, member.state.resource)
+    ]
 
 
 async def test_an_update_at_another_revision_changes_nothing(parts: Parts) -> None:
@@ -125,7 +132,9 @@ async def test_its_end_turns_it_off(parts: Parts) -> None:
     member = await found(parts.membership)
     assert (member.state.status, member.state.revision) == (SubscriptionStatus.OFF, 2)
     assert [key for shard in parts.due.shards for key in await parts.due.ended(shard, at)] == []
-    assert await claimed(parts) == []
+    turn = await parts.outboxes.take(key, "1")
+    assert isinstance(turn, Turn)
+    assert turn.sending is None
 
 
 async def test_listing_is_by_tenant_and_id(parts: Parts) -> None:
@@ -137,11 +146,11 @@ async def test_listing_is_by_tenant_and_id(parts: Parts) -> None:
 
 async def test_a_crash_between_registry_and_state_is_taken_over_by_the_next_create(parts: Parts) -> None:
     key = SubscriptionKey("default", R4, "s", "left")
-    await parts.registry.enter(Registered(key, True, NOW, b"{}"))
+    await parts.registry.enter(Registered(key, True, 1, NOW, b"{}"))
     assert await parts.membership.find("default", R4, "s") is None
     assert await create(parts.membership) == Written(Subscribed.CREATED, 1)
     member = await found(parts.membership)
-    assert member.key == key
+    assert member.key.incarnation != key.incarnation
     registered = await parts.registry.find("default", R4, "s")
     assert registered is not None
     assert registered.resource == member.state.resource
@@ -150,7 +159,7 @@ async def test_a_crash_between_registry_and_state_is_taken_over_by_the_next_crea
 async def test_a_registration_without_a_state_is_removed_when_it_is_old(parts: Parts) -> None:
     """A younger one may be under way."""
     key = SubscriptionKey("default", R4, "s", "left")
-    await parts.registry.enter(Registered(key, True, NOW, b"{}"))
+    await parts.registry.enter(Registered(key, True, 1, NOW, b"{}"))
     assert await parts.membership.repair(now=NOW + ABANDONED - 1) == 0
     assert await parts.registry.find("default", R4, "s") is not None
     assert await parts.membership.repair(now=NOW + ABANDONED) == 1
@@ -184,7 +193,7 @@ async def test_a_crash_before_the_handshake_was_scheduled_does_not_leave_it_requ
     """Registry and state agree; only nobody would ever look after it."""
     key = SubscriptionKey("default", R4, "s", "left")
     _, resource = wanted(reason="changed")
-    await parts.registry.enter(Registered(key, True, NOW, resource))
+    await parts.registry.enter(Registered(key, True, 1, NOW, resource))
     await written(parts.outboxes, key, SubscriptionStatus.REQUESTED, "")
     assert await claimed(parts) == []
     await parts.membership.repair(now=NOW)
@@ -208,3 +217,127 @@ async def test_what_is_whole_is_left_alone(parts: Parts) -> None:
     before = [each async for each in parts.registry.all()]
     assert await parts.membership.repair(now=NOW + 2 * ABANDONED) == 0
     assert [each async for each in parts.registry.all()] == before
+
+
+class Meanwhile(Registry):
+    """A registry at which something happens right before it is changed: once, and only by `put` or `remove`."""
+
+    def __init__(self, parts: Parts, happening: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(parts.pipeline)
+        self.happening: Callable[[], Awaitable[object]] | None = happening
+
+    async def put(self, registered: Registered) -> bool:
+        await self._let_it_happen()
+        return await super().put(registered)
+
+    async def remove(self, key: SubscriptionKey) -> None:
+        await self._let_it_happen()
+        await super().remove(key)
+
+    async def _let_it_happen(self) -> None:
+        happening, self.happening = self.happening, None
+        if happening is not None:
+            await happening()
+
+
+def interrupted(parts: Parts, happening: Callable[[], Awaitable[object]]) -> Membership:
+    return Membership(Meanwhile(parts, happening), parts.outboxes, parts.due, 0)
+
+
+async def ends(parts: Parts) -> list[int]:
+    """When any of them ends, as it is noted."""
+    noted = await parts.pipeline.all([("ZRANGE", shard.end, 0, -1, "WITHSCORES") for shard in parts.due.shards])
+    return [int(score) for rows in noted for _, score in rows]
+
+
+async def test_one_that_is_created_again_while_its_delete_is_under_way_has_nothing_of_it(parts: Parts) -> None:
+    """The delete has removed its state and not yet its registration: it takes only its own away."""
+    await create(parts.membership)
+    old = await found(parts.membership)
+    await interrupted(parts, lambda: create(parts.membership)).delete(old, expected="*")
+    new = await found(parts.membership)
+    assert new.key.incarnation != old.key.incarnation
+    assert await parts.membership.repair(now=NOW) == 0
+    assert await claimed(parts) == [new.key]
+
+
+async def test_one_that_is_created_while_another_create_is_under_way_is_the_only_one(parts: Parts) -> None:
+    """The earlier one has written its state when the later one takes its place: it leaves nothing behind."""
+    key = SubscriptionKey("default", R4, "s", "later")
+
+    async def later() -> None:
+        registered = await parts.registry.find("default", R4, "s")
+        assert registered is not None
+        assert await parts.registry.enter(Registered(key, True, 1, NOW, b"{}"), instead_of=registered.key.incarnation)
+
+    assert await create(interrupted(parts, later)) == Written(Subscribed.CONFLICT, 1)
+    assert [each.key async for each in parts.registry.all()] == [key]
+    assert [name async for name in parts.client.scan_iter("*:subscription")] == []
+    assert await claimed(parts) == []
+
+
+async def test_of_two_updates_the_one_with_the_higher_revision_stands_in_registry_and_end(parts: Parts) -> None:
+    """The earlier one comes last with what follows its state. Its end is no end any more."""
+    await create(parts.membership)
+    member, soon = await found(parts.membership), datetime.now(UTC) + timedelta(hours=1)
+
+    async def later() -> None:
+        await parts.membership.update(member, *wanted(reason="later"), expected="*", now=NOW)
+
+    await interrupted(parts, later).update(member, *wanted(end=soon.isoformat()), expected="*", now=NOW)
+    state, registered = (await found(parts.membership)).state, await parts.registry.find("default", R4, "s")
+    assert registered is not None
+    assert (registered.resource, registered.revision) == (state.resource, state.revision) == (state.resource, 3)
+    at = int(soon.timestamp() * 1000)
+    await parts.membership.turn_off(member.key, now=at)
+    assert (await found(parts.membership)).state.status is SubscriptionStatus.REQUESTED
+    assert await ends(parts) == []
+
+
+async def test_an_end_that_was_put_off_when_the_clock_had_just_looked_is_not_now(parts: Parts) -> None:
+    soon, later = (datetime.now(UTC) + timedelta(hours=hours) for hours in (1, 2))
+    await create(parts.membership, end=soon.isoformat())
+    member = await found(parts.membership)
+    await parts.membership.update(member, *wanted(end=later.isoformat()), expected="*", now=NOW)
+    await parts.membership.turn_off(member.key, now=int(soon.timestamp() * 1000))
+    assert (await found(parts.membership)).state.status is SubscriptionStatus.REQUESTED
+    assert await ends(parts) == [int(later.timestamp() * 1000)]
+
+
+async def test_one_that_is_turned_on_again_while_it_is_turned_off_is_on_and_ends_later(parts: Parts) -> None:
+    soon, later = (datetime.now(UTC) + timedelta(hours=hours) for hours in (1, 2))
+    await create(parts.membership, end=soon.isoformat())
+    member = await found(parts.membership)
+
+    async def on_again() -> None:
+        await parts.membership.update(member, *wanted(end=later.isoformat()), expected="*", now=NOW)
+
+    await interrupted(parts, on_again).turn_off(member.key, now=int(soon.timestamp() * 1000))
+    registered = await parts.registry.find("default", R4, "s")
+    assert registered is not None
+    assert registered.on
+    assert await claimed(parts) == [member.key]
+    await parts.membership.repair(now=NOW)
+    assert await ends(parts) == [int(later.timestamp() * 1000)]
+
+
+async def test_a_crash_behind_the_state_leaves_neither_the_handshake_nor_the_end_undone(parts: Parts) -> None:
+    """It was in a long back-off before: nobody would ask its endpoint for hours."""
+    end = datetime.now(UTC) + timedelta(hours=1)
+    await create(parts.membership)
+    key = (await found(parts.membership)).key
+    (lease,) = [lease for shard in parts.due.shards for lease in (await due(parts, shard)).leases]
+    await parts.due.release(lease, wait_until=NOW + 12 * 3_600_000)
+    await parts.outboxes.write(
+        key,
+        expected="*",
+        status=SubscriptionStatus.REQUESTED,
+        resource=wanted(end=end.isoformat())[1],
+        max_count=1,
+        now=NOW,
+        not_before=NOW,
+        end=int(end.timestamp() * 1000),
+    )
+    await parts.membership.repair(now=NOW)
+    assert await claimed(parts) == [key]
+    assert await ends(parts) == [int(end.timestamp() * 1000)]

@@ -21,8 +21,10 @@ OTHER = orjson.dumps(subscription("http://127.0.0.1/other"))
 _examples = count()
 
 
-def registered(id_: str = "s", *, on: bool = True, resource: bytes = GOOD, incarnation: str = "i1") -> Registered:
-    return Registered(SubscriptionKey("default", R4, id_, incarnation), on, 1_700_000_000_000, resource)
+def registered(
+    id_: str = "s", *, on: bool = True, resource: bytes = GOOD, incarnation: str = "i1", revision: int = 1
+) -> Registered:
+    return Registered(SubscriptionKey("default", R4, id_, incarnation), on, revision, 1_700_000_000_000, resource)
 
 
 def in_force(parts: Parts, registry: Registry | None = None) -> InForce:
@@ -51,6 +53,25 @@ async def test_an_id_is_registered_once_and_only_that_life_of_it_is_changed_or_r
     assert await parts.registry.enter(second)
     assert [found async for found in parts.registry.all()] == [second]
     assert [found async for found in parts.registry.all("default/r5/")] == []
+
+
+async def test_a_life_takes_the_place_of_the_one_that_was_seen_there_and_of_no_other(parts: Parts) -> None:
+    first, second, third = (registered(incarnation=f"i{n}") for n in "123")
+    await parts.registry.enter(first)
+    assert await parts.registry.enter(second, instead_of="i1")
+    assert not await parts.registry.enter(third, instead_of="i1")
+    await parts.registry.remove(first.key)
+    assert await parts.registry.find("default", R4, "s") == second
+
+
+async def test_what_an_earlier_write_says_does_not_come_over_a_later_one(parts: Parts) -> None:
+    later = registered(revision=3, resource=OTHER)
+    await parts.registry.enter(registered(revision=1))
+    assert await parts.registry.put(later)
+    mark = await parts.registry.end_of_log()
+    assert await parts.registry.put(registered(revision=2, on=False))
+    assert await parts.registry.find("default", R4, "s") == later
+    assert await parts.registry.changed(mark) == (mark, [])
 
 
 async def test_what_says_nothing_new_is_not_logged(parts: Parts) -> None:
