@@ -1,14 +1,10 @@
 """The HTTP application: every route, put together from what it is given."""
 
-import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.requests import Request
-from starlette.responses import Response
 
 from hub.api import outcome
 from hub.api.bundles import Bundles
@@ -16,6 +12,7 @@ from hub.api.history import Histories
 from hub.api.interactions import Interactions
 from hub.api.metadata import Metadata
 from hub.api.resources import Resources
+from hub.api.routes import PREFIX, Route, add
 from hub.api.search import Searches
 from hub.api.transactions import Transactions
 from hub.ingest import warm
@@ -26,10 +23,7 @@ from hub.transaction import TransactionCoordinator
 from subscriptions.codes import FhirVersion
 from subscriptions.topic import Topic
 
-Handler = Callable[[Request], Awaitable[Response]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
-PREFIX = "/fhir/r4"
 
 #: Until there are others.
 TENANT = "default"
@@ -44,23 +38,13 @@ class KeptType(StringConvertor):
 register_url_convertor("kept", KeptType())
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One interaction: where, and by what."""
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-
-
 def create_app(
     *,
     settings: Settings,
     store: Store,
     transactions: TransactionCoordinator,
     topics: Iterable[Topic],
-    fhir: Sequence[APIRouter] = (),
+    fhir: Iterable[Route] = (),
     others: Sequence[APIRouter] = (),
     lifespan: Lifespan | None = None,
     release: str = "",
@@ -70,7 +54,7 @@ def create_app(
 
     Args:
         topics: What the CapabilityStatement says can be subscribed to.
-        fhir: Routers below the FHIR base, such as Subscription's.
+        fhir: More interactions, such as Subscription's.
         others: Routers at the root: health, later administration.
         release: The version of the software.
     """
@@ -84,10 +68,8 @@ def create_app(
     )
     outcome.install(app)
     # The busiest first: routes are tried in this order.
-    for route in _routes(settings, store, transactions, topics, release):
-        _add(app, route)
-    for router in fhir:
-        app.include_router(router, prefix=PREFIX)
+    for route in (*_routes(settings, store, transactions, topics, release), *fhir):
+        add(app, route)
     for router in others:
         app.include_router(router)
     warm()
@@ -125,21 +107,3 @@ def _routes(
     yield Route("GET", "/{type:kept}/{id}/_history/{number}", resources.vread, "Read one version of a resource")
     yield Route("POST", "", bundles.post, "Process a batch or a transaction")
     yield Route("POST", "/", bundles.post, "Process a batch or a transaction")
-
-
-def _add(app: FastAPI, route: Route) -> None:
-    """Register a route, with its path's parameters in the documentation, and HEAD beside GET."""
-    names = re.findall(r"\{(\w+)", route.path)
-    described = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-    app.add_api_route(
-        PREFIX + route.path,
-        route.handler,
-        methods=[route.method],
-        summary=route.summary,
-        tags=["FHIR R4"],
-        response_class=Response,
-        openapi_extra={"parameters": described} if described else None,
-        include_in_schema=route.path != "/",
-    )
-    if route.method == "GET":
-        app.add_api_route(PREFIX + route.path, route.handler, methods=["HEAD"], include_in_schema=False)

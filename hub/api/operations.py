@@ -4,14 +4,15 @@
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/OperationDefinition-backport-subscription-status.html
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.api.exchange import Answer, Exchange
+from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
 from hub.ingest.strict import parse
@@ -32,16 +33,14 @@ class Operations:
     subscriptions: Subscriptions
     hub: str
 
-    def routes(self) -> APIRouter:
-        router = APIRouter(tags=["Subscription"])
+    def routes(self) -> Iterator[Route]:
         for method in ("GET", "POST"):
-            router.add_api_route("/Subscription/$status", self.status_of_many, methods=[method])
-            router.add_api_route("/Subscription/{id_}/$status", self.status_of_one, methods=[method])
-        return router
+            yield Route(method, "/Subscription/$status", self.status_of_many, "How Subscriptions stand")
+            yield Route(method, "/Subscription/{id}/$status", self.status_of_one, "How a Subscription stands")
 
-    async def status_of_one(self, request: Request, id_: str) -> Response:
+    async def status_of_one(self, request: Request) -> Response:
         """How a Subscription stands. Parameters mean nothing here."""
-        return self._respond(Exchange(request), [await self.subscriptions.member(id_)])
+        return self._respond(Exchange(request), [await self.subscriptions.member(request.path_params["id"])])
 
     async def status_of_many(self, request: Request) -> Response:
         """How Subscriptions stand: those of the given ids, in one of the given states; all by default."""

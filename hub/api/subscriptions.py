@@ -4,16 +4,17 @@ Subscription: create, read, update, delete, search. It makes no change of its ow
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html#subscriptions
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
 import orjson
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.admission import Admission
 from hub.api.exchange import Answer, Exchange, is_known
+from hub.api.routes import Route
 from hub.errors import Refused, Unavailable
 from hub.ingest import is_id
 from hub.ingest.strict import parse
@@ -48,14 +49,12 @@ class Subscriptions:
     max_body: int
     max_nesting: int
 
-    def routes(self) -> APIRouter:
-        router = APIRouter(tags=["Subscription"])
-        router.add_api_route("/Subscription", self.create, methods=["POST"], status_code=201)
-        router.add_api_route("/Subscription", self.find, methods=["GET"])
-        router.add_api_route("/Subscription/{id_}", self.read, methods=["GET"])
-        router.add_api_route("/Subscription/{id_}", self.update, methods=["PUT"])
-        router.add_api_route("/Subscription/{id_}", self.delete, methods=["DELETE"], status_code=204)
-        return router
+    def routes(self) -> Iterator[Route]:
+        yield Route("POST", "/Subscription", self.create, "Register a Subscription")
+        yield Route("GET", "/Subscription", self.find, "Search in the Subscriptions")
+        yield Route("GET", "/Subscription/{id}", self.read, "Read a Subscription")
+        yield Route("PUT", "/Subscription/{id}", self.update, "Change a Subscription, or register it under this id")
+        yield Route("DELETE", "/Subscription/{id}", self.delete, "End a Subscription")
 
     async def create(self, request: Request) -> Response:
         """Register a Subscription. It is `requested` until its endpoint has accepted the handshake."""
@@ -69,17 +68,17 @@ class Subscriptions:
         await self.membership.create(self.tenant, self.version, id_, wanted, resource, now=self.now())
         return await self._respond(exchange, id_, 201)
 
-    async def read(self, request: Request, id_: str) -> Response:
+    async def read(self, request: Request) -> Response:
         """A Subscription as its client sent it, with the status in force."""
         exchange = Exchange(request)
-        member = await self.member(id_)
+        member = await self.member(request.path_params["id"])
         if is_known(exchange.header(b"if-none-match"), member.state.revision):
             return exchange.respond(Answer(304, version=member.state.revision))
         return exchange.respond(self._answer(member, 200))
 
-    async def update(self, request: Request, id_: str) -> Response:
+    async def update(self, request: Request) -> Response:
         """Change a Subscription, or create it under this id. Its endpoint is asked again by a handshake."""
-        exchange = Exchange(request)
+        exchange, id_ = Exchange(request), request.path_params["id"]
         if not is_id(id_):
             raise Refused.because(400, IssueCode.VALUE, f"{id_[:80]} is not an id", "Subscription.id")
         wanted, resource = await self._wanted(exchange, id_)
@@ -99,9 +98,9 @@ class Subscriptions:
             raise Unavailable(f"Subscription/{id_} was deleted in this moment")
         return await self._respond(exchange, id_, 201 if written.outcome is Subscribed.CREATED else 200)
 
-    async def delete(self, request: Request, id_: str) -> Response:
+    async def delete(self, request: Request) -> Response:
         """End a Subscription. At most the request that is on its way already arrives afterwards."""
-        exchange = Exchange(request)
+        exchange, id_ = Exchange(request), request.path_params["id"]
         member = await self.membership.find(self.tenant, self.version, id_)
         if member is None:
             if exchange.if_match:

@@ -13,7 +13,7 @@ from hub.api.operations import Operations
 from hub.api.subscriptions import Subscriptions
 from hub.settings import Settings
 from hub.store import now_ms
-from hub.wiring.parts import TENANT, parts
+from hub.wiring.parts import TENANT, Parts, parts
 from subscriptions.codes import FhirVersion
 
 
@@ -21,6 +21,14 @@ from subscriptions.codes import FhirVersion
 async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     """The HTTP application, connected. NotTheHub and Unavailable as `parts` raises them."""
     p = await parts(settings)
+    try:
+        yield web(settings, p)
+    finally:
+        await p.client.aclose()
+
+
+def web(settings: Settings, p: Parts) -> FastAPI:
+    """The HTTP application on parts that are connected."""
     subscriptions = Subscriptions(
         version=FhirVersion.R4,
         tenant=TENANT,
@@ -31,15 +39,12 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,
     )
-    try:
-        yield create_app(
-            settings=settings,
-            store=p.store,
-            transactions=p.transactions,
-            topics=p.topics.all(FhirVersion.R4),
-            fhir=(Operations(subscriptions, p.foundation.epoch).routes(), subscriptions.routes()),
-            others=(health_routes(p.foundation),),
-            release=version("fhir-event-hub"),
-        )
-    finally:
-        await p.client.aclose()
+    return create_app(
+        settings=settings,
+        store=p.store,
+        transactions=p.transactions,
+        topics=p.topics.all(FhirVersion.R4),
+        fhir=(*Operations(subscriptions, p.foundation.epoch).routes(), *subscriptions.routes()),
+        others=(health_routes(p.foundation),),
+        release=version("fhir-event-hub"),
+    )

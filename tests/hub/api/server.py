@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 
-from hub.api.app import create_app
 from hub.keys import ResourceId
 from hub.settings import Settings
 from hub.store import Store
 from hub.transaction import TransactionCoordinator
 from hub.wiring.parts import TENANT, Parts, parts
+from hub.wiring.web import web
 from subscriptions.codes import FhirVersion
 from tests.hub.conftest import BASE, close
 
@@ -64,9 +64,7 @@ class Hub:
 @asynccontextmanager
 async def serving(wanted: Settings) -> AsyncIterator[Hub]:
     built = await parts(wanted)
-    app = create_app(
-        settings=wanted, store=built.store, transactions=built.transactions, topics=built.topics.all(FhirVersion.R4)
-    )
+    app = web(wanted, built)
     headers = {"Content-Type": "application/fhir+json"}
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=FHIR, headers=headers) as client:

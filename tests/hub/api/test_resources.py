@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.hub.api.server import FHIR, Hub, issue, patient
+from tests.processes import subscription
 
 JOHN = patient(name=[{"family": "Doe"}])
 
@@ -153,8 +154,10 @@ async def test_audit_events_of_publishers_are_resources_like_others(hub: Hub) ->
         "source": {"observer": {"display": "x"}},
     }
     assert (await hub.post("/AuditEvent", event)).status_code == 201
-    for type_ in ("Subscription", "SubscriptionTopic", "SubscriptionStatus"):
+    for type_ in ("SubscriptionTopic", "SubscriptionStatus"):
         assert (await hub.post(f"/{type_}", {"resourceType": type_})).status_code == 404
+    assert (await hub.post("/Subscription", subscription("http://127.0.0.1:9/hook"))).status_code == 201
+    assert [name.partition("/")[0] for name, _, _ in await hub.changes()] == ["AuditEvent"]
 
 
 async def test_a_history_tells_each_version_newest_first(hub: Hub) -> None:
