@@ -45,7 +45,9 @@ class Operations:
     async def status_of_many(self, request: Request) -> Response:
         """How Subscriptions stand: those of the given ids, in one of the given states; all by default."""
         exchange = Exchange(request)
-        given = exchange.query if request.method == "GET" else await self._parameters(exchange)
+        given = exchange.query
+        if request.method == "POST":
+            given += await self._parameters(exchange)
         if unknown := [name for name, _ in given if name not in _PARAMETERS]:
             text = f"{unknown[0]} is not a parameter of $status, which takes id and status."
             raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
@@ -64,8 +66,8 @@ class Operations:
         return self._respond(exchange, members)
 
     async def _parameters(self, exchange: Exchange) -> list[tuple[str, str]]:
-        """The Parameters resource of a POST as names and values."""
-        body = await exchange.body(self.subscriptions.max_body)
+        """The Parameters resource of a POST as names and values; none when it has no body."""
+        body = await exchange.body(self.subscriptions.max_body) if _has_body(exchange) else b""
         resource = parse(body, max_nesting=self.subscriptions.max_nesting) if body else {"resourceType": "Parameters"}
         given: Any = resource.get("parameter", [])
         if resource.get("resourceType") != "Parameters" or not isinstance(given, list):
@@ -107,6 +109,11 @@ class Operations:
             timestamp=at,
             errors=(Failure(ErrorCode(code), text),) if code else (),
         )
+
+
+def _has_body(exchange: Exchange) -> bool:
+    """Whether a request announces a body; only then it needs a Content-Type."""
+    return bool(exchange.header(b"transfer-encoding")) or exchange.header(b"content-length") not in ("", "0")
 
 
 def _named(parameter: Any, where: str) -> tuple[str, str]:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.hub.api.server import Hub
+from tests.hub.api.server import Hub, issue
 from tests.processes import subscription
+from tests.receiver import parameters
 
 ENDPOINT = "http://127.0.0.1:9/hook"
 
@@ -25,3 +27,45 @@ async def test_head_is_get_without_a_body(hub: Hub, path: str) -> None:
     refused = await hub.client.request("PATCH", f"/Subscription{path}")
     assert refused.status_code == 405
     assert {"GET", "HEAD"} <= set(refused.headers["Allow"].split(", "))
+
+
+def listed(answer: httpx.Response) -> dict[str, str]:
+    """The statuses that `$status` answered, by the id of the Subscription."""
+    assert answer.status_code == 200, answer.text
+    bundle = answer.json()
+    found = [parameters(entry["resource"]) for entry in bundle.get("entry", [])]
+    assert bundle["total"] == len(found)
+    return {each["subscription"]["reference"].rpartition("/")[2]: each["status"] for each in found}
+
+
+def asking(**given: str) -> dict[str, Any]:
+    """A Parameters resource."""
+    parameter = [{"name": name, "valueCode": value} for name, value in given.items()]
+    return {"resourceType": "Parameters", "parameter": parameter}
+
+
+async def test_status_by_post_heeds_the_query_and_the_body(hub: Hub) -> None:
+    """Values of one name are joined by OR, wherever they stand."""
+    for id_, status in (("a", "requested"), ("b", "off"), ("c", "requested")):
+        await put(hub, id_, status=status)
+    url = "/Subscription/$status"
+    assert listed(await hub.post(f"{url}?id=b", {"resourceType": "Parameters"})) == {"b": "off"}
+    assert listed(await hub.post(f"{url}?id=b", asking(id="a"))) == {"a": "requested", "b": "off"}
+    assert listed(await hub.post(f"{url}?id=a,b", asking(status="off"))) == {"b": "off"}
+    refused = await hub.post(f"{url}?colour=red", asking(id="a"))
+    assert (refused.status_code, issue(refused)["code"]) == (400, "not-supported")
+
+
+async def test_status_by_post_needs_no_content_type_for_an_empty_body(hub: Hub) -> None:
+    await put(hub, "a")
+    for url, body, status in (
+        ("/Subscription/$status", b"", 200),
+        ("/Subscription/$status?id=a", b"", 200),
+        ("/Subscription/a/$status", b"", 200),
+        ("/Subscription/$status", b'{"resourceType":"Parameters"}', 415),
+    ):
+        request = hub.client.build_request("POST", url, content=body)
+        del request.headers["Content-Type"]
+        answer = await hub.client.send(request)
+        assert answer.status_code == status
+        assert status != 200 or listed(answer) == {"a": "requested"}
