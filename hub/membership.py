@@ -6,6 +6,7 @@ Out: its state goes first (from then on nothing is numbered or settled), then it
 A crash in between was acknowledged to nobody, and `repair` mends what it left.
 """
 
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from logging import getLogger
 from uuid import uuid4
@@ -25,6 +26,9 @@ ABANDONED = 60_000
 
 #: Subscriptions that are compared in one round trip.
 CHUNK = 500
+
+#: Subscriptions that a listing works on between two looks at what else there is to do.
+LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,28 @@ class Membership:
         state = await self.outboxes.read(registered.key) if registered else None
         return Member(registered.key, state) if registered and state else None
 
-    async def all(self, tenant: str, version: FhirVersion) -> list[Member]:
-        """All Subscriptions of a tenant, by id."""
-        keys = {r.key async for r in self.registry.all(f"{tenant}/{version}/")}
-        ordered = sorted(keys, key=lambda key: key.id)
-        states = await self.outboxes.read_many(ordered)
-        return [Member(key, state) for key, state in zip(ordered, states, strict=True) if state is not None]
+    async def all(self, tenant: str, version: FhirVersion, ids: Collection[str] | None = None) -> AsyncIterator[Member]:
+        """
+        All Subscriptions of a tenant, or those of some ids, by id.
+
+        They are read LISTED at a time, so that whoever works through many lets others run between.
+        """
+        keys = await self._keys(f"{tenant}/{version}/", ids)
+        for chunk in (keys[i : i + LISTED] for i in range(0, len(keys), LISTED)):
+            for key, state in zip(chunk, await self.outboxes.read_many(chunk), strict=True):
+                if state is not None:
+                    yield Member(key, state)
+
+    async def _keys(self, prefix: str, ids: Collection[str] | None) -> list[SubscriptionKey]:
+        """The keys of what is registered, or of some ids, by id."""
+        if ids is None:
+            found = {registered.key async for registered in self.registry.all(prefix)}
+        else:
+            found = set()
+            names = [f"{prefix}{id_}" for id_ in ids]
+            for chunk in (names[i : i + CHUNK] for i in range(0, len(names), CHUNK)):
+                found |= {registered.key for registered in await self.registry.read(chunk) if registered}
+        return sorted(found, key=lambda key: key.id)
 
     async def create(
         self, tenant: str, version: FhirVersion, id_: str, wanted: Subscription, resource: bytes, *, now: int

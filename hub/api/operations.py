@@ -4,10 +4,11 @@
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/OperationDefinition-backport-subscription-status.html
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -40,7 +41,8 @@ class Operations:
 
     async def status_of_one(self, request: Request) -> Response:
         """How a Subscription stands. Parameters mean nothing here."""
-        return self._respond(Exchange(request), [await self.subscriptions.member(request.path_params["id"])])
+        member = await self.subscriptions.member(request.path_params["id"])
+        return self._respond(Exchange(request), [self._entry(member)])
 
     async def status_of_many(self, request: Request) -> Response:
         """How Subscriptions stand: those of the given ids, in one of the given states; all by default."""
@@ -58,12 +60,12 @@ class Operations:
             text = f"{min(strange)} is not a status: those are {', '.join(SubscriptionStatus)}."
             raise Refused.because(400, IssueCode.VALUE, text, "status")
         s = self.subscriptions
-        members = [
-            member
-            for member in await s.membership.all(s.tenant, s.version)
-            if (not ids or member.key.id in ids) and (not statuses or member.state.status in statuses)
+        entries = [
+            self._entry(member)
+            async for member in s.membership.all(s.tenant, s.version, ids or None)
+            if not statuses or member.state.status in statuses
         ]
-        return self._respond(exchange, members)
+        return self._respond(exchange, entries)
 
     async def _parameters(self, exchange: Exchange) -> list[tuple[str, str]]:
         """The Parameters resource of a POST as names and values; none when it has no body."""
@@ -74,21 +76,22 @@ class Operations:
             raise Refused.because(400, IssueCode.STRUCTURE, "A Parameters resource is expected.", "Parameters")
         return [_named(parameter, f"Parameters.parameter[{i}]") for i, parameter in enumerate(given)]
 
-    def _respond(self, exchange: Exchange, members: Iterable[Member]) -> Response:
+    def _respond(self, exchange: Exchange, entries: Sequence[bytes]) -> Response:
         s, at = self.subscriptions, instant(self.subscriptions.now())
         request = exchange.request
         query = f"?{request.url.query}" if request.url.query else ""
         url = f"{s.base}{request.url.path[request.url.path.index('/Subscription') :]}{query}"
-        statuses = [self.status(member) for member in members]
-        return exchange.respond(Answer(200, FORMS[s.version].status_bundle(statuses, url=url, at=at)))
+        return exchange.respond(Answer(200, FORMS[s.version].status_bundle(entries, url=url, at=at)))
+
+    def _entry(self, member: Member) -> bytes:
+        return FORMS[self.subscriptions.version].status_entry(self.status(member))
 
     def status(self, member: Member) -> Notification:
         """How a Subscription stands, as the notification that says so."""
         s, state = self.subscriptions, member.state
         at = instant(s.now())
-        wanted = FORMS[s.version].parse_subscription(
-            parse(state.resource, max_nesting=s.max_nesting), now=instant(0), allow_http=True
-        )
+        resource = msgspec.json.decode(state.resource)
+        wanted = FORMS[s.version].parse_subscription(resource, now=instant(0), allow_http=True)
         code, text = (state.error_code, state.error) if state.error else (state.failing_code, state.failing)
         return Notification(
             id=notification_id(

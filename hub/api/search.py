@@ -1,6 +1,7 @@
 """`GET /{Type}` and `POST /{Type}/_search`: https://hl7.org/fhir/R4/http.html#search."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -43,9 +44,8 @@ class Searches:
     async def post(self, request: Request) -> Response:
         exchange = Exchange(request)
         self._interactions.known(request.path_params["type"])
-        body = await exchange.body(self._most_bytes, _FORM)
-        posted = parameters(body.decode("latin-1"))
-        return exchange.respond(await self.answer(request.path_params["type"], [*exchange.query, *posted]))
+        asked = await posted(exchange, self._most_bytes)
+        return exchange.respond(await self.answer(request.path_params["type"], asked))
 
     async def answer(self, type_: str, asked: Parameters) -> Answer:
         """
@@ -61,25 +61,51 @@ class Searches:
         url = f"{self._base}/{type_}"
         if count == 0:
             total = await self._search.count(query)
-            entries = [] if total is not None else [_remark(f"Too many {type_} to count what matches.")]
-            return Answer(200, bundle("searchset", entries, links(url, asked, None), total))
+            remarks = [] if total is not None else [_remark(f"Too many {type_} to count what matches.")]
+            return searchset(url, asked, (), total=total, remarks=remarks)
         page = await self._search.page(query, most=count, after=_read(cursor))
-        entries = [
-            {
-                "fullUrl": f"{url}/{resource.id}",
-                "resource": msgspec.Raw(version.body or b""),
-                "search": {"mode": "match"},
-            }
-            for resource, version in page.found
-        ]
-        entries += _remarks(page, type_)
         total = None
         if query.everything:
             total = await self._search.count(query)
         elif cursor is None and page.following is None and not page.unreadable:
             total = len(page.found)
         following = f"{page.following[0]}.{page.following[1]}" if page.following else None
-        return Answer(200, bundle("searchset", entries, links(url, asked, following), total))
+        found = ((resource.id, version.body or b"") for resource, version in page.found)
+        return searchset(url, asked, found, following=following, total=total, remarks=_remarks(page, type_))
+
+
+async def posted(exchange: Exchange, most: int) -> Parameters:
+    """The parameters of a search by POST: those of its query, and those of its form of at most so many bytes."""
+    form = await exchange.body(most, _FORM)
+    return [*exchange.query, *parameters(form.decode("latin-1"))]
+
+
+def searchset(
+    url: str,
+    asked: Parameters,
+    found: Iterable[tuple[str, bytes]],
+    *,
+    following: str | None = None,
+    total: int | None = None,
+    remarks: Iterable[dict[str, Any]] = (),
+) -> Answer:
+    """
+    A page of what a search found.
+
+    Args:
+        url: Of the type.
+        found: Ids, and the JSON of the resources.
+        following: Where the next page begins.
+    """
+    entries = [
+        {"fullUrl": f"{url}/{id_}", "resource": msgspec.Raw(body), "search": {"mode": "match"}} for id_, body in found
+    ]
+    return Answer(200, bundle("searchset", [*entries, *remarks], links(url, asked, following), total))
+
+
+def left_out(number: int, type_: str) -> list[dict[str, Any]]:
+    """The remark that so many resources could not be evaluated; none for 0."""
+    return [_remark(f"{number} {type_} could not be evaluated and are left out.", "warning")] if number else []
 
 
 def _read(cursor: str | None) -> Cursor | None:
@@ -100,9 +126,7 @@ def _remarks(page: Page, type_: str) -> list[dict[str, Any]]:
             " follow the next link. Searches by `_id`, `identifier` and `_lastUpdated` are the cheap ones."
         )
         found.append(_remark(text))
-    if page.unreadable:
-        found.append(_remark(f"{page.unreadable} {type_} could not be evaluated and are left out.", "warning"))
-    return found
+    return found + left_out(page.unreadable, type_)
 
 
 def _remark(text: str, severity: str = "information") -> dict[str, Any]:

@@ -8,26 +8,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
-import orjson
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.admission import Admission
 from hub.api.exchange import Answer, Exchange, is_known
+from hub.api.pages import Parameters, bad_cursor, paging
 from hub.api.routes import Route
+from hub.api.search import left_out, posted, searchset
 from hub.errors import Refused, Unavailable
 from hub.ingest import is_id
 from hub.ingest.strict import parse
 from hub.ingest.validation import issues
 from hub.membership import Member, Membership
 from hub.outbox import State, Subscribed
+from hub.search import Query, compiled
 from hub.store import NOTHING, instant
 from subscriptions.codes import FhirVersion, IssueCode
-from subscriptions.errors import Rejected
-from subscriptions.filters import search
+from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.subscription import Subscription
 from subscriptions.versions.forms import FORMS
-from subscriptions.versions.instant import write
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Subscriptions:
     base: The FHIR base, without a slash at its end.
     now: ms since 1970.
     max_body, max_nesting: Bytes and levels of JSON.
+    max_page: Entries on a page.
     """
 
     version: FhirVersion
@@ -48,10 +50,12 @@ class Subscriptions:
     now: Callable[[], int]
     max_body: int
     max_nesting: int
+    max_page: int
 
     def routes(self) -> Iterator[Route]:
         yield Route("POST", "/Subscription", self.create, "Register a Subscription")
         yield Route("GET", "/Subscription", self.find, "Search in the Subscriptions")
+        yield Route("POST", "/Subscription/_search", self.find_posted, "The same, with the parameters as a form")
         yield Route("GET", "/Subscription/{id}", self.read, "Read a Subscription")
         yield Route("PUT", "/Subscription/{id}", self.update, "Change a Subscription, or register it under this id")
         yield Route("DELETE", "/Subscription/{id}", self.delete, "End a Subscription")
@@ -112,24 +116,42 @@ class Subscriptions:
         return Response(status_code=204, headers={"ETag": f'W/"{written.revision}"'})
 
     async def find(self, request: Request) -> Response:
-        """Search by any parameter that R4 defines on Subscription: `url`, `status`, `criteria`, `type`, …"""
+        """Search by any parameter that R4 defines on Subscription: `url`, `status`, `criteria`, `_lastUpdated`, …"""
         exchange = Exchange(request)
-        criteria = search(exchange.query, "Subscription", self.version, frozenset({self.base}))
-        entries = []
-        for member in await self.membership.all(self.tenant, self.version):
-            body = self.rendered(member)
-            resource = orjson.loads(body)
-            if all(criterion.matches(resource) for criterion in criteria):
-                url = f"{self.base}/Subscription/{member.key.id}"
-                entries.append({"fullUrl": url, "resource": orjson.Fragment(body), "search": {"mode": "match"}})
-        bundle = {
-            "resourceType": "Bundle",
-            "type": "searchset",
-            "timestamp": write(instant(self.now())),
-            "total": len(entries),
-            "link": [{"relation": "self", "url": f"{self.base}/Subscription?{request.url.query}".rstrip("?")}],
-        }
-        return exchange.respond(Answer(200, orjson.dumps(bundle | ({"entry": entries} if entries else {}))))
+        return exchange.respond(await self._found(exchange.query))
+
+    async def find_posted(self, request: Request) -> Response:
+        """The same search, with its parameters as a form."""
+        exchange = Exchange(request)
+        return exchange.respond(await self._found(await posted(exchange, self.max_body)))
+
+    async def _found(self, asked: Parameters) -> Answer:
+        """A page of what a search finds, by id: an order that no change of status disturbs."""
+        count, cursor, rest = paging(asked, self.max_page)
+        if cursor is not None and not is_id(cursor):
+            raise bad_cursor()
+        query = compiled(rest, "Subscription", self.version, frozenset({self.base}))
+        page: list[tuple[str, bytes]] = []
+        total = behind = unreadable = 0
+        async for member in self.membership.all(self.tenant, self.version, query.ids):
+            try:
+                matches = _matches(query, member.state)
+            except EvaluationError:
+                matches = False
+                unreadable += 1
+            total += matches
+            if matches and (cursor is None or member.key.id > cursor):
+                behind += 1
+                if len(page) < count:
+                    page.append((member.key.id, self.rendered(member)))
+        return searchset(
+            f"{self.base}/Subscription",
+            asked,
+            page,
+            following=page[-1][0] if behind > len(page) > 0 else None,
+            total=None if unreadable else total,
+            remarks=left_out(unreadable, "Subscription"),
+        )
 
     async def member(self, id_: str) -> Member:
         """The Subscription of an id; Refused with 404 when there is none."""
@@ -172,6 +194,16 @@ class Subscriptions:
         revision = member.state.revision
         location = f"Subscription/{member.key.id}/_history/{revision}"
         return Answer(status, self.rendered(member), location, revision, member.state.updated)
+
+
+def _matches(query: Query, state: State) -> bool:
+    """Whether a search finds a Subscription of this state, its id apart. Raises EvaluationError."""
+    if not all(any(window.start <= state.updated < window.end for window in windows) for windows in query.updated):
+        return False
+    if not query.criteria:
+        return True
+    resource = msgspec.json.decode(state.resource) | {"status": state.status.value}
+    return all(criterion.matches(resource) for criterion in query.criteria)
 
 
 def _error(state: State) -> str | None:

@@ -38,6 +38,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         now=now_ms,
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,
+        max_page=settings.max_page,
     )
     return create_app(
         settings=settings,

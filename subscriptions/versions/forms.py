@@ -1,6 +1,6 @@
 """The FHIR versions that the hub speaks, each behind the same face."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -30,7 +30,9 @@ class Form(Protocol):
 
     def notification_bundle(self, notification: Notification) -> bytes: ...
 
-    def status_bundle(self, statuses: Iterable[Notification], *, url: str, at: datetime) -> bytes: ...
+    def status_entry(self, status: Notification) -> bytes: ...
+
+    def status_bundle(self, entries: Sequence[bytes], *, url: str, at: datetime) -> bytes: ...
 
 
 FORMS: Mapping[FhirVersion, Form] = {FhirVersion.R4: r4}

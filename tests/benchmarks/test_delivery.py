@@ -128,11 +128,11 @@ async def _subscribed(hub: Parts, url: str) -> list[SubscriptionKey]:
         await hub.membership.create(TENANT, R4, str(number), wanted, orjson.dumps(resource), now=now_ms())
 
     async def active() -> bool:
-        members = await hub.membership.all(TENANT, R4)
-        return all(member.state.status is SubscriptionStatus.ACTIVE for member in members)
+        statuses = {member.state.status async for member in hub.membership.all(TENANT, R4)}
+        return statuses == {SubscriptionStatus.ACTIVE}
 
     await eventually(active)
-    return [member.key for member in await hub.membership.all(TENANT, R4)]
+    return [member.key async for member in hub.membership.all(TENANT, R4)]
 
 
 def _by_path(arrivals: list[Arrival]) -> dict[str, list[Arrival]]:

@@ -1,6 +1,7 @@
 """A Subscription's way in and out, and what becomes of one that a crash left half-way."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from hub.due import Claimed
 from hub.keys import Shard, SubscriptionKey
-from hub.membership import ABANDONED, Member, Membership, Written
+from hub.membership import ABANDONED, LISTED, Member, Membership, Written
 from hub.outbox import Outboxes, Subscribed, Turn, Verb
 from hub.registry import Registered, Registry
 from hub.wiring.parts import Parts
@@ -141,7 +142,25 @@ async def test_listing_is_by_tenant_and_id(parts: Parts) -> None:
     for id_ in ("b", "a", "c"):
         await create(parts.membership, id_)
     await parts.membership.create("other", R4, "d", *wanted(), now=NOW)
-    assert [member.key.id for member in await parts.membership.all("default", R4)] == ["a", "b", "c"]
+    for ids, listed in ((None, ["a", "b", "c"]), (["c", "a", "none", "d"], ["a", "c"]), ([], [])):
+        assert [member.key.id async for member in parts.membership.all("default", R4, ids)] == listed
+
+
+async def test_others_run_between_the_chunks_of_a_listing(parts: Parts) -> None:
+    await asyncio.gather(*(create(parts.membership, f"s{number}") for number in range(3 * LISTED)))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    at_turn = Counter([turns async for _ in parts.membership.all("default", R4)])
+    task.cancel()
+    assert at_turn.total() == 3 * LISTED
+    assert max(at_turn.values()) <= LISTED
 
 
 async def test_a_crash_between_registry_and_state_is_taken_over_by_the_next_create(parts: Parts) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from subscriptions.codes import Content, ErrorCode, Interaction, NotificationType, SubscriptionStatus
 from subscriptions.notification import AdditionalContext, Event, Failure, Notification
 from subscriptions.versions import instant
-from subscriptions.versions.r4 import notification_bundle, status_bundle
+from subscriptions.versions.r4 import notification_bundle, status_bundle, status_entry
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "backport"
 AT = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -249,7 +249,7 @@ def test_status_of_many_subscriptions() -> None:
         notify(type_=NotificationType.QUERY_STATUS, since=n, content=Content.EMPTY, subscription_id=f"s{n}")
         for n in (1, 2)
     ]
-    bundle = parsed(status_bundle(statuses, url=asked, at=AT))
+    bundle = parsed(status_bundle([status_entry(each) for each in statuses], url=asked, at=AT))
     assert (bundle["type"], bundle["total"], bundle["timestamp"]) == ("searchset", 2, "2026-11-21T10:00:00.000Z")
     assert bundle["link"] == [{"relation": "self", "url": asked}]
     for n, entry in enumerate(bundle["entry"], start=1):

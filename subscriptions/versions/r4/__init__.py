@@ -4,7 +4,7 @@ FHIR R4 with the Subscriptions R5 Backport IG: http://hl7.org/fhir/uv/subscripti
 This is the version's whole face: a Subscription in and out, notifications out.
 """
 
-from subscriptions.versions.r4.notification import notification_bundle, status_bundle
+from subscriptions.versions.r4.notification import notification_bundle, status_bundle, status_entry
 from subscriptions.versions.r4.subscription import parse_subscription, to_json
 
-__all__ = ["notification_bundle", "parse_subscription", "status_bundle", "to_json"]
+__all__ = ["notification_bundle", "parse_subscription", "status_bundle", "status_entry", "to_json"]

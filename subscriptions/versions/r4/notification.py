@@ -4,7 +4,7 @@ Notifications as R4 has them: a history Bundle whose first entry is a Parameters
 http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/notifications.html, .../payloads.html
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,9 +50,13 @@ def notification_bundle(notification: Notification) -> bytes:
     )
 
 
-def status_bundle(statuses: Iterable[Notification], *, url: str, at: datetime) -> bytes:
-    """Render the answer to `$status`, asked for at `url`: a searchset with one entry for each `query-status`."""
-    entries = [{**_status(status), "search": {"mode": "match"}} for status in statuses]
+def status_entry(status: Notification) -> bytes:
+    """Render a `query-status` as an entry of the answer to `$status`."""
+    return orjson.dumps({**_status(status), "search": {"mode": "match"}})
+
+
+def status_bundle(entries: Sequence[bytes], *, url: str, at: datetime) -> bytes:
+    """Render the answer to `$status`, asked for at `url`: a searchset of such entries."""
     bundle: dict[str, Any] = {
         "resourceType": "Bundle",
         "type": "searchset",
@@ -61,7 +65,7 @@ def status_bundle(statuses: Iterable[Notification], *, url: str, at: datetime) -
         "link": [{"relation": "self", "url": url}],
     }
     if entries:
-        bundle["entry"] = entries
+        bundle["entry"] = [orjson.Fragment(entry) for entry in entries]
     return orjson.dumps(bundle)
 
 

@@ -222,7 +222,14 @@ async def test_what_the_capability_statement_promises_of_searches_holds(hub: Hub
     values = {"token": "true", "reference": "1", "string": "x", "uri": "http://x", "date": "2020"}
     statement = (await hub.get("/metadata")).json()
     for entry in statement["rest"][0]["resource"]:
-        if entry["type"] in ("Patient", "Observation", "Immunization", "Encounter", "DocumentReference"):
+        if entry["type"] in (
+            "Patient",
+            "Observation",
+            "Immunization",
+            "Encounter",
+            "DocumentReference",
+            "Subscription",
+        ):
             for parameter in entry["searchParam"]:
                 url = f"/{entry['type']}?{parameter['name']}={values[parameter['type']]}"
                 assert (await hub.get(url)).status_code == 200, url

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from hub.store import Write
-from tests.hub.api.server import FHIR, Hub, issue, patient, place, serving
+from tests.hub.api.pages import all_pages, following, ids
+from tests.hub.api.server import Hub, issue, patient, place, serving
 from tests.hub.conftest import settings
 
 LIMIT = 20
@@ -22,30 +22,6 @@ async def limited(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
     wanted = settings(redis_url, tmp_path).model_copy(update={"max_search_scan": LIMIT, "max_page": 10})
     async with serving(wanted) as found:
         yield found
-
-
-def ids(answer: httpx.Response) -> list[str]:
-    """What a page found, in its order."""
-    assert answer.status_code == 200, answer.text
-    bundle = answer.json()
-    assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "searchset")
-    found = [entry for entry in bundle.get("entry", []) if entry["search"]["mode"] == "match"]
-    assert all(e["fullUrl"] == f"{FHIR}/{e['resource']['resourceType']}/{e['resource']['id']}" for e in found)
-    return [entry["resource"]["id"] for entry in found]
-
-
-def following(answer: httpx.Response) -> str:
-    """The URL of the next page; empty on the last one."""
-    return next((link["url"] for link in answer.json()["link"] if link["relation"] == "next"), "")
-
-
-async def all_pages(hub: Hub, url: str) -> list[str]:
-    found = []
-    while url:
-        answer = await hub.get(url)
-        found += ids(answer)
-        url = following(answer)
-    return found
 
 
 async def store(hub: Hub, id_: str, *, at: int, **more: Any) -> None:

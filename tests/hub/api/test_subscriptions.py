@@ -1,21 +1,9 @@
 """Subscription's interactions and `$status`, on the state that the store holds: nothing is delivered here."""
 
-from typing import Any
-
-import httpx
 import pytest
 
 from tests.hub.api.server import Hub, issue
-from tests.processes import subscription
-from tests.receiver import parameters
-
-ENDPOINT = "http://127.0.0.1:9/hook"
-
-
-async def put(hub: Hub, id_: str, **more: Any) -> None:
-    """Register a Subscription under an id, or change it."""
-    answer = await hub.put(f"/Subscription/{id_}", subscription(ENDPOINT) | {"id": id_} | more)
-    assert answer.status_code in (200, 201), answer.text
+from tests.hub.api.subscriptions import asking, listed, put
 
 
 @pytest.mark.parametrize("path", ["", "/s", "/$status", "/s/$status"])
@@ -27,21 +15,6 @@ async def test_head_is_get_without_a_body(hub: Hub, path: str) -> None:
     refused = await hub.client.request("PATCH", f"/Subscription{path}")
     assert refused.status_code == 405
     assert {"GET", "HEAD"} <= set(refused.headers["Allow"].split(", "))
-
-
-def listed(answer: httpx.Response) -> dict[str, str]:
-    """The statuses that `$status` answered, by the id of the Subscription."""
-    assert answer.status_code == 200, answer.text
-    bundle = answer.json()
-    found = [parameters(entry["resource"]) for entry in bundle.get("entry", [])]
-    assert bundle["total"] == len(found)
-    return {each["subscription"]["reference"].rpartition("/")[2]: each["status"] for each in found}
-
-
-def asking(**given: str) -> dict[str, Any]:
-    """A Parameters resource."""
-    parameter = [{"name": name, "valueCode": value} for name, value in given.items()]
-    return {"resourceType": "Parameters", "parameter": parameter}
 
 
 async def test_status_by_post_heeds_the_query_and_the_body(hub: Hub) -> None:
