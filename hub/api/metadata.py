@@ -18,7 +18,7 @@ from subscriptions.versions.instant import write
 
 _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
 _INTERACTIONS = ("create", "read", "vread", "update", "delete", "history-instance", "search-type")
-_OF_SUBSCRIPTION = ("create", "read", "update", "delete", "search-type")
+_OF_SUBSCRIPTION = ("create", "read", "vread", "update", "delete", "search-type")
 
 
 class Metadata:

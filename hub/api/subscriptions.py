@@ -1,5 +1,5 @@
 """
-Subscription: create, read, update, delete, search. It makes no change of its own and keeps no history.
+Subscription: create, read, vread, update, delete, search. It makes no change of its own and keeps no history.
 
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html#subscriptions
 """
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from hub.admission import Admission
 from hub.api.exchange import Answer, Exchange, is_known
 from hub.api.pages import Parameters, bad_cursor, paging
+from hub.api.resources import version_number
 from hub.api.routes import Route
 from hub.api.search import left_out, posted, searchset
 from hub.errors import Refused, Unavailable
@@ -57,6 +58,7 @@ class Subscriptions:
         yield Route("GET", "/Subscription", self.find, "Search in the Subscriptions")
         yield Route("POST", "/Subscription/_search", self.find_posted, "The same, with the parameters as a form")
         yield Route("GET", "/Subscription/{id}", self.read, "Read a Subscription")
+        yield Route("GET", "/Subscription/{id}/_history/{number}", self.vread, "Read the current version by its number")
         yield Route("PUT", "/Subscription/{id}", self.update, "Change a Subscription, or register it under this id")
         yield Route("DELETE", "/Subscription/{id}", self.delete, "End a Subscription")
 
@@ -78,6 +80,16 @@ class Subscriptions:
         member = await self.member(request.path_params["id"])
         if is_known(exchange.header(b"if-none-match"), member.state.revision):
             return exchange.respond(Answer(304, version=member.state.revision))
+        return exchange.respond(self._answer(member, 200))
+
+    async def vread(self, request: Request) -> Response:
+        """The version in force, if it is the one of this number: earlier ones are not kept."""
+        exchange = Exchange(request)
+        number = version_number(request.path_params["number"])
+        member = await self.member(request.path_params["id"])
+        if number != member.state.revision:
+            text = f"Only the current version of a Subscription is kept, which is version {member.state.revision}."
+            raise Refused.because(404, IssueCode.NOT_FOUND, text)
         return exchange.respond(self._answer(member, 200))
 
     async def update(self, request: Request) -> Response:

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.hub.api.server import Hub, issue
-from tests.hub.api.subscriptions import asking, listed, put
+from tests.hub.api.subscriptions import ENDPOINT, asking, listed, put
+from tests.processes import subscription
 
 
 @pytest.mark.parametrize("path", ["", "/s", "/$status", "/s/$status"])
@@ -15,6 +16,23 @@ async def test_head_is_get_without_a_body(hub: Hub, path: str) -> None:
     refused = await hub.client.request("PATCH", f"/Subscription{path}")
     assert refused.status_code == 405
     assert {"GET", "HEAD"} <= set(refused.headers["Allow"].split(", "))
+
+
+async def test_a_location_is_read_as_long_as_its_version_is_in_force(hub: Hub) -> None:
+    created = await hub.post("/Subscription", subscription(ENDPOINT))
+    location = created.headers["Location"]
+    read = await hub.get(location)
+    assert (read.status_code, read.headers["ETag"], read.json()) == (200, 'W/"1"', created.json())
+    path = f"/Subscription/{created.json()['id']}"
+    await put(hub, created.json()["id"], reason="another")
+    for version, status in (("1", 404), ("2", 200), ("3", 404), ("x", 404)):
+        answer = await hub.get(f"{path}/_history/{version}")
+        assert answer.status_code == status
+    gone = issue(await hub.get(location))
+    assert gone["code"] == "not-found"
+    assert gone["details"]["text"].startswith("Only the current version of a Subscription is kept")
+    assert "version 2" in gone["details"]["text"]
+    assert (await hub.get("/Subscription/none/_history/1")).status_code == 404
 
 
 async def test_status_by_post_heeds_the_query_and_the_body(hub: Hub) -> None:
