@@ -43,10 +43,8 @@ class Topics:
         return list(self._by_url[version].values())
 
     def find(self, version: FhirVersion, canonical: str) -> Topic | None:
-        """The topic of a canonical, with or without `|version`."""
-        url, _, wanted = canonical.partition("|")
-        topic = self._by_url[version].get(url)
-        return topic if topic and wanted in ("", topic.version) else None
+        """The topic of a canonical. Its URL is its identity: a `|version` behind it is not compared."""
+        return self._by_url[version].get(canonical.partition("|")[0])
 
 
 def _internal(topic: Topic) -> bool:

@@ -4,7 +4,8 @@ import pytest
 
 from tests.hub.api.server import Hub, issue
 from tests.hub.api.subscriptions import ENDPOINT, asking, listed, put
-from tests.processes import subscription
+from tests.processes import TOPIC, subscription
+from tests.receiver import parameters
 
 
 @pytest.mark.parametrize("path", ["", "/s", "/$status", "/s/$status"])
@@ -33,6 +34,15 @@ async def test_a_location_is_read_as_long_as_its_version_is_in_force(hub: Hub) -
     assert gone["details"]["text"].startswith("Only the current version of a Subscription is kept")
     assert "version 2" in gone["details"]["text"]
     assert (await hub.get("/Subscription/none/_history/1")).status_code == 404
+
+
+@pytest.mark.parametrize("version", ["", "|1.0.0", "|9", "|"])
+async def test_a_topic_is_known_by_its_url_and_its_version_is_echoed(hub: Hub, version: str) -> None:
+    criteria = TOPIC.format("immunization") + version
+    created = await hub.post("/Subscription", subscription(ENDPOINT) | {"criteria": criteria})
+    assert (created.status_code, created.json()["criteria"]) == (201, criteria)
+    status = await hub.get(f"/Subscription/{created.json()['id']}/$status")
+    assert parameters(status.json()["entry"][0]["resource"])["topic"] == criteria
 
 
 async def test_status_by_post_heeds_the_query_and_the_body(hub: Hub) -> None:
