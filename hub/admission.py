@@ -4,7 +4,7 @@ What a client may subscribe to: the checks on a Subscription that need more than
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html#accepting-subscription-requests
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,9 +15,10 @@ from hub.registry import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
 from subscriptions.filters import Scope, criteria
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Reading, Subscription
 from subscriptions.versions.forms import FORMS
 
+CRITERIA = "Subscription.criteria"
 ENDPOINT = "Subscription.channel.endpoint"
 
 
@@ -42,28 +43,32 @@ class Admission:
         Raises:
             Rejected: For all reasons that could be found at once.
         """
-        wanted = FORMS[version].parse_subscription(resource, now=now, allow_http=self.allow_http)
-        issues = list(self._about_topic(wanted))
+        reading = FORMS[version].read_subscription(resource, now=now, allow_http=self.allow_http)
+        wanted, issues = reading.subscription, [*reading.issues, *self._about_topic(reading)]
         # A subscription that is off sends nothing: it may keep an endpoint that is not allowed any more.
-        if wanted.status is not SubscriptionStatus.OFF:
+        if wanted.status is not SubscriptionStatus.OFF and wanted.endpoint and reading.is_sound(ENDPOINT):
             issues += await self._about_endpoint(wanted)
         if issues:
             raise Rejected(*issues)
         return wanted
 
-    def _about_topic(self, wanted: Subscription) -> tuple[Issue, ...]:
+    def _about_topic(self, reading: Reading) -> Iterator[Issue]:
+        """What is wrong with the topic and the filters; without a topic, filters that name a type are judged by it."""
+        wanted = reading.subscription
         topic = self.topics.find(wanted.version, wanted.topic)
-        if topic is None:
+        if topic is None and reading.is_sound(CRITERIA):
             text = (
                 f"The topic {wanted.topic} is not supported; the CapabilityStatement at metadata lists those that are."
             )
-            return (Issue(IssueCode.NOT_SUPPORTED, text, "Subscription.criteria"),)
-        scope = Scope(wanted.version, topic.resource_types, frozenset({self.bases[wanted.version]}))
-        try:
-            criteria(wanted.filters, scope, "Subscription.criteria.extension")
-        except Rejected as rejected:
-            return rejected.issues
-        return ()
+            yield Issue(IssueCode.NOT_SUPPORTED, text, CRITERIA)
+        named = frozenset(each.resource_type for each in wanted.filters if each.resource_type)
+        types = topic.resource_types if topic else named
+        scope = Scope(wanted.version, types, frozenset({self.bases[wanted.version]}))
+        for element, filters in reading.filters.items():
+            try:
+                criteria((each for each in filters if topic or each.resource_type), scope, element)
+            except Rejected as rejected:
+                yield from rejected.issues
 
     async def _about_endpoint(self, wanted: Subscription) -> tuple[Issue, ...]:
         """A courtesy: every connection is guarded again."""

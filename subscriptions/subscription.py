@@ -1,9 +1,11 @@
 """A Subscription, whatever FHIR version it was written in. `versions/` parses into it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from subscriptions.codes import ChannelType, Comparator, Content, FhirVersion, SubscriptionStatus
+from subscriptions.errors import Issue
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,22 @@ class Subscription:
     timeout: int | None = None
     max_count: int | None = None
     end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    What was read of a Subscription, for whoever may have more to say against it.
+
+    subscription: Has stand-ins for the elements that can't be read.
+    filters: Those of the subscription, by the element that they stand in.
+    issues: Why it can't be accepted; empty when it can.
+    """
+
+    subscription: Subscription
+    filters: Mapping[str, tuple[Filter, ...]]
+    issues: tuple[Issue, ...]
+
+    def is_sound(self, element: str) -> bool:
+        """Whether nothing was found against this very element."""
+        return all(issue.expression != element for issue in self.issues)

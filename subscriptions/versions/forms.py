@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.notification import Notification
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Reading, Subscription
 from subscriptions.versions import r4
 
 
@@ -16,6 +16,8 @@ class Form(Protocol):
     def parse_subscription(
         self, resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False
     ) -> Subscription: ...
+
+    def read_subscription(self, resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False) -> Reading: ...
 
     def to_json(
         self,

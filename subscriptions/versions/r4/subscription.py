@@ -7,6 +7,7 @@ http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-backpor
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from subscriptions import filters
 from subscriptions.codes import ChannelType, FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
-from subscriptions.subscription import Filter, Subscription
+from subscriptions.subscription import Filter, Reading, Subscription
 from subscriptions.versions import instant
 from subscriptions.versions.r4 import channel as channels
 from subscriptions.versions.r4 import extensions
@@ -25,15 +26,25 @@ _SEARCH = re.compile(r"/?([A-Z][A-Za-z]+|\[.*\])(\?.*)?", re.DOTALL)
 
 def parse_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False) -> Subscription:
     """
+    The Subscription of a `read_subscription` that found no issues.
+
+    Raises:
+        Rejected: For all of them at once.
+    """
+    reading = read_subscription(resource, now=now, allow_http=allow_http)
+    if reading.issues:
+        raise Rejected(*reading.issues)
+    return reading.subscription
+
+
+def read_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False) -> Reading:
+    """
     Read a Subscription that a client wants to have, as far as it can be judged without topics and network.
 
     Args:
         now: When the client sent it, aware. One that was accepted earlier is read again with the time of its
             acceptance, so that the result stays the same after its `end`.
         allow_http: Whether endpoints without TLS are accepted.
-
-    Raises:
-        Rejected: For all reasons at once.
     """
     issues = list(extensions.refused(resource))
     if resource.get("implicitRules") is not None:
@@ -56,13 +67,11 @@ def parse_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http
     channels.without_heartbeat(channel, issues)
     timeout = channels.number(channel, extensions.TIMEOUT, issues)
     max_count = channels.number(channel, extensions.MAX_COUNT, issues)
-    if issues:
-        raise Rejected(*issues)
-    return Subscription(
+    subscription = Subscription(
         version=FhirVersion.R4,
         status=status,
         topic=topic,
-        filters=found,
+        filters=tuple(chain.from_iterable(found.values())),
         channel=type_,
         endpoint=endpoint,
         headers=headers,
@@ -73,6 +82,7 @@ def parse_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http
         max_count=max_count,
         end=end,
     )
+    return Reading(subscription, found, tuple(issues))
 
 
 def to_json(
@@ -141,16 +151,17 @@ def _topic(resource: Mapping[str, Any], issues: list[Issue]) -> str:
     return criteria
 
 
-def _filters(resource: Mapping[str, Any], issues: list[Issue]) -> tuple[Filter, ...]:
-    found: list[Filter] = []
+def _filters(resource: Mapping[str, Any], issues: list[Issue]) -> dict[str, tuple[Filter, ...]]:
+    """By the element that they stand in."""
+    found: dict[str, tuple[Filter, ...]] = {}
     for i, extension in extensions.of(resource.get("_criteria"), extensions.FILTER_CRITERIA):
         expression = f"Subscription.criteria.extension[{i}]"
         criterion = channels.text(extension.get("valueString"), f"{expression}.value", issues)
         try:
-            found += filters.parse(criterion) if criterion else ()
+            found[expression] = filters.parse(criterion) if criterion else ()
         except Rejected as rejected:
             issues += (Issue(issue.code, issue.text, expression) for issue in rejected.issues)
-    return tuple(found)
+    return found
 
 
 def _end(resource: Mapping[str, Any], issues: list[Issue], *, now: datetime) -> datetime | None:

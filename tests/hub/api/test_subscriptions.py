@@ -45,6 +45,24 @@ async def test_a_topic_is_known_by_its_url_and_its_version_is_echoed(hub: Hub, v
     assert parameters(status.json()["entry"][0]["resource"])["topic"] == criteria
 
 
+@pytest.mark.parametrize("topic", ["spaceship", "immunization"])
+async def test_all_that_is_wrong_is_named_at_once(hub: Hub, topic: str) -> None:
+    """The topic, each filter by its place, and what is wrong elsewhere; the endpoint too."""
+    wanted = subscription(
+        "http://169.254.169.254/latest",
+        "Immunization",
+        *("Immunization?patient=Patient/1", "Immunization?ward=7", "patient", "Starship?x=1"),
+        headers=["no colon"],
+    )
+    answer = await hub.post("/Subscription", wanted | {"criteria": TOPIC.format(topic)})
+    issue(answer)
+    assert answer.status_code == 400
+    named = [each["expression"][0].removeprefix("Subscription.") for each in answer.json()["issue"]]
+    filters = [f"criteria.extension[{number}]" for number in (1, 2, 3)]
+    unknown = ["criteria"] if topic == "spaceship" else []
+    assert sorted(named) == sorted([*filters, *unknown, "channel.header[0]", "channel.endpoint"])
+
+
 async def test_status_by_post_heeds_the_query_and_the_body(hub: Hub) -> None:
     """Values of one name are joined by OR, wherever they stand."""
     for id_, status in (("a", "requested"), ("b", "off"), ("c", "requested")):
