@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from fastapi import APIRouter, FastAPI
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from hub.api import outcome
+from hub.api import documentation, outcome
 from hub.api.bundles import Bundles
 from hub.api.history import Histories
 from hub.api.interactions import Interactions
@@ -96,14 +96,14 @@ def _routes(
         most_entries=settings.max_bundle_entries,
     )
     metadata = Metadata(version, base, topics, instant(now_ms()), release)
-    yield Route("POST", "/{type:kept}", resources.create, "Create a resource")
-    yield Route("PUT", "/{type:kept}/{id}", resources.update, "Update a resource, or create it under this id")
-    yield Route("GET", "/metadata", metadata.get, "What is supported: the CapabilityStatement")
-    yield Route("GET", "/{type:kept}/{id}", resources.read, "Read a resource")
-    yield Route("DELETE", "/{type:kept}/{id}", resources.delete, "Delete a resource")
-    yield Route("GET", "/{type:kept}", searches.get, "Search in the resources of a type, newest first")
-    yield Route("POST", "/{type:kept}/_search", searches.post, "The same, with the parameters as a form")
-    yield Route("GET", "/{type:kept}/{id}/_history", histories.get, "The versions of a resource, newest first")
-    yield Route("GET", "/{type:kept}/{id}/_history/{number}", resources.vread, "Read one version of a resource")
-    yield Route("POST", "", bundles.post, "Process a batch or a transaction")
-    yield Route("POST", "/", bundles.post, "Process a batch or a transaction")
+    yield Route("POST", "/{type:kept}", resources.create, documentation.CREATE)
+    yield Route("PUT", "/{type:kept}/{id}", resources.update, documentation.UPDATE)
+    yield Route("GET", "/metadata", metadata.get, documentation.METADATA)
+    yield Route("GET", "/{type:kept}/{id}", resources.read, documentation.READ)
+    yield Route("DELETE", "/{type:kept}/{id}", resources.delete, documentation.DELETE)
+    yield Route("GET", "/{type:kept}", searches.get, documentation.SEARCH)
+    yield Route("POST", "/{type:kept}/_search", searches.post, documentation.SEARCH_BY_FORM)
+    yield Route("GET", "/{type:kept}/{id}/_history", histories.get, documentation.HISTORY)
+    yield Route("GET", "/{type:kept}/{id}/_history/{number}", resources.vread, documentation.VREAD)
+    yield Route("POST", "", bundles.post, documentation.BUNDLE)
+    yield Route("POST", "/", bundles.post, documentation.BUNDLE)

@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
@@ -35,9 +36,9 @@ class Operations:
     hub: str
 
     def routes(self) -> Iterator[Route]:
-        for method in ("GET", "POST"):
-            yield Route(method, "/Subscription/$status", self.status_of_many, "How Subscriptions stand")
-            yield Route(method, "/Subscription/{id}/$status", self.status_of_one, "How a Subscription stands")
+        for method, many in (("GET", documentation.STATUSES), ("POST", documentation.STATUSES_BY_POST)):
+            yield Route(method, "/Subscription/$status", self.status_of_many, many)
+            yield Route(method, "/Subscription/{id}/$status", self.status_of_one, documentation.STATUS)
 
     async def status_of_one(self, request: Request) -> Response:
         """How a Subscription stands. Parameters mean nothing here."""

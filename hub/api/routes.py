@@ -1,12 +1,13 @@
 """How interactions become routes: one way for all, so that paths, documentation and HEAD are the same everywhere."""
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
+
+from hub.api.documentation import Documented
 
 PREFIX = "/fhir/r4"
 
@@ -16,7 +17,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 @dataclass(frozen=True, slots=True)
 class Route:
     """
-    One interaction: where, and by what.
+    One interaction: where, by what, and what is said of it.
 
     path: Below the FHIR base.
     """
@@ -24,7 +25,7 @@ class Route:
     method: str
     path: str
     handler: Handler
-    summary: str
+    documented: Documented
 
     @property
     def tag(self) -> str:
@@ -33,18 +34,18 @@ class Route:
 
 
 def add(app: FastAPI, route: Route) -> None:
-    """Register a route, with its path's parameters in the documentation, and HEAD beside GET."""
-    names = re.findall(r"\{(\w+)", route.path)
-    described = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    """Register a route, with HEAD beside GET."""
+    path = PREFIX + route.path
     app.add_api_route(
-        PREFIX + route.path,
+        path,
         route.handler,
         methods=[route.method],
-        summary=route.summary,
+        summary=route.documented.summary,
         tags=[route.tag],
+        status_code=route.documented.status,
         response_class=Response,
-        openapi_extra={"parameters": described} if described else None,
+        openapi_extra=route.documented.operation(route.path),
         include_in_schema=route.path != "/",
     )
     if route.method == "GET":
-        app.add_api_route(PREFIX + route.path, route.handler, methods=["HEAD"], include_in_schema=False)
+        app.add_api_route(path, route.handler, methods=["HEAD"], include_in_schema=False)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.admission import Admission
+from hub.api import documentation
 from hub.api.exchange import Answer, Exchange, is_known
 from hub.api.pages import Parameters, bad_cursor, paging
 from hub.api.resources import version_number
@@ -54,13 +55,13 @@ class Subscriptions:
     max_page: int
 
     def routes(self) -> Iterator[Route]:
-        yield Route("POST", "/Subscription", self.create, "Register a Subscription")
-        yield Route("GET", "/Subscription", self.find, "Search in the Subscriptions")
-        yield Route("POST", "/Subscription/_search", self.find_posted, "The same, with the parameters as a form")
-        yield Route("GET", "/Subscription/{id}", self.read, "Read a Subscription")
-        yield Route("GET", "/Subscription/{id}/_history/{number}", self.vread, "Read the current version by its number")
-        yield Route("PUT", "/Subscription/{id}", self.update, "Change a Subscription, or register it under this id")
-        yield Route("DELETE", "/Subscription/{id}", self.delete, "End a Subscription")
+        yield Route("POST", "/Subscription", self.create, documentation.SUBSCRIBE)
+        yield Route("GET", "/Subscription", self.find, documentation.SEARCH_SUBSCRIPTIONS)
+        yield Route("POST", "/Subscription/_search", self.find_posted, documentation.SEARCH_SUBSCRIPTIONS_BY_FORM)
+        yield Route("GET", "/Subscription/{id}", self.read, documentation.READ_SUBSCRIPTION)
+        yield Route("GET", "/Subscription/{id}/_history/{number}", self.vread, documentation.VREAD_SUBSCRIPTION)
+        yield Route("PUT", "/Subscription/{id}", self.update, documentation.CHANGE_SUBSCRIPTION)
+        yield Route("DELETE", "/Subscription/{id}", self.delete, documentation.END_SUBSCRIPTION)
 
     async def create(self, request: Request) -> Response:
         """Register a Subscription. It is `requested` until its endpoint has accepted the handshake."""

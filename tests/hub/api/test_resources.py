@@ -2,7 +2,6 @@
 
 import json
 
-import httpx
 import pytest
 
 from tests.hub.api.server import FHIR, Hub, issue, patient
@@ -235,10 +234,3 @@ async def test_what_the_capability_statement_promises_of_searches_holds(hub: Hub
             for parameter in entry["searchParam"]:
                 url = f"/{entry['type']}?{parameter['name']}={values[parameter['type']]}"
                 assert (await hub.get(url)).status_code == 200, url
-
-
-async def test_the_documentation_lists_the_interactions(hub: Hub) -> None:
-    document: httpx.Response = await hub.client.get(FHIR.removesuffix("/fhir/r4") + "/openapi.json")
-    paths = document.json()["paths"]
-    assert {"get", "put", "delete"} <= paths["/fhir/r4/{type}/{id}"].keys()
-    assert [one["name"] for one in paths["/fhir/r4/{type}/{id}"]["get"]["parameters"]] == ["type", "id"]

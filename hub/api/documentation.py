@@ -1,0 +1,219 @@
+"""
+What `/openapi.json` says of each kind of interaction: what it takes, what it answers. https://spec.openapis.org/oas/v3.1.0
+
+A table, since handlers read bodies and headers by themselves, as FHIR has them, and FastAPI can't know of it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hub.api.exchange import FHIR_JSON, JSON
+
+FORM = "application/x-www-form-urlencoded"
+
+#: What refusals mean; those of every interaction, and those of every one with a body, come first.
+_ALWAYS = (400, 406, 503)
+_WITH_BODY = (413, 415)
+_REFUSALS = {
+    400: "Malformed, or it asks for what is not supported",
+    404: "There is none, or no such type here",
+    406: "The client takes no JSON",
+    409: "The id is in use already",
+    410: "It was deleted, or this version is not kept any more",
+    412: "It is not as If-Match, If-None-Match or If-None-Exist expects",
+    413: "The body is too large, or the Bundle has too many entries",
+    415: "The body's media type, FHIR version or encoding is not supported",
+    422: "The Idempotency-Key was used with another body",
+    503: "Not at the moment, since Redis does not answer: try again",
+}
+_IN_PATH = {
+    "type": "A resource type, such as `Patient`",
+    "id": "1 to 64 letters, digits, `-` and `.`",
+    "number": "The number of a version, as in `meta.versionId`",
+}
+
+
+def _parameter(name: str, place: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": place, "description": description, "schema": {"type": "string"} | schema}
+
+
+def _content(media_types: Iterable[str], resource: str) -> dict[str, Any]:
+    """JSON of a resource; an empty name is any type's."""
+    name = {"type": "string"} | ({"enum": [resource]} if resource else {})
+    schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": name}}
+    return {media_type: {"schema": schema} for media_type in media_types}
+
+
+def _body(resource: str = "", *, required: bool = True) -> dict[str, Any]:
+    return {"required": required, "content": _content((FHIR_JSON, JSON), resource)}
+
+
+_LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_PREFER = _parameter(
+    "Prefer", "header", "`return=minimal`, `return=representation` or `return=OperationOutcome`: what to send back"
+)
+_IF_MATCH = _parameter("If-Match", "header", 'The version that must be in force: `W/"3"`')
+_IF_NONE = _parameter("If-None-Match", "header", "`*`: there must be none yet", enum=["*"])
+_IF_CHANGED = _parameter("If-None-Match", "header", 'The versions that the client has: `W/"3"`')
+_IF_NONE_EXIST = _parameter("If-None-Exist", "header", "A search; a resource is created if it finds none")
+_IDEMPOTENCY_KEY = _parameter("Idempotency-Key", "header", "A repeat with the same key gets the first answer")
+_PAGING = (
+    _parameter("_count", "query", "Entries on a page; 0 asks for the total only", type="integer", minimum=0),
+    _parameter("_cursor", "query", "Where a page begins: it stands in the `next` link of the one before"),
+)
+_UPDATED = _parameter("_lastUpdated", "query", "`ge2026-11-21`: with `eq`, `gt`, `ge`, `lt`, `le` or none of them")
+_OTHERS = _parameter("parameters", "query", "Any search parameter in the CapabilityStatement") | {
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    "style": "form",
+    "explode": True,
+}
+_SEARCHED = (*_PAGING, _parameter("_id", "query", "Ids, joined by commas"), _UPDATED, _OTHERS)
+_FORM_BODY = {
+    "required": True,
+    "content": {FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """
+    A kind of interaction.
+
+    summary: What it does, in a line.
+    answers: What success means, by status; the usual one first.
+    resource: The type that is answered; empty for any.
+    takes: Headers and parameters of the query, as OpenAPI's Parameter Objects.
+    body: OpenAPI's Request Body Object; empty for none.
+    refusals: Statuses beside those that every interaction may have.
+    """
+
+    summary: str
+    answers: Mapping[int, str]
+    resource: str = ""
+    takes: tuple[dict[str, Any], ...] = ()
+    body: dict[str, Any] = field(default_factory=dict)
+    refusals: tuple[int, ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The usual one."""
+        return next(iter(self.answers))
+
+    def operation(self, path: str) -> dict[str, Any]:
+        """OpenAPI's Operation Object at a path such as `/{type}/{id}`, as far as FastAPI doesn't know it."""
+        placed = (_parameter(name, "path", _IN_PATH[name]) for name in re.findall(r"\{(\w+)", path))
+        refusals = sorted({*_ALWAYS, *self.refusals, *(_WITH_BODY if self.body else ())})
+        said: dict[str, Any] = {
+            "parameters": [*({**each, "required": True} for each in placed), *self.takes],
+            "responses": {str(status): self._answer(status) for status in self.answers}
+            | {str(status): _refusal(status) for status in refusals},
+        }
+        return said | ({"requestBody": self.body} if self.body else {})
+
+    def _answer(self, status: int) -> dict[str, Any]:
+        answer: dict[str, Any] = {"description": self.answers[status]}
+        if status == 201:
+            answer["headers"] = {"Location": _told("Where the version is"), "ETag": _told("Its number")}
+        return answer if status in (204, 304) else answer | {"content": _content((FHIR_JSON, JSON), self.resource)}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    refusal: dict[str, Any] = {
+        "description": _REFUSALS[status],
+        "content": _content((FHIR_JSON,), "OperationOutcome"),
+    }
+    return refusal | ({"headers": {"Retry-After": _told("Seconds")}} if status == 503 else {})
+
+
+def _told(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+_FOUND = {200: "A page of what is found"}
+_READ = {200: "The version", 304: "The client has it already"}
+_WRITTEN = {200: "Updated", 201: "Created"}
+_GONE = {204: "It is not there any more"}
+
+CREATE = Documented(
+    "Create a resource",
+    {201: "Created", 200: "Nothing is created, since If-None-Exist finds this one"},
+    takes=(_IF_NONE_EXIST, _IDEMPOTENCY_KEY, _PREFER),
+    body=_body(),
+    refusals=(404, 409, 412, 422),
+)
+READ = Documented("Read a resource", _READ, takes=(_IF_CHANGED,), refusals=(404, 410))
+VREAD = Documented("Read one version of a resource", {200: "The version"}, refusals=(404, 410))
+UPDATE = Documented(
+    "Update a resource, or create it under this id",
+    _WRITTEN,
+    takes=(_IF_MATCH, _IF_NONE, _PREFER),
+    body=_body(),
+    refusals=(404, 412),
+)
+DELETE = Documented("Delete a resource", _GONE, takes=(_IF_MATCH,), refusals=(404, 412))
+SEARCH = Documented(
+    "Search in the resources of a type, newest first", _FOUND, "Bundle", takes=_SEARCHED, refusals=(404,)
+)
+SEARCH_BY_FORM = Documented("Search, with the parameters as a form", _FOUND, "Bundle", body=_FORM_BODY, refusals=(404,))
+HISTORY = Documented(
+    "List the versions of a resource, newest first",
+    {200: "A page of the versions"},
+    "Bundle",
+    takes=(*_PAGING, _parameter("_since", "query", "An instant, before which no version is listed")),
+    refusals=(404,),
+)
+BUNDLE = Documented(
+    "Process a batch or a transaction",
+    {200: "What became of each entry"},
+    "Bundle",
+    takes=(_IDEMPOTENCY_KEY, _PREFER),
+    body=_body("Bundle"),
+    refusals=(404, 409, 412, 422),
+)
+METADATA = Documented(
+    "Say what is supported: the CapabilityStatement", {200: "The CapabilityStatement"}, "CapabilityStatement"
+)
+
+SUBSCRIBE = Documented(
+    "Register a Subscription", {201: "Registered"}, "Subscription", takes=(_PREFER,), body=_body("Subscription")
+)
+READ_SUBSCRIPTION = Documented("Read a Subscription", _READ, "Subscription", takes=(_IF_CHANGED,), refusals=(404,))
+VREAD_SUBSCRIPTION = Documented(
+    "Read the current version of a Subscription by its number", {200: "The version"}, "Subscription", refusals=(404,)
+)
+CHANGE_SUBSCRIPTION = Documented(
+    "Change a Subscription, or register it under this id",
+    _WRITTEN,
+    "Subscription",
+    takes=(_IF_MATCH, _IF_NONE, _PREFER),
+    body=_body("Subscription"),
+    refusals=(412,),
+)
+END_SUBSCRIPTION = Documented("End a Subscription", _GONE, takes=(_IF_MATCH,), refusals=(412,))
+SEARCH_SUBSCRIPTIONS = Documented(
+    "Search in the Subscriptions, by id",
+    _FOUND,
+    "Bundle",
+    takes=(
+        _parameter("url", "query", "The endpoint"),
+        _parameter("status", "query", "`requested`, `active`, `error` or `off`; several joined by commas"),
+        _parameter("criteria", "query", "The topic's URL, or its beginning"),
+        *_SEARCHED,
+    ),
+)
+SEARCH_SUBSCRIPTIONS_BY_FORM = Documented(
+    "Search in the Subscriptions, with the parameters as a form", _FOUND, "Bundle", body=_FORM_BODY
+)
+STATUS = Documented("Tell how a Subscription stands", {200: "Its status"}, "Bundle", refusals=(404,))
+STATUSES = Documented(
+    "Tell how Subscriptions stand",
+    {200: "Their statuses"},
+    "Bundle",
+    takes=(
+        _parameter("id", "query", "Of these Subscriptions; of all without it", **_LIST),
+        _parameter("status", "query", "Of those in one of these states", **_LIST),
+    ),
+)
+STATUSES_BY_POST = replace(STATUSES, body=_body("Parameters", required=False))
