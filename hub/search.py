@@ -5,7 +5,7 @@ The hub has no index over contents, apart from ids, identifiers and times of upd
 the resources of its type, newest first, up to a limit for each page: who asks for more is told so and gets the rest.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
@@ -170,12 +170,21 @@ class Search:
         """See `compiled`."""
         return compiled(parameters, type_, self._version, self._bases)
 
-    async def page(self, query: Query, *, most: int, after: Cursor | None = None) -> Page:
-        """Up to `most` matches (from 1) behind a cursor, newest first."""
+    async def page(
+        self, query: Query, *, most: int, after: Cursor | None = None, without: Set[ResourceId] = frozenset()
+    ) -> Page:
+        """
+        Up to `most` matches (from 1) behind a cursor, newest first.
+
+        Args:
+            without: What is not there for this search.
+        """
         found: list[tuple[ResourceId, Version]] = []
         last = after
         looked_at = unreadable = 0
         async for at, resource, version in self._candidates(query, after):
+            if resource in without:
+                continue
             if looked_at == self._most_looked_at:
                 return Page(found, last, True, unreadable)
             looked_at += 1

@@ -211,7 +211,10 @@ class TransactionCoordinator:
 
     async def complete(self, attempt: Attempt, writes: Sequence[Write] | None = None) -> None:
         """Apply what was committed. Safe to repeat, by anybody."""
-        applied = await _all(self._apply(write) for write in (writes or await self._writes(attempt)))
+        writes = writes or await self._writes(attempt)
+        # The lock of a conditional create falls with the create: who has waited for it must find all the rest done.
+        applied = await _all(self._apply(write) for write in writes if not write.lock)
+        applied += await _all(self._apply(write) for write in writes if write.lock)
         if wrong := [outcome for outcome in applied if outcome not in (Put.STORED, Put.REPEATED, Put.ABSENT)]:
             log.error("transaction.stuck", extra={"transaction": str(attempt), "outcomes": wrong})
             raise Unavailable("a committed transaction could not be applied")

@@ -6,7 +6,7 @@ The same whether a request asks for one, or an entry of a batch.
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -144,14 +144,19 @@ class Interactions:
         self.check(write, result)
         return Answer(204, version=result.version)
 
-    async def one_match(self, type_: str, query: list[tuple[str, str]]) -> tuple[ResourceId, Version] | None:
+    async def one_match(
+        self, type_: str, query: list[tuple[str, str]], *, without: Set[ResourceId] = frozenset()
+    ) -> tuple[ResourceId, Version] | None:
         """
         The one resource that a condition finds; None for none.
+
+        Args:
+            without: What it does not find, though it is stored.
 
         Raises:
             Refused: 412, when there are several, or too many to look at.
         """
-        page: Page = await self._search.page(self._search.compiled(query, type_), most=2)
+        page: Page = await self._search.page(self._search.compiled(query, type_), most=2, without=without)
         text = f"{type_}?{urlencode(query)}"
         if len(page.found) > 1:
             raise Refused.because(412, IssueCode.MULTIPLE_MATCHES, f"{text} finds several resources.")

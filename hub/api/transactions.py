@@ -82,7 +82,12 @@ class Transactions:
     async def _conditions(
         self, entries: Sequence[Entry], locks: dict[int, Lock]
     ) -> dict[int, tuple[ResourceId, Version]]:
-        """What conditional creates have found. The locks of the others are held; taken in one order by all."""
+        """
+        What conditional creates have found; what the same transaction deletes is not there for them any more.
+
+        The locks of the others are held; taken in one order by all.
+        """
+        deleted = {self._target(entry, None) for entry in entries if entry.method == "DELETE"}
         conditional = {
             self._interactions.lock_name(entry.type, entry.if_none_exist): entry
             for entry in entries
@@ -93,7 +98,7 @@ class Transactions:
             expression = f"{entry.expression}.request.ifNoneExist"
             try:
                 lock = locks[entry.index] = await self._coordinator.lock(name)
-                match = await self._interactions.one_match(entry.type, entry.if_none_exist or [])
+                match = await self._interactions.one_match(entry.type, entry.if_none_exist or [], without=deleted)
             except (Refused, Rejected) as error:
                 raise told_at(expression, error) from None
             if match:

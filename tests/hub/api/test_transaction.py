@@ -130,6 +130,38 @@ async def test_a_conditional_create_that_finds_several_undoes_everything(hub: Hu
     assert await hub.keys() == before
 
 
+async def test_a_conditional_create_does_not_find_what_the_same_bundle_deletes(hub: Hub) -> None:
+    """Deletes come first, wherever they stand: the create happens, and the bearer that is left is found next time."""
+    await hub.put("/Patient/x", patient("x", identifier=[NHI]))
+    create = post(patient(identifier=[NHI]), ONE, ifNoneExist="identifier=urn:nhi|1")
+    entries = await done(
+        hub, transaction(create, post(observation(subject={"reference": ONE})), ask("DELETE", "Patient/x"))
+    )
+    assert status(entries) == [201, 201, 204]
+    assert (await hub.get("/Patient/x")).status_code == 410
+    assert (await hub.get(f"/{located(entries[1])}")).json()["subject"] == {"reference": located(entries[0])}
+    again = await done(hub, transaction(create))
+    assert (status(again), located(again[0])) == ([200], located(entries[0]))
+
+
+async def test_of_several_that_a_conditional_create_matches_those_count_that_stay(hub: Hub) -> None:
+    """Of three, two are deleted: the third is found. Of three, one is deleted: there are several."""
+    for name in ("x", "y", "z"):
+        await hub.put(f"/Patient/{name}", patient(name, identifier=[NHI]))
+    create = post(patient(identifier=[NHI]), ifNoneExist="identifier=urn:nhi|1")
+    answer = await hub.post("", transaction(create, ask("DELETE", "Patient/z")))
+    assert (answer.status_code, issue(answer)["code"]) == (412, "multiple-matches")
+    entries = await done(hub, transaction(create, ask("DELETE", "Patient/z"), ask("DELETE", "Patient/x")))
+    assert (status(entries), located(entries[0])) == ([200, 204, 204], "Patient/y")
+
+
+async def test_a_delete_of_the_same_id_in_another_type_hides_nothing(hub: Hub) -> None:
+    await hub.put("/Patient/x", patient("x", identifier=[NHI]))
+    create = post(patient(identifier=[NHI]), ifNoneExist="identifier=urn:nhi|1")
+    entries = await done(hub, transaction(create, ask("DELETE", "Person/x")))
+    assert (status(entries), located(entries[0])) == ([200, 204], "Patient/x")
+
+
 @pytest.mark.parametrize(
     ("entry", "status_", "expression"),
     [

@@ -4,14 +4,29 @@ import asyncio
 
 import pytest
 
-from hub.store import Lock, Write
-from hub.transaction import Intent
+from hub.store import Lock, PutResult, Store, Write
+from hub.transaction import Intent, TransactionCoordinator
+from hub.wiring.parts import Parts
 from tests.facts import eventually
-from tests.hub.api.bundles import NHI, done, located, post, put, status, transaction
+from tests.hub.api.bundles import NHI, ask, done, located, post, put, status, transaction
 from tests.hub.api.server import Hub, issue, patient, place
 
 CONDITION = "identifier=urn:nhi|1"
 LOCK = "default/r4/Patient?identifier=urn%3Anhi%7C1"
+
+
+class Halting(Store):
+    """A store that halts before each delete until it may go on."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.pipeline, parts.settings.partitions)
+        self.halted, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def put(self, write: Write) -> PutResult:
+        if write.method == "delete":
+            self.halted.set()
+            await self.may_go_on.wait()
+        return await super().put(write)
 
 
 def write(id_: str, method: str = "update", lock: Lock | None = None) -> Write:
@@ -105,6 +120,41 @@ async def test_a_conditional_create_waits_for_the_transaction_that_creates_the_s
     assert answer.status_code == (200 if committed else 201)
     assert (answer.json()["id"] == id_) is committed
     assert len(await hub.changes()) == 1
+
+
+async def test_who_has_waited_for_the_lock_finds_the_deletes_of_its_transaction_done(hub: Hub, other: Hub) -> None:
+    """A transaction that replaces the bearer of an identifier is halted between its commit and its delete."""
+    await hub.put("/Patient/x", patient("x", identifier=[NHI]))
+    lock = await other.store.lock(LOCK, milliseconds=10_000)
+    assert isinstance(lock, Lock)
+    id_ = next(f"n{n}" for n in range(1000) if hub.store.in_lock_partition(place("Patient", f"n{n}"), LOCK))
+    intent = await stopped(other, Write(place("Patient", "x"), "delete", 1), write(id_, "create", lock))
+    await other.transactions.commit(intent, b"")
+    halting = Halting(other.parts)
+    slow = TransactionCoordinator(other.parts.pipeline, halting)
+    completing = asyncio.create_task(slow.complete(intent.attempt, intent.writes))
+    await halting.halted.wait()
+    answer = await hub.post("/Patient", patient(identifier=[NHI]), if_none_exist=CONDITION)
+    assert (answer.status_code, answer.json().get("id")) == (200, id_)
+    halting.may_go_on.set()
+    await completing
+    assert (await hub.get("/Patient/x")).status_code == 410
+
+
+async def test_the_bearer_of_an_identifier_is_replaced_by_one_whoever_races(hub: Hub, other: Hub) -> None:
+    """Two processes at once; single conditional creates in between find or create one, never are there two."""
+    await hub.put("/Patient/x", patient("x", identifier=[NHI]))
+    conditional = post(patient(identifier=[NHI]), ifNoneExist=CONDITION)
+
+    async def alone(process: Hub) -> None:
+        answer = await process.post("/Patient", patient(identifier=[NHI]), if_none_exist=CONDITION)
+        assert answer.status_code in (200, 201), answer.text
+
+    async def together(process: Hub) -> None:
+        await done(process, transaction(ask("DELETE", "Patient/x"), conditional))
+
+    await asyncio.gather(*(do(process) for do in (alone, together) for process in (hub, other) for _ in range(4)))
+    assert (await hub.get("/Patient?identifier=urn:nhi|1")).json()["total"] == 1
 
 
 async def test_conditional_creates_in_transactions_and_alone_make_one_resource(hub: Hub, other: Hub) -> None:
