@@ -5,16 +5,18 @@ The hub has no index over contents, apart from ids, identifiers and times of upd
 the resources of its type, newest first, up to a limit for each page: who asks for more is told so and gets the rest.
 """
 
-from collections.abc import AsyncIterator, Iterable, Set
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from hub.keys import ResourceId
 from hub.store import Store, Version
+from subscriptions.change import Resource
 from subscriptions.codes import Comparator, FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError, Issue, Rejected
 from subscriptions.filters import search, searchable
@@ -78,6 +80,26 @@ class Page:
     following: Cursor | None
     cut: bool
     unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """
+    A resource that is about to be stored.
+
+    version: As it will be, but for its number.
+    identifiers: `system|value` of each of its identifiers.
+    content: The version's body, read.
+    """
+
+    resource: ResourceId
+    version: Version
+    identifiers: frozenset[str]
+    content: Resource
+
+    @classmethod
+    def of(cls, resource: ResourceId, version: Version, identifiers: Iterable[str]) -> Self:
+        return cls(resource, version, frozenset(identifiers), _RESOURCE.decode(version.body or b"{}"))
 
 
 def compiled(parameters: Iterable[tuple[str, str]], type_: str, version: FhirVersion, bases: frozenset[str]) -> Query:
@@ -200,6 +222,25 @@ class Search:
             last = (at, resource.id)
         return Page(found, None, False, unreadable)
 
+    async def among(self, query: Query, upcoming: Sequence[Upcoming]) -> Page:
+        """What would be found among what is about to be stored, if that were all there is."""
+        found: list[tuple[ResourceId, Version]] = []
+        looked_at = unreadable = 0
+        for one in upcoming:
+            if query.identifiers is not None and query.identifiers.isdisjoint(one.identifiers):
+                continue
+            if query.ids is not None and one.resource.id not in query.ids:
+                continue
+            looked_at += 1
+            if looked_at % CHUNK == 0:
+                await asyncio.sleep(0)
+            try:
+                if _matches(query, one.version, one.content):
+                    found.append((one.resource, one.version))
+            except EvaluationError:
+                unreadable += 1
+        return Page(found, None, False, unreadable)
+
     async def count(self, query: Query) -> int | None:
         """How many match; None when there are too many resources to look at."""
         if query.everything:
@@ -248,13 +289,14 @@ class Search:
         return frozenset(bearers) if query.ids is None else frozenset(bearers) & query.ids
 
 
-def _matches(query: Query, version: Version) -> bool:
+def _matches(query: Query, version: Version, content: Resource | None = None) -> bool:
+    """`content`: The version's body, where it was read before."""
     at = _ms(version)
     if not all(any(window.start <= at < window.end for window in windows) for windows in query.updated):
         return False
     if not query.criteria or version.body is None:
         return True
-    resource = _RESOURCE.decode(version.body)
+    resource = content or _RESOURCE.decode(version.body)
     return all(criterion.matches(resource) for criterion in query.criteria)
 
 

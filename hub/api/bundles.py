@@ -13,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal
+from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
 from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.history import Histories
 from hub.api.interactions import Interactions
@@ -21,7 +21,7 @@ from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
 from hub.api.resources import LARGE, version_number
 from hub.api.search import Searches
-from hub.api.transactions import Row, Transactions, told_at
+from hub.api.transactions import Row, Transactions
 from hub.errors import HubError, Refused
 from hub.ingest.strict import parse
 from hub.store import instant

@@ -227,3 +227,9 @@ def doubles(entries: list[Entry]) -> Iterator[Issue]:
                 text = f"This is about the same resource as Bundle.entry[{seen[one]}]."
                 yield Issue(IssueCode.DUPLICATE, text, entry.expression)
             seen[one] = entry.index
+
+
+def told_at(expression: str, error: Refused | Rejected) -> Refused:
+    """The same error, of an entry."""
+    status = error.status if isinstance(error, Refused) else 400
+    return Refused(status, *(replace(issue, expression=expression) for issue in error.issues))

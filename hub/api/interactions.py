@@ -6,7 +6,7 @@ The same whether a request asks for one, or an entry of a batch.
 
 import re
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -18,7 +18,7 @@ from hub.api.exchange import Answer, is_known, parameters
 from hub.errors import Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
 from hub.keys import ResourceId
-from hub.search import Page, Search
+from hub.search import Search, Upcoming
 from hub.store import Lock, Put, PutResult, Store, Version, Write, now_ms
 from hub.transaction import PATIENCE, TransactionCoordinator
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
@@ -145,25 +145,34 @@ class Interactions:
         return Answer(204, version=result.version)
 
     async def one_match(
-        self, type_: str, query: list[tuple[str, str]], *, without: Set[ResourceId] = frozenset()
+        self,
+        type_: str,
+        query: list[tuple[str, str]],
+        *,
+        without: Set[ResourceId] = frozenset(),
+        upcoming: Sequence[Upcoming] = (),
     ) -> tuple[ResourceId, Version] | None:
         """
         The one resource that a condition finds; None for none.
 
         Args:
             without: What it does not find, though it is stored.
+            upcoming: What it finds, though it is not stored yet.
 
         Raises:
             Refused: 412, when there are several, or too many to look at.
         """
-        page: Page = await self._search.page(self._search.compiled(query, type_), most=2, without=without)
+        compiled = self._search.compiled(query, type_)
+        soon = await self._search.among(compiled, upcoming)
+        page = await self._search.page(compiled, most=2, without=without)
+        found = [*soon.found, *page.found]
         text = f"{type_}?{urlencode(query)}"
-        if len(page.found) > 1:
+        if len(found) > 1:
             raise Refused.because(412, IssueCode.MULTIPLE_MATCHES, f"{text} finds several resources.")
-        if page.following or page.unreadable:
+        if page.following or page.unreadable or soon.unreadable:
             reason = f"{text} can't be answered here: there are too many {type_} to look at. Use an identifier."
             raise Refused.because(412, IssueCode.TOO_COSTLY, reason)
-        return page.found[0] if page.found else None
+        return found[0] if found else None
 
     def lock_name(self, type_: str, query: list[tuple[str, str]]) -> str:
         """The name of the lock on a conditional create."""

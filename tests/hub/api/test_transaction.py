@@ -104,6 +104,91 @@ async def test_a_conditional_reference_must_find_exactly_one(hub: Hub, bearers: 
     assert await hub.changes() == before
 
 
+BY_NHI = post(observation(subject={"reference": "Patient?identifier=urn:nhi|1"}))
+NOBODY = (412, ["Bundle.entry[0].resource.subject.reference"])
+
+
+async def test_a_conditional_reference_finds_what_a_conditional_create_of_the_bundle_makes_or_finds(hub: Hub) -> None:
+    sent = transaction(BY_NHI, post(patient(identifier=[NHI]), ifNoneExist="identifier=urn:nhi|1"))
+    first, second = await done(hub, sent), await done(hub, sent)
+    assert (status(first), status(second)) == ([201, 201], [201, 200])
+    for entries in (first, second):
+        stored = (await hub.get(f"/{located(entries[0])}")).json()
+        assert stored["subject"] == {"reference": located(first[1])}
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        pytest.param(put(patient("new", identifier=[NHI])), "Patient/new", id="put-of-a-bearer"),
+        pytest.param(put(patient("old", identifier=[NHI])), "Patient/old", id="put-that-adds-the-identifier"),
+        pytest.param(put(patient("other", active=True)), None, id="put-of-somebody-else"),
+        pytest.param(put({"resourceType": "Person", "id": "p", "identifier": [NHI]}), None, id="another-type"),
+    ],
+)
+async def test_a_conditional_reference_sees_what_the_bundle_puts(
+    hub: Hub, entry: dict[str, Any], found: str | None
+) -> None:
+    await hub.put("/Patient/old", patient("old"))
+    answer = await hub.post("", transaction(BY_NHI, entry))
+    if found is None:
+        assert (answer.status_code, issue(answer)["expression"]) == NOBODY
+        return
+    assert answer.status_code == 200
+    stored = (await hub.get(f"/{located(answer.json()['entry'][0])}")).json()
+    assert stored["subject"] == {"reference": found}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(ask("DELETE", "Patient/p"), id="deleted"),
+        pytest.param(put(patient("p")), id="identifier-dropped"),
+        pytest.param(put(patient("p", identifier=[NHI | {"value": "2"}])), id="identifier-changed"),
+        pytest.param(put(patient("q", identifier=[NHI])), id="another-bearer-put"),
+        pytest.param(post(patient(identifier=[NHI])), id="another-bearer-posted"),
+    ],
+)
+async def test_a_conditional_reference_must_find_exactly_one_after_the_bundles_writes(
+    hub: Hub, entry: dict[str, Any]
+) -> None:
+    await hub.put("/Patient/p", patient("p", identifier=[NHI]))
+    before = await hub.changes()
+    answer = await hub.post("", transaction(BY_NHI, entry))
+    assert (answer.status_code, issue(answer)["expression"]) == NOBODY
+    assert await hub.changes() == before
+
+
+async def test_a_put_that_keeps_the_identifier_is_counted_once(hub: Hub) -> None:
+    await hub.put("/Patient/p", patient("p", identifier=[NHI]))
+    entries = await done(hub, transaction(BY_NHI, put(patient("p", identifier=[NHI], active=True))))
+    assert (await hub.get(f"/{located(entries[0])}")).json()["subject"] == {"reference": "Patient/p"}
+
+
+@pytest.mark.parametrize(
+    "condition", ["family=doe", "_id=p", "_id=p&family=doe", "_lastUpdated=gt2020", "organization=Organization/o"]
+)
+async def test_any_search_parameter_sees_what_the_bundle_writes(hub: Hub, condition: str) -> None:
+    """References of what is written included: they are those that will be stored."""
+    doe = patient("p", name=[{"family": "Doe"}], managingOrganization={"reference": ONE})
+    entries = await done(
+        hub,
+        transaction(
+            post(observation(subject={"reference": f"Patient?{condition}"})),
+            put(doe),
+            put({"resourceType": "Organization", "id": "o", "name": "x"}) | {"fullUrl": ONE},
+        ),
+    )
+    assert (await hub.get(f"/{located(entries[0])}")).json()["subject"] == {"reference": "Patient/p"}
+
+
+async def test_an_id_that_the_bundle_does_not_write_is_not_found_in_it(hub: Hub) -> None:
+    answer = await hub.post(
+        "", transaction(post(observation(subject={"reference": "Patient?_id=q"})), put(patient("p")))
+    )
+    assert (answer.status_code, issue(answer)["expression"]) == NOBODY
+
+
 async def test_a_conditional_create_is_found_or_created_and_referred_to(hub: Hub) -> None:
     sent = transaction(
         post(patient(identifier=[NHI]), ONE, ifNoneExist="identifier=urn:nhi|1"),
