@@ -174,6 +174,11 @@ class Interactions:
             raise Refused.because(412, IssueCode.TOO_COSTLY, reason)
         return found[0] if found else None
 
+    async def next_version(self, resource: ResourceId) -> int:
+        """The number that the next version of a resource gets: another one if somebody else is quicker."""
+        version = await self._store.read(resource)
+        return version.number + 1 if version else 1
+
     def lock_name(self, type_: str, query: list[tuple[str, str]]) -> str:
         """The name of the lock on a conditional create."""
         return f"{self._tenant}/{self._version}/{type_}?{urlencode(sorted(query))}"

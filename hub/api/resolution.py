@@ -13,7 +13,7 @@ from hub.api.entries import Entry, told_at
 from hub.api.interactions import Interactions, conditions
 from hub.errors import Refused
 from hub.ingest import Draft
-from hub.ingest.references import Link, Path, links, replaced
+from hub.ingest.references import Holder, Link, links, replaced
 from hub.keys import ResourceId
 from hub.search import Upcoming
 from hub.store import Lock, Version, instant
@@ -22,6 +22,7 @@ from subscriptions.errors import Rejected
 
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
+_VERSIONED = re.compile(r"(.+)/_history/[A-Za-z0-9\-.]{1,64}", re.DOTALL)
 _REST = re.compile(r"(.*/)[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}", re.DOTALL)
 
 
@@ -44,22 +45,24 @@ class Resolution:
     """
     The references of one transaction.
 
+    base: The FHIR base, without a slash at its end.
     at: When it is stored, in ms since 1970.
     """
 
-    def __init__(self, interactions: Interactions, steps: Sequence[Step], at: int) -> None:
+    def __init__(self, interactions: Interactions, steps: Sequence[Step], base: str, at: int) -> None:
         self._interactions = interactions
         self._steps = steps
+        self._base = base
         self._at = at
         self._known = {
-            step.entry.full_url: f"{step.resource.type}/{step.resource.id}"
-            for step in steps
-            if step.entry.full_url and step.entry.method != "DELETE"
+            step.entry.full_url: step for step in steps if step.entry.full_url and step.entry.method != "DELETE"
         }
         self._written = frozenset(step.resource for step in steps if not step.found)
         self._linked: dict[int, Draft] = {}
         self._upcoming: dict[str, list[Upcoming]] = {}
         self._found: dict[str, str] = {}
+        #: By index, the versions that entries must make: references name them.
+        self.promised: dict[int, int] = {}
 
     async def drafts(self) -> dict[int, Draft]:
         """
@@ -68,29 +71,62 @@ class Resolution:
         Raises:
             Refused: A reference leads nowhere, or a search does not find exactly one resource.
         """
-        searches = [search for step in self._steps for search in self._link(step.entry)]
+        searches = [search for step in self._steps for search in await self._link(step.entry)]
         found = dict(self._linked)
         for entry, link in searches:
             with _telling(entry, link):
                 target = await self._match(link.target)
-            found[entry.index] = replaced(found[entry.index], {link.path: target})
+            found[entry.index] = replaced(found[entry.index], {link: target})
         return found
 
-    def _link(self, entry: Entry) -> list[tuple[Entry, Link]]:
+    async def _link(self, entry: Entry) -> list[tuple[Entry, Link]]:
         """Have what points to other entries point to what these become; the searches that are left."""
         if entry.draft is None:
             return []
-        changes: dict[Path, str] = {}
+        changes: dict[Link, str] = {}
         searches = []
         for link in links(entry.draft):
             with _telling(entry, link):
-                target = _within_bundle(link, entry, self._known)
+                target = await self._within(link, entry)
             if target:
-                changes[link.path] = target
-            elif link.literal and _CONDITIONAL.fullmatch(link.target):
+                changes[link] = target
+            elif link.holder is Holder.REFERENCE and _CONDITIONAL.fullmatch(link.target):
                 searches.append((entry, link))
         self._linked[entry.index] = replaced(entry.draft, changes)
         return searches
+
+    async def _within(self, link: Link, entry: Entry) -> str | None:
+        """What a link to another entry becomes; None for any other link."""
+        step, versioned = self._pointed_at(link.target, entry), None
+        if step is None and (versioned := _VERSIONED.fullmatch(link.target)):
+            step = self._pointed_at(versioned[1], entry)
+        if step is None:
+            if link.holder is Holder.REFERENCE and link.target.startswith(("urn:uuid:", "urn:oid:")):
+                text = f"{link.target} is not the fullUrl of an entry that is stored."
+                raise Refused.because(400, IssueCode.NOT_FOUND, text)
+            return None
+        name = f"{step.resource.type}/{step.resource.id}"
+        if versioned:
+            name += f"/_history/{await self._version(step)}"
+        # A narrative is shown where nothing says what its links are relative to.
+        return f"{self._base}/{name}" if link.holder is Holder.NARRATIVE else name
+
+    def _pointed_at(self, url: str, entry: Entry) -> Step | None:
+        """Whose `fullUrl` a URL in an entry is, whole or relative to that entry's own."""
+        if url in self._known:
+            return self._known[url]
+        root = _REST.fullmatch(entry.full_url)
+        return self._known.get(root[1] + url) if root and _RELATIVE.fullmatch(url) else None
+
+    async def _version(self, step: Step) -> int:
+        """The number of the version that an entry makes, or has found. It is promised to whoever refers to it."""
+        index = step.entry.index
+        if step.found:
+            return step.found.number
+        if index not in self.promised:
+            created = step.entry.method == "POST"
+            self.promised[index] = 1 if created else await self._interactions.next_version(step.resource)
+        return self.promised[index]
 
     async def _match(self, search: str) -> str:
         """What a conditional reference finds: `Patient?identifier=x|1` must find one resource."""
@@ -121,18 +157,6 @@ class Resolution:
         head, tail = draft.numbered(resource.id, self._at)
         version = Version(0, Interaction.UPDATE, instant(self._at), head + b"0" + tail)
         return Upcoming.of(resource, version, draft.identifiers)
-
-
-def _within_bundle(link: Link, entry: Entry, known: dict[str, str]) -> str | None:
-    """What an entry becomes that a link points to by its `fullUrl`, whole or relative to the link's own entry's."""
-    if link.target in known:
-        return known[link.target]
-    if link.literal and link.target.startswith(("urn:uuid:", "urn:oid:")):
-        raise Refused.because(400, IssueCode.NOT_FOUND, f"{link.target} is not the fullUrl of an entry that is stored.")
-    root = _REST.fullmatch(entry.full_url)
-    if link.literal and root and _RELATIVE.fullmatch(link.target):
-        return known.get(root[1] + link.target)
-    return None
 
 
 @contextmanager

@@ -105,14 +105,17 @@ class Transactions:
 
     async def _run(self, steps: Sequence[Step], client: str, key: Key | None) -> list[Row]:
         at = now_ms()
-        drafts = await Resolution(self._interactions, steps, at).drafts()
+        resolution = Resolution(self._interactions, steps, self._base, at)
+        drafts = await resolution.drafts()
         writes = {
             step.entry.index: _write(step, drafts.get(step.entry.index), client, at) for step in steps if not step.found
         }
         rows = [_found(step.entry.index, step.resource, step.found) for step in steps if step.found]
 
         def answer(results: Sequence[PutResult]) -> bytes:
-            done = (_row(index, writes[index], result) for index, result in zip(writes, results, strict=True))
+            done = [_row(index, writes[index], result) for index, result in zip(writes, results, strict=True)]
+            if any(row.version != resolution.promised.get(row.index, row.version) for row in done):
+                raise Unavailable("somebody else made a version that a reference names")
             return msgspec.msgpack.encode([*rows, *done])
 
         try:

@@ -1,40 +1,50 @@
 """
-References within a resource, found and replaced: https://hl7.org/fhir/R4/http.html#trules.
+What points to something within a resource, found and replaced: https://hl7.org/fhir/R4/http.html#trules.
 
-What is replaced is the JSON string itself, wherever its type makes it a reference or a URI; all other bytes stay.
+These are references, URIs and the links of narratives, but no canonicals. All bytes but their own stay.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from enum import Enum, auto
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from hub.ingest import Draft
+from hub.ingest import Draft, narrative
 from hub.ingest.shapes import UNKNOWN, Element, Kind, Shape, shape
 
 #: Names and indexes from the resource to a value in it.
 Path: TypeAlias = tuple[str | int, ...]
 
-_URIS = frozenset({"uri", "url", "canonical", "oid", "uuid"})
-_OF_URIS = re.compile(r"url|uri|value(Uri|Url|Canonical|Oid|Uuid)")
+_URIS = frozenset({"uri", "url", "oid", "uuid"})
+_OF_URIS = re.compile(r"url|uri|value(Uri|Url|Oid|Uuid)")
+_Value = TypeVar("_Value")
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+class Holder(Enum):
+    """What holds a link: the `reference` of a Reference, another element, or an attribute in a narrative."""
+
+    REFERENCE = auto()
+    URI = auto()
+    NARRATIVE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """
-    A string that points to something.
+    What points to something.
 
-    literal: Whether it is the `reference` of a Reference; else any URI.
+    path: Of the string that it is, or of the narrative that it stands in.
     """
 
     path: Path
     target: str
-    literal: bool
+    holder: Holder
 
     def expression(self, resource: str) -> str:
         """Its FHIRPath, below the path of its resource."""
@@ -50,13 +60,16 @@ def links(draft: Draft) -> Iterator[Link]:
     yield from _in_object(draft.resource, shape(draft.type), (), "")
 
 
-def replaced(draft: Draft, targets: Mapping[Path, str]) -> Draft:
-    """The draft with other targets at some paths."""
+def replaced(draft: Draft, targets: Mapping[Link, str]) -> Draft:
+    """The draft with other targets of some links."""
     if not targets:
         return draft
+    changes: dict[Path, dict[Link, str]] = {}
+    for link, target in targets.items():
+        changes.setdefault(link.path, {})[link] = target
     members = dict(draft.members)
-    for name, changes in _by_first(targets).items():
-        members[str(name)] = _replaced(bytes(members[str(name)]), changes)
+    for name, inner in _by_first(changes).items():
+        members[str(name)] = _replaced(bytes(members[str(name)]), inner)
     return replace(draft, members=members)
 
 
@@ -70,12 +83,13 @@ def _in_object(value: Mapping[str, Any], known: Shape, path: Path, type_: str) -
             yield from _in_value(name, member, element, (*path, name), type_)
 
 
-def _in_value(name: str, value: Any, element: Element | None, path: Path, holder: str) -> Iterator[Link]:
-    """The links in one value of an element, or of one that isn't known, of an object of the type `holder`."""
+def _in_value(name: str, value: Any, element: Element | None, path: Path, within: str) -> Iterator[Link]:
+    """The links in one value of an element, or of one that isn't known, of an object of the type `within`."""
     if type(value) is str:
-        literal = _points(name, element, holder)
-        if literal is not None:
-            yield Link(path, value, literal)
+        if element is not None and element.type == "xhtml":
+            yield from (Link(path, url, Holder.NARRATIVE) for url in dict.fromkeys(narrative.urls(value)))
+        elif found := _holder(name, element, within):
+            yield Link(path, value, found)
     elif type(value) is dict:
         if element is None or element.kind is Kind.RESOURCE:
             type_ = value.get("resourceType", UNKNOWN)
@@ -84,25 +98,25 @@ def _in_value(name: str, value: Any, element: Element | None, path: Path, holder
             yield from _in_object(value, shape(element.type), path, element.type)
 
 
-def _points(name: str, element: Element | None, type_: str) -> bool | None:
-    """Whether a string is the `reference` of a Reference; None when it points to nothing."""
+def _holder(name: str, element: Element | None, type_: str) -> Holder | None:
+    """What holds a string, an element of an object of this type; None when it points to nothing."""
     if name == "reference" and type_ in ("Reference", UNKNOWN):
-        return True
+        return Holder.REFERENCE
     of_uris = _OF_URIS.fullmatch(name) if element is None else element.type in _URIS
-    return False if of_uris else None
+    return Holder.URI if of_uris else None
 
 
-def _by_first(targets: Mapping[Path, str]) -> dict[str | int, dict[Path, str]]:
-    found: dict[str | int, dict[Path, str]] = {}
-    for (first, *rest), target in targets.items():
-        found.setdefault(first, {})[tuple(rest)] = target
+def _by_first(values: Mapping[Path, _Value]) -> dict[str | int, dict[Path, _Value]]:
+    found: dict[str | int, dict[Path, _Value]] = {}
+    for (first, *rest), value in values.items():
+        found.setdefault(first, {})[tuple(rest)] = value
     return found
 
 
-def _replaced(raw: bytes, changes: Mapping[Path, str]) -> bytes:
-    """A JSON value with other strings at some paths below it."""
+def _replaced(raw: bytes, changes: Mapping[Path, Mapping[Link, str]]) -> bytes:
+    """A JSON value with other targets of the links in the strings at some paths below it."""
     if () in changes:
-        return msgspec.json.encode(changes[()])
+        return _redirected(raw, changes[()])
     deeper = _by_first(changes)
     if isinstance(next(iter(deeper)), int):
         items = list(_ITEMS.decode(raw))
@@ -113,3 +127,11 @@ def _replaced(raw: bytes, changes: Mapping[Path, str]) -> bytes:
     for name, inner in deeper.items():
         members[str(name)] = msgspec.Raw(_replaced(bytes(members[str(name)]), inner))
     return msgspec.json.encode(members)
+
+
+def _redirected(raw: bytes, targets: Mapping[Link, str]) -> bytes:
+    """A JSON string with other targets of its links."""
+    if all(link.holder is Holder.NARRATIVE for link in targets):
+        return narrative.redirected(raw, {link.target: target for link, target in targets.items()})
+    (target,) = targets.values()
+    return msgspec.json.encode(target)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hub.ingest import Draft, draft
-from hub.ingest.references import links, replaced
+from hub.ingest.references import Holder, links, replaced
 from hub.ingest.validation import MOST_ISSUES
 from subscriptions.errors import Rejected
 
@@ -244,7 +244,7 @@ def test_a_refusal_stops_counting_somewhere() -> None:
 
 
 def test_references_are_found_by_their_type_and_nowhere_else() -> None:
-    """An identifier's value, a text or a code may look like a reference: it isn't one."""
+    """An identifier's value, a text, a code or a canonical may look like a reference: it isn't one."""
     urn = "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"
     observation = {
         "resourceType": "Observation",
@@ -257,19 +257,59 @@ def test_references_are_found_by_their_type_and_nowhere_else() -> None:
         "identifier": [{"system": "urn:ietf:rfc:3986", "value": urn}],
         "subject": {"reference": urn},
         "hasMember": [{"reference": "Observation/1"}, {"reference": urn}],
-        "extension": [{"url": "http://a", "valueUri": urn}],
+        "extension": [{"url": "http://a", "valueUri": urn}, {"url": "http://a", "valueCanonical": urn}],
+        "meta": {"profile": [urn]},
         "contained": [
             {"resourceType": "Encounter", "status": "finished", "class": {"code": "x"}, "subject": {"reference": urn}}
         ],
         "valueString": urn,
     }
-    pointing = {link.expression("Observation"): link.literal for link in links(of(observation)) if link.target == urn}
+    pointing = {link.expression("Observation"): link.holder for link in links(of(observation)) if link.target == urn}
     assert pointing == {
-        "Observation.subject.reference": True,
-        "Observation.hasMember[1].reference": True,
-        "Observation.extension[0].valueUri": False,
-        "Observation.contained[0].subject.reference": True,
+        "Observation.text.div": Holder.NARRATIVE,
+        "Observation.subject.reference": Holder.REFERENCE,
+        "Observation.hasMember[1].reference": Holder.REFERENCE,
+        "Observation.extension[0].valueUri": Holder.URI,
+        "Observation.contained[0].subject.reference": Holder.REFERENCE,
     }
+
+
+def test_a_canonical_in_an_extension_of_a_type_without_a_model_is_no_link() -> None:
+    product = {
+        "resourceType": "MedicinalProduct",
+        "name": [
+            {"productName": "x", "extension": [{"url": "http://a", "valueCanonical": "u"}]},
+            {"productName": "x", "extension": [{"url": "http://a", "valueUri": "u"}]},
+        ],
+    }
+    assert [link.expression("") for link in links(of(product)) if link.target == "u"] == [
+        ".name[1].extension[0].valueUri"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("div", "found"),
+    [
+        pytest.param('<a href="u">x</a>', ["u"], id="a"),
+        pytest.param("<img src='u'/>", ["u"], id="img-with-single-quotes"),
+        pytest.param('<p><a\n class="c"\thref = "u" >x</a><img alt="y" src="v" /></p>', ["u", "v"], id="among-others"),
+        pytest.param('<a href="u">x</a><a href="u">y</a>', ["u"], id="once-for-several"),
+        pytest.param("<a title=\" href='u' \">x</a>", [], id="within-another-attribute"),
+        pytest.param('<a title="1 > 0" href="u">x</a>', ["u"], id="behind-a-bracket"),
+        pytest.param('a href="u" <i>src="u"</i>', [], id="text"),
+        pytest.param('<!-- <a href="u"> --><a href="v">x</a>', ["v"], id="comment"),
+        pytest.param('<!-- <a href="u">', [], id="comment-without-end"),
+        pytest.param('<![CDATA[<a href="u">]]>', [], id="cdata"),
+        pytest.param(
+            '<a src="u" /><img href="u"/><area href="u"/><abbr href="u"/>', [], id="other-tags-and-attributes"
+        ),
+        pytest.param('<a data-href="u" xml:href="u">x</a>', [], id="other-names"),
+        pytest.param('<a href="u', [], id="cut-off"),
+    ],
+)
+def test_links_of_a_narrative_are_the_targets_of_a_and_img(div: str, found: list[str]) -> None:
+    patient = {"resourceType": "Patient", "text": {"status": "generated", "div": f"<div>{div}</div>"}}
+    assert [link.target for link in links(of(patient)) if link.holder is Holder.NARRATIVE] == found
 
 
 def test_the_entries_of_a_bundle_that_is_stored_as_one_resource_are_left_alone() -> None:
@@ -289,9 +329,42 @@ def test_replacing_a_reference_leaves_every_other_byte() -> None:
         b'"valueQuantity":{"value":1.10},"subject":{"reference":"urn:uuid:1","display":"\\u00e9"}}'
     )
     found = read(body)
-    target = {link.path: "Patient/1" for link in links(found) if link.target == "urn:uuid:1"}
+    target = {link: "Patient/1" for link in links(found) if link.target == "urn:uuid:1"}
     head, tail = replaced(found, target).numbered("x", AT)
     expected = body.replace(b'"urn:uuid:1"', b'"Patient/1"').replace(
         b'"Observation",', b'"Observation","id":"x","meta":{"versionId":"1","lastUpdated":"2023-11-14T22:13:20.123Z"},'
     )
     assert head + b"1" + tail == expected
+
+
+def test_replacing_links_of_a_narrative_leaves_every_other_byte() -> None:
+    """However the JSON is escaped, and wherever else the same URL stands."""
+    body = (
+        b'{"resourceType":"Composition","status":"final","type":{"text":"x"},"date":"2026","title":"x",'
+        b'"author":[{"reference":"urn:uuid:1"}],"section":[{"text":{"status":"generated","div":'
+        b'"<div title=\\"urn:uuid:1\\">\\u00e9\\ud83d\\ude00\\/ \xf0\x9f\x98\x80 urn:uuid:1 '
+        b"<!-- <a href='urn:uuid:1'/> --><a href=\\u0022urn:\\u0075uid:1\\\" title='urn:uuid:1'>"
+        b"urn:uuid:1<\\/a><img src='urn:uuid:2'/><a href='urn:uuid:1'>x</a></div>\"}}]}"
+    )
+    found = read(body)
+    targets = {"urn:uuid:1": "http://hub/Patient/1", "urn:uuid:2": "http://hub/Binary/2"}
+    changed = replaced(found, {link: targets[link.target] for link in links(found) if link.holder is Holder.NARRATIVE})
+    expected = (
+        body.replace(b'href=\\u0022urn:\\u0075uid:1\\"', b'href=\\u0022http://hub/Patient/1\\"')
+        .replace(b"src='urn:uuid:2'", b"src='http://hub/Binary/2'")
+        .replace(b"<a href='urn:uuid:1'>x", b"<a href='http://hub/Patient/1'>x")
+        .replace(
+            b'"Composition",',
+            b'"Composition","id":"x","meta":{"versionId":"1","lastUpdated":"2023-11-14T22:13:20.123Z"},',
+        )
+    )
+    head, tail = changed.numbered("x", AT)
+    assert head + b"1" + tail == expected
+
+
+def test_a_narrative_that_goes_wrong_on_purpose_is_searched_in_no_time() -> None:
+    """A megabyte of beginnings: what looks for links goes over it once or twice, not once from each."""
+    for beginning in ("<!--", "<![CDATA[", "<a ", "<a href='", "<a href=", "<a x='1' ", "<a" + " " * 1000):
+        div = beginning * (1_000_000 // len(beginning))
+        patient = {"resourceType": "Patient", "text": {"status": "generated", "div": f"<div>{div}</div>"}}
+        assert not [link for link in links(of(patient)) if link.holder is Holder.NARRATIVE]

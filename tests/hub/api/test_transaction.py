@@ -56,6 +56,78 @@ async def test_references_to_other_entries_become_references_to_what_they_become
     assert stored["valueString"] == ONE
 
 
+async def test_links_of_a_narrative_are_replaced_and_canonicals_are_not(hub: Hub) -> None:
+    """In a narrative by absolute URLs, since it is shown where nothing says what they are relative to."""
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml" title="{ONE}"><a href="{ONE}">{ONE}</a><img src="{TWO}"/></div>'
+    told = observation(
+        text={"status": "generated", "div": div},
+        meta={"profile": [ONE]},
+        extension=[{"url": "http://a", "valueCanonical": ONE}, {"url": "http://a", "valueUrl": ONE}],
+    )
+    picture = {"resourceType": "Binary", "contentType": "image/png"}
+    entries = await done(hub, transaction(post(told), post(patient(), ONE), post(picture, TWO)))
+    stored = (await hub.get(f"/{located(entries[0])}")).json()
+    who, what = located(entries[1]), located(entries[2])
+    assert stored["text"]["div"] == div.replace(f'href="{ONE}"', f'href="{FHIR}/{who}"').replace(TWO, f"{FHIR}/{what}")
+    assert stored["meta"]["profile"] == [ONE]
+    assert [extension.get("valueUrl") or extension["valueCanonical"] for extension in stored["extension"]] == [ONE, who]
+
+
+async def test_relative_links_within_a_foreign_bundle_stay_within_it(hub: Hub) -> None:
+    told = observation(
+        text={
+            "status": "generated",
+            "div": '<div xmlns="http://www.w3.org/1999/xhtml"><a href="Patient/1">x</a></div>',
+        },
+        extension=[{"url": "http://a", "valueUri": "Patient/1"}, {"url": "http://a", "valueUri": "Patient/2"}],
+    )
+    entries = await done(
+        hub,
+        transaction(
+            post(patient(), "http://elsewhere/fhir/Patient/1"), post(told, "http://elsewhere/fhir/Observation/1")
+        ),
+    )
+    stored = (await hub.get(f"/{located(entries[1])}")).json()
+    assert f'href="{FHIR}/{located(entries[0])}"' in stored["text"]["div"]
+    assert [extension["valueUri"] for extension in stored["extension"]] == [located(entries[0]), "Patient/2"]
+
+
+async def test_a_reference_to_a_version_of_another_entry_becomes_one_to_the_version_that_it_makes(hub: Hub) -> None:
+    """Whatever the number was: the client can't know it. What no entry is stays as it is."""
+    await hub.put("/Patient/p", patient("p"))
+    await hub.put("/Patient/gone", patient("gone"))
+    await hub.delete("/Patient/gone")
+    await hub.put("/Patient/found", patient("found", identifier=[NHI]))
+    urls = [f"http://elsewhere/fhir/Patient/{n}" for n in range(4)]
+    members = [{"reference": f"{url}/_history/7"} for url in (*urls, "http://elsewhere/fhir/Patient/none")]
+    group = {"resourceType": "List", "status": "current", "mode": "working", "entry": [{"item": m} for m in members]}
+    more = {
+        "source": {"reference": "Patient/0/_history/9"},
+        "extension": [{"url": "http://a", "valueUri": f"{urls[1]}/_history/9"}],
+    }
+    entries = await done(
+        hub,
+        transaction(
+            post(group | more, "http://elsewhere/fhir/List/1"),
+            post(patient(), urls[0]),
+            put(patient("p")) | {"fullUrl": urls[1]},
+            put(patient("gone")) | {"fullUrl": urls[2]},
+            post(patient(identifier=[NHI]), urls[3], ifNoneExist="identifier=urn:nhi|1"),
+        ),
+    )
+    stored = (await hub.get(f"/{located(entries[0])}")).json()
+    versions = [entry["response"]["location"].removeprefix(f"{FHIR}/") for entry in entries[1:]]
+    assert [version.rpartition("/")[2] for version in versions] == ["1", "2", "3", "1"]
+    assert [entry["item"]["reference"] for entry in stored["entry"]] == [*versions, members[4]["reference"]]
+    assert stored["source"]["reference"] == versions[0]
+    assert stored["extension"][0]["valueUri"] == versions[1]
+
+
+async def test_a_version_of_no_entry_is_refused_like_any_of_its_references(hub: Hub) -> None:
+    answer = await hub.post("", transaction(post(observation(subject={"reference": f"{TWO}/_history/1"}))))
+    assert (answer.status_code, issue(answer)["expression"]) == (400, ["Bundle.entry[0].resource.subject.reference"])
+
+
 async def test_a_reference_to_a_put_entry_is_one_to_its_id(hub: Hub) -> None:
     entries = await done(
         hub, transaction(put(patient("p")) | {"fullUrl": ONE}, post(observation(subject={"reference": ONE})))

@@ -8,7 +8,7 @@ from hub.store import Lock, PutResult, Store, Write
 from hub.transaction import Intent, TransactionCoordinator
 from hub.wiring.parts import Parts
 from tests.facts import eventually
-from tests.hub.api.bundles import NHI, ask, done, located, post, put, status, transaction
+from tests.hub.api.bundles import NHI, ask, done, located, observation, post, put, status, transaction
 from tests.hub.api.server import Hub, issue, patient, place
 
 CONDITION = "identifier=urn:nhi|1"
@@ -175,6 +175,23 @@ async def test_conditional_creates_in_transactions_and_alone_make_one_resource(h
     )
     assert len(set(found)) == 1
     assert len(await hub.changes()) == 1 + 8
+
+
+async def test_a_reference_never_names_a_version_that_somebody_else_made(hub: Hub, other: Hub) -> None:
+    """Another transaction writes the same resource after the number was looked up: try again."""
+    one = "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"
+    await hub.put("/Patient/a", patient("a"))
+    intent = await stopped(other, write("a"))
+    told = observation("o", subject={"reference": f"{one}/_history/1"})
+    sent = transaction(put(patient("a", active=True)) | {"fullUrl": one}, put(told))
+    asked = asyncio.create_task(hub.post("", sent))
+    await waits(hub, asked)
+    await decide(other, intent, committed=True)
+    answer = await asked
+    assert (answer.status_code, issue(answer)["code"]) == (503, "transient")
+    assert await hub.changes() == [("Patient/a", 1, "create"), ("Patient/a", 2, "update")]
+    assert status(await done(hub, sent)) == [200, 201]
+    assert (await hub.get("/Observation/o")).json()["subject"] == {"reference": "Patient/a/_history/3"}
 
 
 async def test_transactions_over_the_same_resources_are_done_one_after_the_other(hub: Hub, other: Hub) -> None:
