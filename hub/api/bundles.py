@@ -16,7 +16,7 @@ from starlette.responses import Response
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
 from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.history import Histories
-from hub.api.interactions import Interactions
+from hub.api.interactions import Interactions, deleted
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
 from hub.api.resources import LARGE, version_number
@@ -148,14 +148,36 @@ class Bundles:
         return [answers[index] for index in range(len(found.entries))]
 
     async def _check_gets(self, entries: Sequence[Entry]) -> None:
-        """Refuse a transaction that wants to read what is not there, nor going to be."""
-        stored = {(entry.type, entry.id) for entry in entries if entry.method == "PUT"}
+        """Refuse a transaction after which a GET would fail, as far as its own writes decide it."""
+        writes = {(entry.type, entry.id): entry.method for entry in entries if entry.method in ("PUT", "DELETE")}
         for entry in entries:
-            if entry.method == "GET" and (entry.type, entry.id) not in stored:
+            if entry.method == "GET":
                 try:
-                    await self._get(entry)
+                    await self._check_get(entry, writes.get((entry.type, entry.id), ""))
                 except (Refused, Rejected) as error:
                     raise told_at(f"{entry.expression}.request.url", error) from None
+
+    async def _check_get(self, entry: Entry, write: str) -> None:
+        """
+        Raise what a GET would raise after a transaction.
+
+        Args:
+            write: PUT or DELETE, if the transaction does that to the same resource; else empty.
+        """
+        made = 0
+        if write:
+            resource = self._interactions.resource(entry.type, entry.id)
+            made = await self._interactions.next_version(resource, by_delete=write == "DELETE")
+        if made and not entry.query and (not entry.history or entry.number == str(made)):
+            if write == "DELETE":
+                raise deleted(f"{entry.type}/{entry.id}" + (f"/_history/{made}" if entry.number else ""), made)
+            return
+        try:
+            await self._get(entry)
+        except Refused as refused:
+            begins = write == "PUT" and entry.history and not entry.number  # the history, with this PUT
+            if not (begins and refused.status == 404):
+                raise
 
     async def _row(self, row: Row, prefer: Prefer) -> dict[str, Any]:
         """The answer to an entry of a transaction."""

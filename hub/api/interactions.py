@@ -80,10 +80,9 @@ class Interactions:
         name = f"{type_}/{id_}" + (f"/_history/{number}" if number is not None else "")
         if version is None:
             raise Refused.because(404, IssueCode.NOT_FOUND, f"{name} is not known here.")
-        answer = answer_of(resource, version)
         if version.interaction is Interaction.DELETE:
-            issue = Issue(IssueCode.DELETED, f"{name} was deleted.")
-            raise Refused(410, issue, headers={"ETag": answer.etag})
+            raise deleted(name, version.number)
+        answer = answer_of(resource, version)
         if version.body is None:
             raise Refused.because(410, IssueCode.NOT_FOUND, f"{name} is not kept any more.")
         if if_none_match and is_known(if_none_match, version.number):
@@ -174,9 +173,16 @@ class Interactions:
             raise Refused.because(412, IssueCode.TOO_COSTLY, reason)
         return found[0] if found else None
 
-    async def next_version(self, resource: ResourceId) -> int:
-        """The number that the next version of a resource gets: another one if somebody else is quicker."""
+    async def next_version(self, resource: ResourceId, *, by_delete: bool = False) -> int:
+        """
+        The number that the next version of a resource gets, another one if somebody else is quicker.
+
+        Args:
+            by_delete: Whether a delete makes it: 0 if it makes none, since nothing is there.
+        """
         version = await self._store.read(resource)
+        if by_delete and (version is None or version.interaction is Interaction.DELETE):
+            return 0
         return version.number + 1 if version else 1
 
     def lock_name(self, type_: str, query: list[tuple[str, str]]) -> str:
@@ -259,6 +265,11 @@ def conditions(query: str, type_: str) -> list[tuple[str, str]]:
     if not found:
         raise Refused.because(400, IssueCode.VALUE, "A condition is a search with at least one parameter.")
     return found
+
+
+def deleted(name: str, version: int) -> Refused:
+    """What a read of a version that is a delete is told. `name` is the one that was asked for."""
+    return Refused(410, Issue(IssueCode.DELETED, f"{name} was deleted."), headers={"ETag": f'W/"{version}"'})
 
 
 def stored(write: Write, result: PutResult) -> Answer:

@@ -373,6 +373,59 @@ async def test_one_bad_entry_undoes_a_transaction_and_is_named(
     assert (await hub.put("/Patient/first", patient("first"))).status_code == 201
 
 
+OLD, NEW, GONE = patient("old"), patient("new"), patient("gone")
+
+
+@pytest.mark.parametrize(
+    ("write", "url", "status_"),
+    [
+        pytest.param(ask("DELETE", "Patient/old"), "Patient/old", 410, id="deleted"),
+        pytest.param(ask("DELETE", "Patient/old"), "Patient/old/_history/2", 410, id="the-delete-itself"),
+        pytest.param(ask("DELETE", "Patient/old"), "Patient/old/_history/3", 404, id="beyond-the-delete"),
+        pytest.param(ask("DELETE", "Patient/old"), "Patient/old?x=y", 400, id="deleted-with-a-parameter"),
+        pytest.param(ask("DELETE", "Patient/gone"), "Patient/gone", 410, id="deleted-before"),
+        pytest.param(ask("DELETE", "Patient/gone"), "Patient/gone/_history/3", 404, id="no-second-delete"),
+        pytest.param(ask("DELETE", "Patient/never"), "Patient/never", 404, id="never-there"),
+        pytest.param(put(OLD), "Patient/old?x=y", 400, id="put-with-a-parameter"),
+        pytest.param(put(OLD), "Patient/old/_history/3", 404, id="beyond-the-put"),
+        pytest.param(put(OLD), "Patient/old/_history/x", 404, id="no-number"),
+        pytest.param(put(OLD), "Patient/old/_history?x=y", 400, id="history-with-an-unknown-parameter"),
+        pytest.param(put(NEW), "Patient/new/_history?_count=x", 400, id="history-with-a-malformed-parameter"),
+        pytest.param(put(GONE), "Patient/gone/_history/2", 410, id="an-earlier-delete"),
+        pytest.param(ask("DELETE", "Patient/old"), "Patient/old/_history/1", 200, id="a-version-before-the-delete"),
+        pytest.param(ask("DELETE", "Patient/old"), "Patient/old/_history", 200, id="history-with-the-delete"),
+        pytest.param(ask("DELETE", "Patient/old"), "Patient?_id=old", 200, id="search-for-what-is-deleted"),
+        pytest.param(put(OLD), "Patient/old/_history/1", 200, id="a-version-before-the-put"),
+        pytest.param(put(OLD), "Patient/old/_history/2", 200, id="the-version-that-is-put"),
+        pytest.param(put(NEW), "Patient/new", 200, id="new"),
+        pytest.param(put(NEW), "Patient/new/_history/1", 200, id="version-of-the-new"),
+        pytest.param(put(NEW), "Patient/new/_history", 200, id="history-of-the-new"),
+        pytest.param(put(GONE), "Patient/gone", 200, id="restored"),
+        pytest.param(put(GONE), "Patient/gone/_history/3", 200, id="version-that-is-restored"),
+    ],
+)
+async def test_a_get_that_would_fail_afterwards_undoes_a_transaction(
+    hub: Hub, write: dict[str, Any], url: str, status_: int
+) -> None:
+    """It is told what it would be told if the transaction were done and it came alone."""
+    await hub.put("/Patient/old", OLD)
+    await hub.put("/Patient/gone", GONE)
+    await hub.delete("/Patient/gone")
+    before = await hub.changes()
+    answer = await hub.post("", transaction(ask("GET", url), write))
+    if status_ == 200:
+        assert answer.status_code == 200, answer.text
+        assert status(answer.json()["entry"])[0] == 200
+        return
+    told = issue(answer)
+    assert (answer.status_code, told["expression"]) == (status_, ["Bundle.entry[0].request.url"])
+    assert await hub.changes() == before
+    await done(hub, transaction(write))
+    alone = (await done(hub, bundle("batch", ask("GET", url))))[0]["response"]
+    assert alone["status"].startswith(str(status_))
+    assert alone["outcome"]["issue"][0]["details"] == told["details"]
+
+
 @pytest.mark.parametrize(
     "entries",
     [
