@@ -26,6 +26,8 @@ SLOW_LANES = 4
 
 #: Seconds that requests in flight get when the process is told to stop.
 LAST_SECONDS = 5.0
+#: Seconds after them for giving back the leases of what has not ended; then as many for taking leave.
+GIVE_BACK_SECONDS = 2.0
 
 
 @dataclass
@@ -34,19 +36,22 @@ class Delivery:
     The delivering part of a process.
 
     lanes: Subscriptions served at once.
+    last_seconds: What is under way gets so many seconds to end when the process is told to stop.
     """
 
     sender: Sender
     presence: Presence
     lanes: int
-    _running: set[asyncio.Task[None]] = field(default_factory=set)
+    last_seconds: float = LAST_SECONDS
+    _running: dict[asyncio.Task[None], Lease] = field(default_factory=dict)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """
         Serve what becomes due in all shards; never returns by itself.
 
-        Cancelled, it starts nothing new, and gives what is under way five seconds to end and to give its lease back.
+        Cancelled, or when it fails, it starts nothing new, and gives what is under way some seconds to end and to give
+        its lease back. What takes longer is broken off and left to another process: no failure of the subscriber's.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -58,11 +63,23 @@ class Delivery:
                     await asyncio.sleep(EVERY)
         finally:
             self.sender.stopping = True
-            if self._running:
-                await asyncio.wait(self._running, timeout=LAST_SECONDS)
+            await self._end_lanes()
             await self.sender.channel.close()
-            with suppress(Unavailable):  # then it runs out by itself
-                await self.presence.leave()
+            with suppress(Unavailable, TimeoutError):  # then it runs out by itself
+                async with asyncio.timeout(GIVE_BACK_SECONDS):
+                    await self.presence.leave()
+
+    async def _end_lanes(self) -> None:
+        """Wait for what is under way; break off what takes too long, before its connection is closed under it."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=self.last_seconds)
+        late = dict(self._running)
+        for lane in late:
+            lane.cancel()
+        with suppress(TimeoutError):  # then the leases run out by themselves
+            async with asyncio.timeout(GIVE_BACK_SECONDS):
+                await asyncio.gather(*late, return_exceptions=True)
+                await asyncio.gather(*map(self._give_back, late.values()))
 
     async def _serve_forever(self, shard: Shard) -> None:
         """Serve whatever becomes due in a shard; never returns by itself."""
@@ -94,7 +111,7 @@ class Delivery:
         claimed = await due.claim(shard, most=most, milliseconds=self.sender.lease_ms)
         for lease in claimed.leases:
             task = asyncio.get_running_loop().create_task(self._lane(lease))
-            self._running.add(task)
+            self._running[task] = lease
             task.add_done_callback(self._left)
         if len(claimed.leases) == most:
             return seen
@@ -102,7 +119,7 @@ class Delivery:
         return await due.work_came(shard, seen, wait_ms=wait)
 
     def _left(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        del self._running[task]
         self._room.set()
 
     async def _lane(self, lease: Lease) -> None:
@@ -132,8 +149,10 @@ class Delivery:
     async def _give_back(self, lease: Lease) -> None:
         """End a lease as soon as Redis hears of it, so that nobody has to wait until it has run out."""
         pause = 0.1
-        while self.sender.due.now() < lease.ends:
+        while True:
             with suppress(Unavailable):
                 return await self.sender.due.release(lease, more=True)
+            if self.sender.due.now() > lease.ends:
+                return
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)

@@ -71,6 +71,11 @@ def sender(parts: Parts, *, changes: Changes | None = None, due: Due | None = No
     )
 
 
+def deliverer(parts: Parts, *, lanes: int = 300, last_seconds: float = 5, **more: Any) -> Delivery:
+    presence = Presence(parts.pipeline, "deliver", f"deliver-{next(_names)}")
+    return Delivery(sender(parts, **more), presence, lanes, last_seconds)
+
+
 @asynccontextmanager
 async def running(engine: Fanout | Delivery) -> AsyncIterator["asyncio.Task[None]"]:
     """The engine runs meanwhile; it must not end by itself."""
@@ -86,7 +91,7 @@ async def running(engine: Fanout | Delivery) -> AsyncIterator["asyncio.Task[None
 
 @asynccontextmanager
 async def delivering(parts: Parts, *, lanes: int = 300, **more: Any) -> AsyncIterator[Delivery]:
-    delivery = Delivery(sender(parts, **more), Presence(parts.pipeline, "deliver", f"deliver-{next(_names)}"), lanes)
+    delivery = deliverer(parts, lanes=lanes, **more)
     async with running(delivery):
         yield delivery
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.due import Due
+from hub.keys import Shard
 from hub.lane import FAIR_SHARE
 from hub.outbox import Subscribed
 from hub.stream import Changes
@@ -19,6 +20,7 @@ from tests.hub import conftest
 from tests.hub.engines import (
     Publisher,
     becomes,
+    deliverer,
     delivering,
     events,
     fanout,
@@ -458,6 +460,46 @@ async def test_what_is_told_to_stop_ends_what_it_has_begun_and_starts_nothing_mo
         shard = parts.due.shards[key.shard(len(parts.due.shards))]
         assert await parts.pipeline.command("ZSCORE", shard.lease, str(key)) is None
         assert await parts.pipeline.command("ZSCORE", shard.due, str(key)) is not None
+
+
+class Failing(Due):
+    """Due work that can't be waited for any more, once `fails` is set: a bug of ours."""
+
+    fails = False
+
+    async def work_came(self, shard: Shard, seen: str, *, wait_ms: int) -> str:
+        if self.fails:
+            raise RuntimeError("a bug of ours")
+        return await super().work_came(shard, seen, wait_ms=wait_ms)
+
+
+@pytest.mark.parametrize("how", ["stopped", "failed"])
+async def test_what_is_on_the_wire_when_our_process_ends_is_not_charged_to_the_subscriber(
+    parts: Parts, receiver: Receiver, how: str
+) -> None:
+    """The lane is broken off, its lease given back, and another process sends the same bytes at once."""
+    receiver.answers["/s"] = holding = Holding()
+    key, publisher = await subscribe(parts, f"{receiver.url}/s"), Publisher(parts)
+    due = Failing(parts.client, parts.pipeline, 4)
+    ending = asyncio.create_task(deliverer(parts, last_seconds=0.1, due=due).run())
+    async with running(fanout(parts)):
+        await becomes(parts, ACTIVE)
+        await publisher.put()
+        await on_the_wire(holding)
+        if how == "stopped":
+            ending.cancel()
+        due.fails = how == "failed"
+        await asyncio.wait({ending})
+        assert ending.cancelled() == (how == "stopped")
+        shard = parts.due.shards[key.shard(len(parts.due.shards))]
+        assert await parts.pipeline.command("ZSCORE", shard.lease, str(key)) is None
+        assert await parts.pipeline.command("ZSCORE", shard.due, str(key)) is not None
+        assert await parts.pipeline.command("HMGET", key.subscription, "attempt", "failing") == [b"0", None]
+        holding.release()
+        async with delivering(parts):
+            await delivered(parts, 1)
+    first, second = receiver.at("/s")
+    assert first.body == second.body
 
 
 async def test_what_the_subscriber_took_does_not_reach_it_twice_because_redis_was_away(
