@@ -1,18 +1,26 @@
 """
 Which addresses the hub may call. Asked at registration as a courtesy, and for every connection as the guard.
 
-Names are resolved by the connector; what it is about to dial passes through `Guard.open_socket`, whatever the notation
-was, so that neither a second DNS answer nor an odd literal gets by. Python's `is_global` is no help: it lets NAT64,
-6to4, IPv4-compatible and multicast addresses pass.
+Names are resolved without threads: the system's resolver keeps one for each name that is slow, and there are two for
+all. What the connector is about to dial passes through `Guard.open_socket`, whatever the notation was, so that neither
+a second DNS answer nor an odd literal gets by. Python's `is_global` is no help: it lets NAT64, 6to4, IPv4-compatible
+and multicast addresses pass.
 """
 
 import asyncio
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import AsyncResolver
+
 from hub.settings import Network
+
+#: Seconds that a registration waits for the addresses of a name.
+COURTESY = 2.0
 
 #: Cloud metadata services: never, whatever is allowed.
 _NEVER = frozenset(
@@ -71,11 +79,18 @@ class Guard:
     allow_private: Loopback and private addresses are allowed (development).
     networks: Private networks that are allowed.
     ports: The ports that may be called on public addresses.
+    name_servers: Who is asked for names, as `address:port`; empty for the system's. /etc/hosts comes first.
     """
 
     allow_private: bool
     networks: tuple[Network, ...]
     ports: frozenset[int]
+    name_servers: tuple[str, ...] = ()
+
+    def resolver(self) -> AbstractResolver:
+        """What names are resolved with, on the running loop; to be closed."""
+        names = AsyncResolver(nameservers=self.name_servers) if self.name_servers else AsyncResolver()
+        return _Resolver(self, names)
 
     def refusal(self, address: str, port: int) -> str | None:
         """Why this port of this IP address must not be called, or None if it may."""
@@ -93,21 +108,64 @@ class Guard:
         return f"{address} is in {private}"
 
     async def refusal_of(self, host: str, port: int) -> str | None:
-        """The same for a name, or any notation of an address; a name that can't be resolved now is not refused."""
+        """
+        The same for a name, or any notation of an address.
+
+        A name that can't be resolved now, or not in two seconds, is not refused.
+        """
+        numeric = _numeric(host)
+        if numeric is not None:
+            return self.refusal(numeric, port)
+        resolver = self.resolver()
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
+            async with asyncio.timeout(COURTESY):
+                found = await resolver.resolve(host, port, family=socket.AF_UNSPEC)
+        except BlockedAddress as blocked:
+            return str(blocked)
+        except (OSError, UnicodeError):  # TimeoutError is an OSError
             return None
-        refusals = (self.refusal(str(sockaddr[0]), port) for *_, sockaddr in found)
+        finally:
+            await resolver.close()
+        refusals = (self.refusal(address["host"], port) for address in found)
         return next((refusal for refusal in refusals if refusal), None)
 
     def open_socket(self, address: Any) -> socket.socket:
-        """A socket for the address that is about to be dialled, as `getaddrinfo` gave it; BlockedAddress if refused."""
+        """A socket for the address that is about to be dialled, as `getaddrinfo` has it; BlockedAddress if refused."""
         family, type_, protocol, _, sockaddr = address
         reason = self.refusal(str(sockaddr[0]), sockaddr[1])
         if reason:
             raise BlockedAddress(reason)
         return socket.socket(family=family, type=type_, proto=protocol)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver(AbstractResolver):
+    """Says of a name that all its addresses are refused: of several the connector tells only that none was reached."""
+
+    guard: Guard
+    names: AbstractResolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self.names.resolve(host, port, family)
+        refusals = [self.guard.refusal(address["host"], port) for address in found]
+        if refusals and all(refusals):
+            raise BlockedAddress(refusals[-1])
+        return found
+
+    async def close(self) -> None:
+        await self.names.close()
+
+
+def _numeric(host: str) -> str | None:
+    """The address that a host is a notation of, the old ones included (`0x7f.1`); None when it is a name."""
+    with suppress(ValueError):
+        return str(ip_address(host))
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None
 
 
 def _effective(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -91,12 +91,23 @@ async def clock(settings: Settings, *, top_up: Callable[[], Awaitable[None]]) ->
     )
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Guarded, and closes its resolver: aiohttp does that only to one that it has chosen itself."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._names = guard.resolver()
+        super().__init__(limit=0, use_dns_cache=False, resolver=self._names, socket_factory=guard.open_socket)
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        await super().close(abort_ssl=abort_ssl)
+        await self._names.close()
+
+
 def http_client(guard: Guard) -> httpx.AsyncClient:
     """The client for all outgoing requests: guarded, without cookies, redirects or the environment's proxies."""
 
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False, socket_factory=guard.open_socket)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return aiohttp.ClientSession(connector=_Connector(guard), cookie_jar=aiohttp.DummyCookieJar())
 
     return httpx.AsyncClient(
         transport=AiohttpTransport(client=session),

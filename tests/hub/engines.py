@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from time import time_ns
@@ -52,8 +52,15 @@ def fanout(parts: Parts, *, changes: Changes | None = None, name: str = "", batc
     )
 
 
-def sender(parts: Parts, *, changes: Changes | None = None, due: Due | None = None, slots: int = 64) -> Sender:
-    client = http_client(parts.guard)
+def sender(
+    parts: Parts,
+    *,
+    changes: Changes | None = None,
+    due: Due | None = None,
+    slots: int = 64,
+    name_servers: tuple[str, ...] = (),
+) -> Sender:
+    client = http_client(replace(parts.guard, name_servers=name_servers))
     return Sender(
         due=due or parts.due,
         outboxes=parts.outboxes,

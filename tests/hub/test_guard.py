@@ -1,5 +1,6 @@
 """Which addresses may be called: the whole list, however an address is written, and over a real connector."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,8 +18,10 @@ from hub.channels.guard import Guard
 from hub.channels.rest_hook import RestHook
 from hub.wiring.workers import http_client
 from subscriptions.codes import FhirVersion
-from subscriptions.retry import Accepted, Blocked, Outcome, Unreachable
+from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Unreachable
 from subscriptions.versions.forms import FORMS
+from tests.facts import eventually
+from tests.hub.names import name_server
 from tests.hub.wire import Wire, answering, serving
 from tests.processes import subscription
 
@@ -113,6 +116,36 @@ async def test_a_name_is_refused_as_a_courtesy_if_any_of_its_addresses_is() -> N
     assert await OPEN.refusal_of("localhost", 9999) is None
 
 
+@pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "::ffff:127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "0"])
+async def test_any_notation_of_an_address_is_refused_as_a_courtesy_without_asking_for_a_name(host: str) -> None:
+    async with name_server() as names:
+        refusal = await replace(CLOSED, name_servers=(names.address,)).refusal_of(host, 443)
+    assert refusal is not None
+    assert not names.asked
+
+
+async def test_names_that_are_slow_delay_no_registration_of_another_and_their_own_for_two_seconds() -> None:
+    async with name_server(private="10.1.2.3", public="1.1.1.1") as names:
+        guard = replace(CLOSED, name_servers=(names.address,))
+        slow = [asyncio.create_task(guard.refusal_of(f"n{n}.slow.example", 443)) for n in range(40)]
+        await eventually(lambda: len(names.asked) == len(slow))
+        assert await guard.refusal_of("private.example", 443) == "10.1.2.3 is in 10.0.0.0/8"
+        assert await guard.refusal_of("public.example", 443) is None
+        assert not any(task.done() for task in slow)
+        assert await asyncio.gather(*slow) == [None] * len(slow)
+
+
+async def test_an_address_that_a_name_server_tells_is_looked_at_before_it_is_called() -> None:
+    loopback = replace(CLOSED, networks=(ip_network("127.0.0.1/32"),))
+    async with name_server(ours="127.0.0.1", theirs="127.0.0.2") as names:
+        guard = replace(loopback, name_servers=(names.address,))
+        async with calling(guard, wire := Wire()) as hook:
+            assert await call(hook, "ours.example", wire.port) == Accepted(200)
+            assert await call(hook, "theirs.example", wire.port) == Blocked("127.0.0.2 is in 127.0.0.0/8")
+            assert await call(hook, "nobody.example", wire.port) == Unreachable(Fault.DNS)
+    assert wire.connections == 1
+
+
 @asynccontextmanager
 async def calling(guard: Guard, wire: Wire) -> AsyncIterator[RestHook]:
     hook = RestHook(http_client(guard), http_client(guard))
@@ -131,10 +164,22 @@ async def call(hook: RestHook, host: str, port: int) -> Outcome:
 
 
 #: Ways to write loopback that lead there when it is allowed.
-LOOPBACK = ["127.0.0.1", "0x7f.1", "0x7f000001", "0.0.0.0", "localhost", "LocalHost", "[::ffff:127.0.0.1]",
+LOOPBACK = ["127.0.0.1", "0.0.0.0", "localhost", "LocalHost", "[::ffff:127.0.0.1]",
             "[::ffff:7f00:1]", "[0:0:0:0:0:FFFF:127.0.0.1]"]  # fmt: skip
-#: Ways to write it that HTTP clients refuse by themselves, or that no system takes any more.
-ODD = ["127.1", "2130706433", "0177.0.0.1", "017700000001", "127.0.0.1.", "[::127.0.0.1]", "[::1]", "[::]", "0"]
+#: Ways to write it that HTTP clients refuse by themselves, or that are names to them which nobody has.
+ODD = [
+    "0x7f.1",
+    "0x7f000001",
+    "127.1",
+    "2130706433",
+    "0177.0.0.1",
+    "017700000001",
+    "127.0.0.1.",
+    "[::127.0.0.1]",
+    "[::1]",
+    "[::]",
+    "0",
+]
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
@@ -148,18 +193,18 @@ async def test_loopback_is_not_called_however_it_is_written(host: str) -> None:
         assert await call(hook, host, wire.port) == Accepted(200)
 
 
-@pytest.mark.parametrize("host", ODD)
+@pytest.mark.parametrize("host", [*ODD, "0xa9fea9fe", "0xa9.0xfe.0xa9.0xfe", "0x646464c8"])
 async def test_odd_notations_lead_nowhere(host: str) -> None:
-    async with calling(CLOSED, wire := Wire()) as hook:
+    """Those of a metadata service neither. What is asked for as a name, the name server does not know."""
+    async with name_server() as names, calling(replace(CLOSED, name_servers=(names.address,)), wire := Wire()) as hook:
         assert isinstance(await call(hook, host, wire.port), Blocked | Unreachable)
     assert wire.connections == 0
 
 
 @pytest.mark.parametrize(
     "host",
-    ["169.254.169.254", "0xa9fea9fe", "0xa9.0xfe.0xa9.0xfe", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]",
-     "[64:ff9b::169.254.169.254]", "[fd00:ec2::254]", "[FD00:0EC2:0::0254]", "168.63.129.16", "0x646464c8",
-     "169.254.170.2", "192.0.0.192"],
+    ["169.254.169.254", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[64:ff9b::169.254.169.254]",
+     "[fd00:ec2::254]", "[FD00:0EC2:0::0254]", "168.63.129.16", "169.254.170.2", "192.0.0.192"],
 )  # fmt: skip
 async def test_a_metadata_service_is_not_called_however_it_is_written(host: str) -> None:
     """Not even when private addresses are allowed."""

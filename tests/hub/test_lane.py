@@ -33,6 +33,7 @@ from tests.hub.engines import (
     subscribe,
     time_passes,
 )
+from tests.hub.names import name_server
 from tests.receiver import Holding, Received, Receiver, after_handshake
 from tests.redis_server import RedisServer
 
@@ -396,6 +397,20 @@ async def test_a_subscriber_that_takes_its_time_delays_nobody_not_even_on_its_ow
         for holding in receiver.answers.values():
             assert isinstance(holding, Holding)
             holding.release()
+
+
+async def test_names_that_are_slow_delay_nobody(parts: Parts, receiver: Receiver) -> None:
+    """The name server is silent about those of forty endpoints; a name that it knows is called meanwhile."""
+    port = receiver.url.rpartition(":")[2]
+    slow = [f"slow{n}" for n in range(40)]
+    async with name_server(good="127.0.0.1") as names, delivering(parts, name_servers=(names.address,)):
+        for id_ in slow:
+            await subscribe(parts, f"http://{id_}.slow.example:{port}/s", id_=id_)
+        await eventually(lambda: len(names.asked) == len(slow))
+        await subscribe(parts, f"http://good.example:{port}/s")
+        await becomes(parts, ACTIVE)
+        assert [(await state(parts, id_)).failing for id_ in slow] == [""] * len(slow), "all of them still wait"
+    assert receiver.requests["/s"] == 1
 
 
 async def test_a_subscription_with_a_long_backlog_gives_its_place_to_others(parts: Parts, receiver: Receiver) -> None:
