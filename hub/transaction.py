@@ -210,7 +210,7 @@ class TransactionCoordinator:
             raise Unavailable("the transaction took too long and was undone")
 
     async def complete(self, attempt: Attempt, writes: Sequence[Write] | None = None) -> None:
-        """Apply what was committed. Safe to repeat, by anybody."""
+        """Apply what was committed. Safe to repeat, by anybody, whoever has reserved meanwhile what it had written."""
         writes = writes or await self._writes(attempt)
         # The lock of a conditional create falls with the create: who has waited for it must find all the rest done.
         applied = await _all(self._apply(write) for write in writes if not write.lock)

@@ -11,15 +11,17 @@
 --        | {'absent', version or 0}  a delete of what isn't there: nothing to do
 --        | {'differs'}               the idempotency key was used with another body
 --        | {'exists', version} | {'conflict', version in force or 0}
---        | {'reserved', transaction} | {'fenced'}
+--        | {'reserved', transaction}  only to a write that is no transaction's | {'fenced'}
 local what, id, expected = ARGV[1], ARGV[5], ARGV[6]
 local now, fingerprint, transaction, token = ARGV[9], ARGV[11], ARGV[12], ARGV[13]
 local held = redis.call('HMGET', KEYS[1], 'version', 'deleted', 'key', 'reserved', 'identifiers')
 local version = tonumber(held[1]) or 0
 local live = version > 0 and not held[2]
 
-if held[4] and held[4] ~= transaction then return {'reserved', held[4]} end
-if transaction ~= '' and not held[4] then return {'repeated', version} end
+-- A committed transaction had reserved everything, and only what it has written is not reserved for it any more: by now
+-- the resource may be free, or another transaction's.
+if transaction ~= '' and held[4] ~= transaction then return {'repeated', version} end
+if transaction == '' and held[4] then return {'reserved', held[4]} end
 if fingerprint ~= '' and version > 0 then
   if held[3] == fingerprint then return {'repeated', 1} end
   if held[3] then return {'differs'} end

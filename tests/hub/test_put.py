@@ -122,10 +122,10 @@ class DoPut:
     def say(self, world: World, write: Write) -> PutResult:
         """What the promises say of it, the first that applies."""
         resource = world.resources[self.id]
-        if resource.reserved not in ("", write.transaction):
-            return PutResult(Put.RESERVED, by=resource.reserved)
-        if write.transaction and not resource.reserved:
+        if write.transaction and resource.reserved != write.transaction:
             return PutResult(Put.REPEATED, resource.version)
+        if resource.reserved and not write.transaction:
+            return PutResult(Put.RESERVED, by=resource.reserved)
         if write.fingerprint and resource.fingerprint:
             same = write.fingerprint == resource.fingerprint
             return PutResult(Put.REPEATED, 1) if same else PutResult(Put.DIFFERS)
@@ -360,6 +360,17 @@ async def test_an_idempotency_key_with_another_body_differs_whatever_became_of_t
     await parts.store.put(write())
     await parts.store.put(write(method="delete"))
     assert await parts.store.put(another) == PutResult(Put.DIFFERS)
+
+
+async def test_a_transaction_that_is_applied_again_leaves_the_reservation_of_a_later_one_alone(parts: Parts) -> None:
+    """Whoever completes it again can't know that it had been applied, and that the resource is the next one's."""
+    earlier, later = write(transaction="t1"), write(transaction="t2")
+    await parts.store.reserve(earlier)
+    await parts.store.put(earlier)
+    await parts.store.reserve(later)
+    assert await parts.store.put(earlier) == PutResult(Put.REPEATED, 1)
+    assert await parts.store.put(write()) == PutResult(Put.RESERVED, by="t2")
+    assert await parts.store.put(later) == PutResult(Put.STORED, 2, Interaction.UPDATE)
 
 
 async def test_a_lock_is_a_transactions_until_it_is_applied(parts: Parts) -> None:

@@ -157,6 +157,35 @@ async def test_a_commit_that_is_left_is_completed_within_the_second(parts: Parts
     assert len(await changes(other)) == 2 + COUNT
 
 
+async def test_a_commit_is_completed_although_a_later_transaction_holds_what_it_has_written(
+    parts: Parts, other: Parts
+) -> None:
+    """Killed half-way through applying: what was applied is free, and a later transaction reserves it first."""
+    intent = await parts.transactions.begin([write("a"), write("b")])
+    assert isinstance(intent, Intent)
+    await some_applied(1)(parts, intent)
+    later = await other.transactions.begin([write("b"), write("c")])
+    assert isinstance(later, Intent)
+    await other.transactions.reserve(later)
+    await other.transactions.settle_open(now=now_ms() + DEADLINE // 2)
+    assert await changes(other) == [("a", 1, "create"), ("b", 1, "create")]
+    await other.transactions.commit(later, b"")
+    await other.transactions.complete(later.attempt)
+    assert await changes(other) == [("a", 1, "create"), ("b", 1, "create"), ("b", 2, "update"), ("c", 1, "create")]
+    assert await other.pipeline.command("ZCARD", TRANSACTIONS) == 0
+
+
+async def test_a_transaction_completes_a_commit_that_was_left_half_applied(parts: Parts, other: Parts) -> None:
+    """It has reserved what the other one had written, and waits for what that one is still to write."""
+    intent = await parts.transactions.begin([write("b"), write("a")])
+    assert isinstance(intent, Intent)
+    await some_applied(1)(parts, intent)
+    assert await other.transactions.run([write("a"), write("b")], answer) == b"the answer"
+    assert await changes(other) == [
+        (id_, number, kind) for id_ in "ab" for number, kind in ((1, "create"), (2, "update"))
+    ]
+
+
 @pytest.mark.parametrize("decided", [False, True], ids=["undone", "committed"])
 async def test_a_single_write_waits_for_the_transaction_that_has_reserved(
     parts: Parts, other: Parts, decided: bool
