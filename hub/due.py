@@ -47,7 +47,11 @@ class Due:
         return self.shards[subscription.shard(self._count)]
 
     def now(self) -> int:
-        """ms of Redis' clock, as the last claim showed it: all processes measure leases and waits by one clock."""
+        """
+        ms of Redis' clock, as the last claim showed it: all processes measure leases and waits by one clock.
+
+        Never behind Redis, so that no lease seems longer than it is; ahead by what that claim took, at most.
+        """
         return int(monotonic() * 1000 + self._ahead)
 
     async def mark(self, subscriptions: list[SubscriptionKey]) -> None:
@@ -77,9 +81,10 @@ class Due:
     async def claim(self, shard: Shard, *, most: int, milliseconds: int) -> Claimed:
         """Lease up to `most` subscriptions that are due."""
         keys = [shard.due, shard.wait, shard.lease, shard.owner, shard.fence]
+        asked = monotonic() * 1000
         reply = await self._pipeline.run(CLAIM, keys, most, milliseconds)
         rows = reply[2:]
-        self._ahead = int(reply[0]) - monotonic() * 1000
+        self._ahead = int(reply[0]) + 1 - asked
         return Claimed(
             leases=[
                 Lease(SubscriptionKey.parse(name.decode()), token.decode(), int(ends))

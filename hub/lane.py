@@ -142,7 +142,7 @@ class Lane:
             except Rejected as error:
                 log.error("delivery.broken", extra={"subscription": str(self.lease.subscription), "reason": str(error)})
                 return await self._release()
-            if recipient is None or not await self._outlasts():
+            if recipient is None:
                 return await self._release(more=True)
             turn = await self._visit(recipient, self.turn.sending)
             if isinstance(turn, int):
@@ -157,12 +157,15 @@ class Lane:
         await self.sender.due.release(self.lease, more=more, wait_until=wait_until)
 
     async def _outlasts(self) -> bool:
-        """Make sure that the lease outlasts the next request; False when it is somebody else's by now."""
-        if self.sender.due.now() + (self.sender.timeout + 0.1) * 1000 <= self.lease.ends:
+        """Make sure that the lease outlasts a request that begins now; False when it doesn't, or is somebody else's."""
+        if self._lasts():
             return True
         longer = await self.sender.due.renew(self.lease, milliseconds=self.sender.lease_ms)
         self.lease = longer or self.lease
-        return longer is not None
+        return longer is not None and self._lasts()  # Redis may have taken its time to answer
+
+    def _lasts(self) -> bool:
+        return self.sender.due.now() + (self.sender.timeout + 0.1) * 1000 <= self.lease.ends
 
     async def _visit(self, recipient: Recipient, sending: Sending) -> Turn | int | None:
         """Attempt it if the origin has a place. Returns as `_attempt` does."""
@@ -185,6 +188,8 @@ class Lane:
         """
         sender, subscription = self.sender, recipient.subscription
         body = await self._render(subscription, sending)
+        if not await self._outlasts():  # the last question to Redis: the request begins at once
+            return None
         started = monotonic()
         seconds = min(subscription.timeout or sender.timeout, sender.timeout)
         outcome = await sender.channel.send(subscription, body, seconds=seconds)

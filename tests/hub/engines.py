@@ -22,7 +22,7 @@ from hub.membership import Member
 from hub.outbox import State, Subscribed
 from hub.presence import Presence
 from hub.registry import InForce
-from hub.store import Put, Write
+from hub.store import Put, Store, Write
 from hub.stream import Changes, Entry
 from hub.wiring.parts import Parts
 from hub.wiring.workers import http_client
@@ -57,6 +57,7 @@ def sender(
     *,
     changes: Changes | None = None,
     due: Due | None = None,
+    store: Store | None = None,
     slots: int = 64,
     name_servers: tuple[str, ...] = (),
 ) -> Sender:
@@ -64,7 +65,7 @@ def sender(
     return Sender(
         due=due or parts.due,
         outboxes=parts.outboxes,
-        store=parts.store,
+        store=store or parts.store,
         changes=changes or parts.changes,
         registry=parts.registry,
         channel=RestHook(client, client),

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hub.due import Due
-from hub.keys import Shard
+from hub.due import Claimed, Due
+from hub.keys import ResourceId, Shard
 from hub.lane import FAIR_SHARE
 from hub.outbox import Subscribed
+from hub.store import Store
 from hub.stream import Changes
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
@@ -475,6 +476,44 @@ async def test_what_is_told_to_stop_ends_what_it_has_begun_and_starts_nothing_mo
         shard = parts.due.shards[key.shard(len(parts.due.shards))]
         assert await parts.pipeline.command("ZSCORE", shard.lease, str(key)) is None
         assert await parts.pipeline.command("ZSCORE", shard.due, str(key)) is not None
+
+
+class Brief(Due):
+    """Due work that is leased for a second only: it has to be renewed before each request."""
+
+    async def claim(self, shard: Shard, *, most: int, milliseconds: int) -> Claimed:
+        return await super().claim(shard, most=most, milliseconds=min(milliseconds, 1000))
+
+
+class Stuck(Store):
+    """Resources of which the first answer takes as long as a test wants."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.pipeline, 4)
+        self.asked, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def bodies(self, versions: list[tuple[ResourceId, int]]) -> list[bytes | None]:
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.may_go_on.wait()
+        return await super().bodies(versions)
+
+
+async def test_a_lease_that_runs_out_while_a_notification_is_being_made_is_nobodys_leave_to_send(
+    parts: Parts, receiver: Receiver
+) -> None:
+    """Whoever has the next lease sends it; the first lane hears from Redis late, and sends nothing."""
+    due, stuck = Brief(parts.client, parts.pipeline, 4), Stuck(parts)
+    key = await subscribe(parts, f"{receiver.url}/s", content="full-resource")
+    async with running(fanout(parts)), delivering(parts, due=due, store=stuck) as delivery:
+        await becomes(parts, ACTIVE)
+        await Publisher(parts).put()
+        await stuck.asked.wait()
+        await time_passes(parts, key)
+        await delivered(parts, 1)
+        stuck.may_go_on.set()
+        await eventually(lambda: not delivery._running)
+        assert receiver.numbers("/s") == [1]
 
 
 class Failing(Due):
