@@ -1,23 +1,64 @@
 """Every knob. The README's table lists them all; a test compares the two."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
+
+#: Seconds. What is longer makes no sense, and in the end no date or alarm could hold it.
+DAY, YEAR = 86_400, 31_536_000
+
+Wait: TypeAlias = Annotated[float, Field(ge=0, le=YEAR)]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _url(text: str) -> str:
+    """A URL that others are told, without a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        right = re.fullmatch(r"https?://[^\s/@?#|]+(/[^\s?#|]*)?", text) and parts.hostname and parts.port != 0
+    except ValueError:  # such as a port that is none
+        right = False
+    if not right:
+        raise ValueError("should be a URL with a host and no query, such as https://hub.example")
+    return text.rstrip("/")
+
+
+def _url_or_nothing(text: str) -> str:
+    return text and _url(text)
+
+
+def _private_endpoint(text: str) -> str:
+    """What has the form of a CIDR is one, or is refused: as a host's name it would match nothing."""
+    if re.fullmatch(r"[\w.-]+", text) and not text.rpartition(".")[2].isdigit():
+        return text
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("should be a CIDR, an address or a host name, such as 10.0.0.0/8 or relay.internal") from None
+    if not _is_network(text):
+        raise ValueError(f"should be {network}: it has bits beyond its prefix")
+    return text
 
 
 class Settings(BaseSettings):
     """
     Environment variables `HUB_<NAME>`. Read once, in the root of a process, and handed down.
 
-    Each field's description is: unit, then what follows from the value.
+    Each field's description is: unit, then what follows from the value. Errors begin with "should be".
     """
 
-    model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True, allow_inf_nan=False)
 
     redis_url: str = Field("", description="URL of the Redis that holds everything. Empty: `hub serve` runs its own.")
     rq_redis_url: str = Field(
@@ -26,12 +67,12 @@ class Settings(BaseSettings):
     )
     redis_cluster: bool = Field(False, description="The Redis at `HUB_REDIS_URL` is a Cluster.")
     data_dir: Path = Field(Path("data"), description="Directory. Where `hub serve` keeps its Redis' files.")
-    base_url: str = Field(
+    base_url: Annotated[str, AfterValidator(_url_or_nothing)] = Field(
         "",
         description="URL before `/fhir`, as seen from outside; stands in every reference. Empty: the address of"
         " `hub serve`; single parts need it.",
     )
-    canonical_base: str = Field(
+    canonical_base: Annotated[str, AfterValidator(_url)] = Field(
         "https://fhir-event-hub.example",
         description="URL. Prefix of the built-in topics' canonicals. Fixed at first start.",
     )
@@ -49,7 +90,7 @@ class Settings(BaseSettings):
         description="The operator vouches for the durability of a managed Redis whose settings can't be read.",
     )
 
-    log_level: str = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="`debug`, `info`, `warning` or `error`. One JSON line per step on stderr."
     )
     max_body_bytes: int = Field(5_000_000, gt=0, description="Bytes, unpacked. A larger request gets 413.")
@@ -69,11 +110,12 @@ class Settings(BaseSettings):
     )
     deliver_lanes: int = Field(300, gt=0, description="Count. Subscriptions that one deliver worker serves at once.")
     pump_seconds: float = Field(
-        60, gt=0, description="Seconds. How long one RQ job pumps before its successor takes over."
+        60, gt=0, le=DAY, description="Seconds. How long one RQ job pumps before its successor takes over."
     )
     request_timeout: float = Field(
         20,
         gt=0,
+        le=DAY,
         description="Seconds. Overall deadline of one notification attempt, unless the Subscription asks for less.",
     )
     origin_slots: int = Field(
@@ -82,9 +124,9 @@ class Settings(BaseSettings):
         description="Count. Requests at once to one origin and deliver worker; slow or failing ones hold at most half.",
     )
     handshake_delay: float = Field(
-        1.0, ge=0, description="Seconds between the 201 of a Subscription and its handshake."
+        1.0, ge=0, le=DAY, description="Seconds between the 201 of a Subscription and its handshake."
     )
-    retry_waits: Annotated[tuple[float, ...], NoDecode] = Field(
+    retry_waits: Annotated[tuple[Wait, ...], NoDecode] = Field(
         (1, 5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 43200, 43200, 43200, 43200, 43200),
         description="Seconds, comma-separated. n waits are n + 1 attempts; then the subscription is in `error`.",
     )
@@ -98,14 +140,14 @@ class Settings(BaseSettings):
         description="Accept endpoints on loopback and private addresses: for development. Metadata services stay"
         " refused.",
     )
-    private_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
+    private_endpoints: Annotated[tuple[Annotated[str, AfterValidator(_private_endpoint)], ...], NoDecode] = Field(
         (), description="CIDRs and host names, comma-separated, that are allowed although private."
     )
-    endpoint_ports: Annotated[tuple[int, ...], NoDecode] = Field(
+    endpoint_ports: Annotated[tuple[Port, ...], NoDecode] = Field(
         (443, 8443), description="Ports, comma-separated. Not applied to allowed private addresses."
     )
 
-    auth: str = Field("none", pattern="^none$", description="`none`: everybody who reaches the hub may do everything.")
+    auth: Literal["none"] = Field("none", description="`none`: everybody who reaches the hub may do everything.")
     allow_open: bool = Field(False, description="Serve without authentication on an address other than loopback.")
 
     @field_validator("retry_waits", "private_endpoints", "endpoint_ports", mode="before")
@@ -113,11 +155,6 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         """Lists are written with commas, since JSON in an environment variable is a trap."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-    @field_validator("base_url", "canonical_base")
-    @classmethod
-    def _without_slash(cls, value: str) -> str:
-        return value.rstrip("/")
 
     @property
     def private_networks(self) -> tuple[Network, ...]:

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from hub import logs
 from hub.errors import NotTheHub, Unavailable
@@ -24,6 +25,14 @@ REFUSED = 2
 FAILED = 1
 #: Exit code after a Ctrl-C, as shells have it.
 INTERRUPTED = 130
+
+#: What a value should be, where pydantic says it for programmers.
+PLAINLY = {
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_parsing": "should be a number",
+    "bool_parsing": "should be true or false",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +94,10 @@ def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"HUB_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        raise NotTheHub(wrong) from None
+        raise NotTheHub("; ".join(map(_fault, error.errors()))) from None
+
+
+def _fault(error: ErrorDetails) -> str:
+    """The variable, the part of its value that is at fault, and what is right."""
+    said = PLAINLY.get(error["type"]) or error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"HUB_{error['loc'][0]}".upper() + f": {error['input']!r} {said}"

@@ -161,7 +161,7 @@ async def test_check(data: Path, rq_redis_url: str) -> None:
             ["--host", "192.0.2.1"], {"HUB_ALLOW_OPEN": "true"}, "can't listen on 192.0.2.1:8000", id="not-ours"
         ),
         pytest.param(
-            [], {"HUB_PARTITIONS": "many"}, "HUB_PARTITIONS: Input should be a valid integer", id="bad-setting"
+            [], {"HUB_PARTITIONS": "many"}, "HUB_PARTITIONS: 'many' should be a whole number", id="bad-setting"
         ),
     ],
 )
