@@ -452,6 +452,13 @@ async def test_all_that_is_wrong_is_told_at_once(hub: Hub) -> None:
     ]
 
 
+async def test_json_that_is_refused_in_a_bundle_is_told_with_its_entry(hub: Hub) -> None:
+    sent = transaction(post(patient()), post(patient(name=[{"family": "a\0b"}])))
+    told = issue(await hub.post("", sent))
+    assert told["expression"] == ["Bundle.entry[1].resource.name[0].family"]
+    assert "Bundle.entry[1].resource.name[0].family (line 1, column " in told["details"]["text"]
+
+
 async def test_an_empty_transaction_is_done(hub: Hub) -> None:
     answer = await hub.post("", {"resourceType": "Bundle", "type": "transaction"})
     assert (answer.status_code, answer.json()) == (200, {"resourceType": "Bundle", "type": "transaction-response"})
