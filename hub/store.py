@@ -279,7 +279,7 @@ class Store:
                 return PutResult(Put(other.decode()), version=int(reply[1]) if len(reply) > 1 else 0)
 
     async def unreserve(self, resource: ResourceId, transaction: str, lock_name: str = "") -> None:
-        """Give back a reservation of an undone transaction, and its lock."""
+        """Give back a transaction's reservation and, if it is named, the lock that was turned over to it."""
         p = self._partition(resource)
         await self._pipeline.run(UNRESERVE, [p.resource(resource), p.lock(lock_name)], transaction)
 

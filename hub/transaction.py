@@ -199,7 +199,8 @@ class TransactionCoordinator:
             waiting = waiting[taken:]
             if waiting:
                 above = (write for write, result in met[taken:] if result.outcome is not Put.RESERVED)
-                await _all(self._give_back(write) for write in above)
+                # Their locks stay: whoever waits for a lock has not reserved anything yet, so no circle comes of it.
+                await _all(self._store.unreserve(write.resource, write.transaction) for write in above)
                 await self.outlast(waiting[0].resource, results[taken].by, until)
         return [found[write.resource] for write in intent.writes]
 

@@ -15,7 +15,11 @@ if not held[3] then
   if expected ~= '' and expected ~= '*' and (not live or expected ~= held[1]) then
     return {'conflict', live and version or 0}
   end
-  if token ~= '' and redis.call('GET', KEYS[2]) ~= token then return {'fenced'} end
+  if token ~= '' then
+    local holder = redis.call('GET', KEYS[2])
+    -- It is the transaction's already when it had reserved the resource and gave it back for a while.
+    if holder ~= token and holder ~= transaction then return {'fenced'} end
+  end
   redis.call('HSET', KEYS[1], 'reserved', transaction)
   -- Until the transaction is decided nobody else may find the name free, however long that takes.
   if token ~= '' then redis.call('SET', KEYS[2], transaction) end

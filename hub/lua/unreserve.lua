@@ -1,6 +1,7 @@
--- Give back what an undone transaction had reserved. Safe to repeat.
+-- Give back what a transaction had reserved: for good when it is undone, with the lock; else the resource alone, for as
+-- long as it waits for another one. Safe to repeat.
 --
--- KEYS  1 resource  2 lock of a conditional create
+-- KEYS  1 resource  2 lock of a conditional create, or a key that is never there
 -- ARGV  1 transaction
 -- Returns  1 if the resource was reserved by it, else 0
 local mine = redis.call('HGET', KEYS[1], 'reserved') == ARGV[1]

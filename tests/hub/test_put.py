@@ -184,7 +184,7 @@ class DoReserve(DoPut):
                 return PutResult(Put.EXISTS, resource.version)
             if not world.expected(resource, write.expected):
                 return PutResult(Put.CONFLICT, resource.in_force)
-            if not world.holds(write.lock):
+            if write.lock and world.locks.get(write.lock.name) not in (write.lock.token, write.transaction):
                 return PutResult(Put.FENCED)
             resource.reserved = write.transaction
             if write.lock:
@@ -203,21 +203,24 @@ class DoReserve(DoPut):
 
 @dataclass(frozen=True)
 class DoUnreserve:
+    """Give back a resource, with a lock or without any."""
+
     id: str
     transaction: str
-    name: int
+    name: int | None
 
     def write(self, world: World) -> tuple[ResourceId, str, str]:
-        return world.resource_id(self.id), self.transaction, world.name(self.name)
+        return world.resource_id(self.id), self.transaction, "" if self.name is None else world.name(self.name)
 
     async def act(self, store: Store, write: tuple[ResourceId, str, str]) -> None:
         await store.unreserve(*write)
 
-    def say(self, world: World, _: object) -> None:
+    def say(self, world: World, write: tuple[ResourceId, str, str]) -> None:
         if world.resources[self.id].reserved == self.transaction:
             world.resources[self.id].reserved = ""
-        if world.locks.get(world.name(self.name)) == self.transaction:
-            del world.locks[world.name(self.name)]
+        _, _, name = write
+        if world.locks.get(name) == self.transaction:
+            del world.locks[name]
 
 
 @dataclass(frozen=True)
@@ -282,7 +285,7 @@ _steps: st.SearchStrategy[list[Step]] = st.lists(
         st.builds(DoPut, **_in_transaction),
         st.builds(DoReserve, **_in_transaction),
         st.builds(DoApply, **_in_transaction),
-        st.builds(DoUnreserve, _ids, _transactions, _names),
+        st.builds(DoUnreserve, _ids, _transactions, st.none() | _names),
         st.builds(DoLock, _names),
         st.builds(DoUnlock, _held),
     ),
@@ -386,6 +389,19 @@ async def test_a_lock_is_a_transactions_until_it_is_applied(parts: Parts) -> Non
     applied = await store.put(replace(create, lock=Lock("Patient?x", "t")))
     assert applied == PutResult(Put.STORED, 1, Interaction.CREATE)
     assert isinstance(await store.lock("Patient?x", milliseconds=60_000), Lock)
+
+
+async def test_a_transaction_that_gives_a_resource_back_for_a_while_keeps_the_lock(parts: Parts) -> None:
+    """Even for longer than a request may hold one; and it may reserve the resource again under it."""
+    store = Store(parts.pipeline, 1)
+    lock = await store.lock("Patient?x", milliseconds=60_000)
+    assert isinstance(lock, Lock)
+    create = write(method="create", transaction="t", lock=lock)
+    await store.reserve(create)
+    await store.unreserve(create.resource, "t")
+    assert await store.lock("Patient?x", milliseconds=60_000) == Held("Patient?x", "t")
+    assert (await store.reserve(replace(create, transaction="another"))).outcome is Put.FENCED
+    assert (await store.reserve(create)).outcome is Put.STORED
 
 
 async def test_a_lock_that_ran_out_is_somebody_elses_and_fences_off_its_former_holder(parts: Parts) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from hub.errors import Refused, Unavailable
 from hub.keys import TRANSACTIONS, Partition, ResourceId, transaction
-from hub.store import Lock, Put, PutResult, Write, now_ms
+from hub.store import Held, Lock, Put, PutResult, Write, now_ms
 from hub.transaction import DEADLINE, DECIDE, KEPT, Blocked, Intent, Key
 from hub.wiring.parts import TENANT, Parts
 from hub.wiring.parts import parts as built
@@ -269,6 +269,38 @@ async def test_whoever_waits_for_a_resource_holds_none_above_it(parts: Parts, ot
     await other.transactions.undo(first.attempt)
     assert await second == b"the answer"
     assert await changes(parts) == [("a", 1, "create"), ("b", 1, "create"), ("c", 1, "create"), ("c", 2, "update")]
+
+
+async def test_whoever_waits_for_a_resource_keeps_its_locks(parts: Parts, other: Parts) -> None:
+    """The conditional create stands above what it waits for: it is given back meanwhile, and its name is not free."""
+    lock = await parts.store.lock(NAME, milliseconds=60_000)
+    assert isinstance(lock, Lock)
+    id_ = next(f"new{n}" for n in range(1000) if parts.store.in_lock_partition(place(f"new{n}"), NAME))
+    first = await other.transactions.begin([write("a")])
+    assert isinstance(first, Intent)
+    await other.transactions.reserve(first)
+    second = asyncio.create_task(parts.transactions.run([write("a"), write(id_, "create", lock=lock)], answer))
+    await eventually(lambda: asked_for(other, 8))
+    meanwhile = await reserved(other, id_), await other.store.lock(NAME, milliseconds=60_000)
+    await other.transactions.undo(first.attempt)
+    assert await second == b"the answer"
+    assert (meanwhile[0], type(meanwhile[1])) == (False, Held)
+    assert await changes(parts) == [("a", 1, "create"), (id_, 1, "create")]
+    assert isinstance(await other.store.lock(NAME, milliseconds=1000), Lock)
+
+
+async def test_a_lock_is_free_again_when_who_keeps_it_dies_waiting(parts: Parts, other: Parts) -> None:
+    """The resource was given back for a while, the lock was not: it goes with the transaction."""
+    lock = await parts.store.lock(NAME, milliseconds=60_000)
+    assert isinstance(lock, Lock)
+    id_ = next(f"new{n}" for n in range(1000) if parts.store.in_lock_partition(place(f"new{n}"), NAME))
+    intent = await parts.transactions.begin([write("a"), write(id_, "create", lock=lock)])
+    assert isinstance(intent, Intent)
+    await parts.store.reserve(intent.writes[1])
+    await parts.store.unreserve(place(id_), str(intent.attempt))
+    assert isinstance(await other.store.lock(NAME, milliseconds=1000), Held)
+    await other.transactions.settle_open(now=overdue())
+    assert isinstance(await other.store.lock(NAME, milliseconds=1000), Lock)
 
 
 async def test_a_precondition_that_fails_gives_back_what_was_reserved(parts: Parts) -> None:
