@@ -233,15 +233,22 @@ class TransactionCoordinator:
                 await self._end(attempt)
 
     async def settle_open(self, now: int) -> None:
-        """End what was left: undo what is overdue, complete what was committed a while ago. `now` is in ms."""
+        """
+        End what was left: undo what is overdue, complete what was committed a while ago. `now` is in ms.
+
+        What can't be ended now is logged and left for the next time; it keeps nobody else waiting.
+        """
         rows = await self._pipeline.command("ZRANGE", TRANSACTIONS, 0, -1, "WITHSCORES")
         pairs = rows if rows and isinstance(rows[0], (list, tuple)) else zip(rows[::2], rows[1::2], strict=True)
         for member, deadline in pairs:
             attempt, age = Attempt.parse(member.decode()), now - (int(float(deadline)) - DEADLINE)
-            if age >= DEADLINE:
-                await self.undo(attempt)
-            elif age >= HELP_AFTER * 1000 and (await self._state(attempt))[0] is State.COMMITTED:
-                await self.complete(attempt)
+            try:
+                if age >= DEADLINE:
+                    await self.undo(attempt)
+                elif age >= HELP_AFTER * 1000 and (await self._state(attempt))[0] is State.COMMITTED:
+                    await self.complete(attempt)
+            except Unavailable as error:
+                log.warning("transaction.left", extra={"transaction": str(attempt), "reason": str(error)})
 
     async def outlast(self, resource: ResourceId, by: str, until: float) -> None:
         """

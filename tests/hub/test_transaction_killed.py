@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import Refused, Unavailable
-from hub.keys import TRANSACTIONS, Partition, ResourceId, transaction
+from hub.keys import TRANSACTIONS, Partition, ResourceId, lock_partition, transaction
 from hub.store import Held, Lock, Put, PutResult, Write, now_ms
 from hub.transaction import DEADLINE, DECIDE, KEPT, Blocked, Intent, Key
 from hub.wiring.parts import TENANT, Parts
@@ -184,6 +184,21 @@ async def test_a_transaction_completes_a_commit_that_was_left_half_applied(parts
     assert await changes(other) == [
         (id_, number, kind) for id_ in "ab" for number, kind in ((1, "create"), (2, "update"))
     ]
+
+
+async def test_a_commit_that_cant_be_completed_holds_up_none_behind_it(parts: Parts, other: Parts) -> None:
+    """Its lock was taken from it, as only a hand in Redis can. It stays, and the others are ended."""
+    lock = await parts.store.lock(NAME, milliseconds=60_000)
+    assert isinstance(lock, Lock)
+    id_ = next(f"new{n}" for n in range(1000) if parts.store.in_lock_partition(place(f"new{n}"), NAME))
+    for planned in ([write(id_, "create", lock=lock)], [write("a")], [write("b")]):
+        intent = await parts.transactions.begin(planned)
+        assert isinstance(intent, Intent)
+        await committed(parts, intent)
+        await parts.pipeline.command("DEL", lock_partition(NAME, parts.settings.partitions).lock(NAME))
+    await other.transactions.settle_open(now=overdue())
+    assert await changes(other) == [("a", 1, "create"), ("b", 1, "create")]
+    assert await other.pipeline.command("ZCARD", TRANSACTIONS) == 1
 
 
 @pytest.mark.parametrize("decided", [False, True], ids=["undone", "committed"])
