@@ -2,13 +2,14 @@
 What time alone brings about, once a second, by one process of any number of candidates.
 
 Due retries and expired leases need no clock: every claim looks for them. The rest is here: missing pumps, open
-transactions, ends of subscriptions, and now and then what crashes left and what nobody reads any more.
+transactions, ends of subscriptions, and now and then what crashes left and what nobody reads any more. The lease and
+each step go on by themselves, so that none waits for a slow one.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import getLogger
 
 from hub.due import Due
@@ -23,9 +24,10 @@ HOLD, DROP = script("hold"), script("drop")
 
 log = getLogger("hub.clock")
 
-#: ms that the lease is believed, and ticks (seconds) between two rounds of repair and trimming.
+#: ms that the lease is believed.
 LEASE = 3_000
-SELDOM = 60
+#: Seconds between two ticks, and between two rounds of repair and trimming.
+OFTEN, SELDOM = 1, 60
 
 
 @dataclass
@@ -46,24 +48,41 @@ class Clock:
     membership: Membership
     due: Due
     changes: Changes
+    _mine: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Tick until cancelled; then give the lease back."""
-        ticks = 0
+        """Do all of it until cancelled; then give the lease back."""
         try:
-            while True:
-                try:
-                    if await self.pipeline.run(HOLD, [CLOCK], self.name, LEASE):
-                        await self.tick()
-                        if ticks % SELDOM == 0:
-                            await self.tidy()
-                        ticks += 1
-                except Unavailable as error:
-                    log.warning("clock.waits", extra={"reason": str(error)})
-                await asyncio.sleep(1)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._again("tick", self.tick, OFTEN))
+                group.create_task(self._again("tidy", self.tidy, SELDOM))
+                while True:
+                    await self._hold()
+                    await asyncio.sleep(OFTEN)
         finally:
             with suppress(Unavailable):
                 await self.pipeline.run(DROP, [CLOCK], self.name)
+
+    async def _hold(self) -> None:
+        """Take or renew the lease, if it can be had."""
+        held = False
+        try:
+            held = bool(await self.pipeline.run(HOLD, [CLOCK], self.name, LEASE))
+        except Unavailable as error:
+            log.warning("clock.waits", extra={"reason": str(error)})
+        self._mine.set() if held else self._mine.clear()
+
+    async def _again(self, name: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Do a step so often while the lease is this process', and soon again when it failed; never returns."""
+        while True:
+            await self._mine.wait()
+            pause = seconds
+            try:
+                await step()
+            except Unavailable as error:
+                log.warning("clock.waits", extra={"step": name, "reason": str(error)})
+                pause = OFTEN
+            await asyncio.sleep(pause)
 
     async def tick(self) -> None:
         """What can't wait."""
