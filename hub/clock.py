@@ -54,6 +54,7 @@ class Clock:
         """Do all of it until cancelled; then give the lease back."""
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._again("top up", self.top_up, OFTEN))
                 group.create_task(self._again("tick", self.tick, OFTEN))
                 group.create_task(self._again("tidy", self.tidy, SELDOM))
                 while True:
@@ -86,7 +87,6 @@ class Clock:
 
     async def tick(self) -> None:
         """What can't wait."""
-        await self.top_up()
         now = self.now()
         await self.transactions.settle_open(now)
         for shard in self.due.shards:

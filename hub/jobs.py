@@ -33,13 +33,15 @@ KINDS = (MATCH, DELIVER)
 
 #: Seconds after which RQ's alarm would go off inside the loop, beyond a shift's end: it must not.
 ALARM = 60
+#: Seconds for which the clock waits for an answer of RQ's Redis. A worker's reads block, so RQ sets their limit itself.
+PATIENCE = 5.0
 #: Seconds for which RQ keeps what a finished and a failed shift left.
 KEEP_FINISHED, KEEP_FAILED = 60, 3600
 
 
-def queue(kind: str, settings: Settings) -> Queue:
-    """The queue in which pumps of a kind wait."""
-    connection = Redis.from_url(settings.rq_redis_url or settings.redis_url, socket_timeout=None)
+def queue(kind: str, settings: Settings, *, patience: float | None = None) -> Queue:
+    """The queue in which pumps of a kind wait. RQ's Redis is given up after `patience` seconds; None: never."""
+    connection = Redis.from_url(settings.rq_redis_url or settings.redis_url, socket_timeout=patience)
     return Queue(f"hub-{kind}", connection=connection, serializer=JSONSerializer)
 
 
@@ -148,7 +150,7 @@ def work(kind: str, settings: Settings) -> None:
 
 def run_clock(settings: Settings) -> None:
     """Be the clock, or a candidate for it, until told to stop."""
-    queues = [queue(kind, settings) for kind in KINDS]
+    queues = [queue(kind, settings, patience=PATIENCE) for kind in KINDS]
 
     def all_topped_up() -> None:
         try:

@@ -1,9 +1,11 @@
 """The clock: what time alone brings about, whatever else is slow or fails."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+
+import pytest
 
 from hub.clock import Clock
 from hub.errors import Unavailable
@@ -50,12 +52,18 @@ async def nothing() -> None:
     """Pumps are waiting already."""
 
 
-def clock(parts: Parts, *, membership: Membership | None = None, name: str = "clock") -> Clock:
+def clock(
+    parts: Parts,
+    *,
+    top_up: Callable[[], Awaitable[None]] = nothing,
+    membership: Membership | None = None,
+    name: str = "clock",
+) -> Clock:
     return Clock(
         pipeline=parts.pipeline,
         name=name,
         now=now_ms,
-        top_up=nothing,
+        top_up=top_up,
         transactions=parts.transactions,
         membership=membership or parts.membership,
         due=parts.due,
@@ -114,6 +122,17 @@ async def test_a_repair_that_fails_is_tried_again_soon(parts: Parts) -> None:
     async with running(clock(parts, membership=repairing(parts, step))):
         await eventually(lambda: step.begun > 1)
         await left_alone(parts)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["slow", "fails"])
+async def test_an_rq_that_is_slow_or_fails_holds_up_no_tick(parts: Parts, fails: bool) -> None:
+    """It is asked again and again when it fails, and only once at a time when it is slow."""
+    step = Step(fails=fails)
+    async with running(clock(parts, top_up=step)):
+        await eventually(lambda: step.begun > fails)
+        await left_alone(parts)
+        assert fails or (step.begun, step.open) == (1, 1)
+    assert step.open == 0
 
 
 async def test_one_of_two_clocks_ticks(parts: Parts) -> None:

@@ -1,0 +1,49 @@
+"""RQ's jobs, and what becomes of the hub when RQ's Redis or what a job runs fails."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hub.keys import CLOCK
+from hub.wiring.parts import Parts
+from tests.facts import eventually
+from tests.hub.conftest import BASE
+from tests.hub.test_clock import left_alone
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """The URL of a Redis that can be connected to, and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def hub_clock(redis_url: str, rq_redis_url: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """`hub clock`, which logs to a file."""
+    own = {"HUB_REDIS_URL": redis_url, "HUB_RQ_REDIS_URL": rq_redis_url, "HUB_DATA_DIR": str(log.parent / "none")}
+    command = [sys.executable, "-m", "hub", "clock"]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, env=os.environ | own | {"HUB_BASE_URL": BASE}, stderr=file)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_the_clock_goes_on_and_can_be_stopped_when_rqs_redis_never_answers(
+    parts: Parts, redis_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with silent() as rq, hub_clock(redis_url, rq, log) as clock:
+        await eventually(lambda: parts.pipeline.command("EXISTS", CLOCK))
+        await left_alone(parts)
+        await eventually(lambda: "RQ's Redis can't be reached" in log.read_text())
+        clock.terminate()
+        await eventually(lambda: clock.poll() is not None)
+        assert clock.returncode == 0
