@@ -25,6 +25,7 @@ from rq.serializers import JSONSerializer
 from hub.errors import Unavailable
 from hub.settings import Settings
 from hub.wiring import workers
+from hub.wiring.parts import Parts, parts
 
 log = getLogger("hub.jobs")
 
@@ -58,21 +59,28 @@ def top_up(waiting: Queue, settings: Settings) -> None:
 
 @dataclass
 class Pump:
-    """One process' engine, and the loop that it lives on."""
+    """One process' engine, the parts that it is built from, and the loop that they live on."""
 
     settings: Settings
     kind: str
     queue: Queue
     runner: asyncio.Runner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _parts: Parts | None = None
     _engine: workers.Engine | None = None
     _running: asyncio.Task[None] | None = None
 
     async def prepared(self) -> workers.Engine:
-        """The engine, built at first. NotTheHub and Unavailable as `parts` raises them."""
+        """
+        The engine, built at first, and again when it has failed, then from the parts and connections that are there.
+
+        NotTheHub and Unavailable as `parts` raises them.
+        """
+        if self._parts is None:
+            self._parts = await parts(self.settings)
         if self._engine is None:
             build = workers.matching if self.kind == MATCH else workers.delivering
-            self._engine = await build(self.settings)
+            self._engine = build(self._parts)
         return self._engine
 
     async def shift(self) -> None:
@@ -81,16 +89,18 @@ class Pump:
         if self._running is None:
             self._running = asyncio.create_task(engine.run())
         stop = asyncio.create_task(self.stopping.wait())
-        done, _ = await asyncio.wait(
-            {self._running, stop}, timeout=self.settings.pump_seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        try:
+            done, _ = await asyncio.wait(
+                {self._running, stop}, timeout=self.settings.pump_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            stop.cancel()
         if self._running in done:
             # What it raised makes the job fail, for RQ to show; the next shift begins anew.
             failed, self._running, self._engine = self._running, None, None
             failed.result()
         if stop in done:
             await self.finish()
-        stop.cancel()
 
     async def finish(self) -> None:
         """End what is under way, and give back what is held."""
@@ -99,6 +109,14 @@ class Pump:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
+
+    async def close(self) -> None:
+        """Finish, and close the connections."""
+        try:
+            await self.finish()
+        finally:
+            if self._parts is not None:
+                await self._parts.close()
 
     def stop(self) -> None:
         """Ask for the end, from a signal handler."""
@@ -145,7 +163,7 @@ def work(kind: str, settings: Settings) -> None:
         top_up(waiting, settings)
         _PUMP.set(worker.pump)
         worker.work(logging_level="WARNING")
-        runner.run(worker.pump.finish())
+        runner.run(worker.pump.close())
 
 
 def run_clock(settings: Settings) -> None:

@@ -85,6 +85,12 @@ class Parts:
         s = self.settings
         return Guard(s.allow_private_endpoints, s.private_networks, frozenset(s.endpoint_ports))
 
+    async def close(self) -> None:
+        """Close the connections to Redis. A pool that was handed to a client is not the client's to close."""
+        await self.client.aclose()
+        if isinstance(self.client, Redis):
+            await self.client.connection_pool.disconnect()
+
 
 async def parts(settings: Settings) -> Parts:
     """Connect to Redis and check that it is the one, and as it must be. Waits for one that is still starting."""

@@ -24,12 +24,16 @@ from hub.presence import Presence
 from hub.registry import InForce
 from hub.settings import Settings
 from hub.store import now_ms
-from hub.wiring.parts import parts
+from hub.wiring.parts import Parts, parts
 from subscriptions.retry import Policy
 
 
 class Engine(Protocol):
-    """What a worker process runs until it is cancelled: matching or delivering."""
+    """
+    What a worker process runs until it is cancelled: matching or delivering.
+
+    When it ends, however it does, it has closed all that it had beside the parts that it was built from.
+    """
 
     async def run(self) -> None: ...
 
@@ -39,23 +43,22 @@ def process_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{random.randrange(16**6):06x}"  # noqa: S311 (a name, no secret)
 
 
-async def matching(settings: Settings) -> Engine:
+def matching(p: Parts) -> Engine:
     """What a match worker runs."""
-    p = await parts(settings)
     return Fanout(
         changes=p.changes,
         store=p.store,
         outboxes=p.outboxes,
         due=p.due,
         in_force=InForce(p.registry, p.topics, p.bases),
-        batch=settings.match_batch,
+        batch=p.settings.match_batch,
         presence=Presence(p.pipeline, "match", process_name()),
     )
 
 
-async def delivering(settings: Settings) -> Engine:
+def delivering(p: Parts) -> Engine:
     """What a deliver worker runs."""
-    p = await parts(settings)
+    settings = p.settings
     sender = Sender(
         due=p.due,
         outboxes=p.outboxes,

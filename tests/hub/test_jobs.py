@@ -1,17 +1,23 @@
 """RQ's jobs, and what becomes of the hub when RQ's Redis or what a job runs fails."""
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
-from hub.keys import CLOCK
+import pytest
+from redis import Redis
+
+from hub.jobs import DELIVER, MATCH, Pump, queue
+from hub.keys import CLOCK, Partition, Shard
 from hub.wiring.parts import Parts
-from tests.facts import eventually
-from tests.hub.conftest import BASE
+from tests.facts import eventually, until
+from tests.hub.conftest import BASE, settings
 from tests.hub.test_clock import left_alone
 
 
@@ -47,3 +53,33 @@ async def test_the_clock_goes_on_and_can_be_stopped_when_rqs_redis_never_answers
         clock.terminate()
         await eventually(lambda: clock.poll() is not None)
         assert clock.returncode == 0
+
+
+def break_match(redis: Redis) -> None:
+    """Put a change that nobody can read."""
+    redis.xadd(Partition(0).changes, {"no": "change"})
+
+
+def break_deliver(redis: Redis) -> None:
+    """Let something be due that is no subscription."""
+    redis.zadd(Shard(0).due, {uuid4().hex: 1})
+
+
+@pytest.mark.parametrize(("kind", "break_it"), [(MATCH, break_match), (DELIVER, break_deliver)], ids=[MATCH, DELIVER])
+def test_an_engine_that_fails_leaves_no_connections_behind(
+    redis_url: str, rq_redis_url: str, tmp_path: Path, kind: str, break_it: Callable[[Redis], None]
+) -> None:
+    """Each shift begins anew, with those that are there: one for questions, and one for each stream."""
+    own = settings(redis_url, tmp_path).model_copy(update={"rq_redis_url": rq_redis_url})
+    waiting = queue(kind, own)
+    with Redis.from_url(redis_url) as redis, asyncio.Runner() as runner:
+        pump = Pump(own, kind, waiting, runner)
+        others = redis.info("clients")["connected_clients"]
+        for _ in range(6):
+            break_it(redis)
+            with pytest.raises(ExceptionGroup):
+                runner.run(pump.shift())
+        assert redis.info("clients")["connected_clients"] - others <= 1 + own.partitions
+        runner.run(pump.close())
+        until(lambda: redis.info("clients")["connected_clients"] <= others)
+    waiting.connection.close()
