@@ -21,8 +21,8 @@ log = getLogger("hub.delivery")
 #: The most leases that one claim takes, so that processes share what comes at once.
 CLAIM = 100
 
-#: With slow endpoints, so many times the lanes may be served at once: one that waits costs memory and a socket.
-SLOW_LANES = 4
+#: So many times the lanes may be waiting for slow endpoints beside them: one that waits costs memory and a socket.
+SLOW_LANES = 3
 
 #: Seconds that requests in flight get when the process is told to stop.
 LAST_SECONDS = 5.0
@@ -35,7 +35,10 @@ class Delivery:
     """
     The delivering part of a process.
 
-    lanes: Subscriptions served at once.
+    lanes: Subscriptions served at once, beside those whose requests are slow: over a second, or after a failure.
+        `sender.origins` has places for so many slow ones. Who is known to be slow waits for one of these, and whoever
+        becomes slow when none is free is broken off, and waits too. So these lanes are for whoever is not known to be
+        slow, and nobody holds one for a request of more than a second, however many endpoints hang.
     last_seconds: What is under way gets so many seconds to end when the process is told to stop.
     """
 
@@ -94,9 +97,8 @@ class Delivery:
                 pause = min(pause * 2, 1.0)
 
     def _free(self) -> int:
-        """Lanes that may begin now. Those that wait for a slow endpoint take nobody's place, up to a limit."""
-        running = len(self._running)
-        return min(self.lanes - (running - self.sender.origins.slow), SLOW_LANES * self.lanes - running)
+        """Lanes that may begin now. Those that wait for a slow endpoint take nobody's place."""
+        return self.lanes - (len(self._running) - self.sender.origins.slow)
 
     async def _serve(self, shard: Shard, seen: str) -> str:
         """Claim once; then wait for work, a second at most, unless there may be more that is due."""

@@ -15,7 +15,7 @@ from typing import assert_never
 
 import msgspec
 
-from hub.channels.origins import SLOW, Origins, origin
+from hub.channels.origins import SLOW, Origins, Visit, origin
 from hub.channels.rest_hook import RestHook
 from hub.due import Due, Lease
 from hub.errors import Unavailable
@@ -46,9 +46,6 @@ log = getLogger("hub.delivery")
 #: A lane gives its place to others after so many notifications or seconds.
 FAIR_SHARE = 20
 FAIR_SECONDS = 1.0
-
-#: ms to wait when an origin has no place.
-CROWDED = 250
 
 #: Seconds that a lease is longer than a request may take.
 MARGIN = 5.0
@@ -169,18 +166,17 @@ class Lane:
 
     async def _visit(self, recipient: Recipient, sending: Sending) -> Turn | int | None:
         """Attempt it if the origin has a place. Returns as `_attempt` does."""
+        sender = self.sender
         slow = recipient.slow or self.turn.attempt > 0
-        visit = self.sender.origins.enter(recipient.origin, slow=slow)
-        if visit is None:
-            return self.sender.due.now() + CROWDED
-        turning = asyncio.get_running_loop().call_later(SLOW, self.sender.origins.slowed, visit)
+        visit = sender.origins.enter(recipient.origin, slow=slow, now=sender.due.now())
+        if isinstance(visit, int):
+            return visit
         try:
-            return await self._attempt(recipient, sending)
+            return await self._attempt(recipient, sending, visit)
         finally:
-            turning.cancel()
-            self.sender.origins.leave(visit)
+            sender.origins.leave(visit, sender.due.now())
 
-    async def _attempt(self, recipient: Recipient, sending: Sending) -> Turn | int | None:
+    async def _attempt(self, recipient: Recipient, sending: Sending, visit: Visit) -> Turn | int | None:
         """
         Send the pinned notification once and settle it.
 
@@ -192,7 +188,18 @@ class Lane:
             return None
         started = monotonic()
         seconds = min(subscription.timeout or sender.timeout, sender.timeout)
-        outcome = await sender.channel.send(subscription, body, seconds=seconds)
+        outcome = await self._send(subscription, body, seconds, visit)
+        if outcome is None:
+            recipient.slow = True
+            log.info(
+                "delivery.postponed",
+                extra={
+                    "subscription": str(self.lease.subscription),
+                    "first_event": sending.first,
+                    "last_event": sending.last,
+                },
+            )
+            return sender.origins.broken_off(sender.due.now())
         took = monotonic() - started
         decision = self._decide(outcome, sending)
         recipient.slow = took > SLOW or not isinstance(decision, Delivered)
@@ -219,6 +226,23 @@ class Lane:
             )
         )
         return again_at if turn is not None and again_at is not None else turn
+
+    async def _send(self, subscription: Subscription, body: bytes, seconds: float, visit: Visit) -> Outcome | None:
+        """One request; None when it has become slow and was broken off, since there are too many slow ones."""
+        sender, loop = self.sender, asyncio.get_running_loop()
+
+        def turn_slow() -> None:
+            if not sender.origins.slowed(visit, sender.due.now()):
+                patience.reschedule(loop.time())
+
+        turning = loop.call_later(SLOW, turn_slow)
+        try:
+            async with asyncio.timeout(None) as patience:
+                return await sender.channel.send(subscription, body, seconds=seconds)
+        except TimeoutError:  # never the channel's: it says so in its outcome
+            return None
+        finally:
+            turning.cancel()
 
     def _decide(self, outcome: Outcome, sending: Sending) -> Decision:
         attempt, sender = self.turn.attempt + 1, self.sender

@@ -1,10 +1,13 @@
-"""Requests at once to one origin: subscriptions that share it don't delay each other."""
+"""Requests at once to one origin, and slow ones at all: subscriptions don't delay each other."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 #: Seconds after which a request counts as slow.
 SLOW = 1.0
+
+#: ms after which whoever found no place asks again, at least and at most.
+SOON, LATE = 250, 10_000
 
 
 def origin(endpoint: str) -> str:
@@ -15,65 +18,122 @@ def origin(endpoint: str) -> str:
 
 
 @dataclass(slots=True)
-class _Origin:
+class _Places:
+    """
+    So many places. Times are ms of one clock.
+
+    held: For how long a place was held, on average lately.
+    asks: When the last of those who wait asks again.
+    """
+
+    number: int
     taken: int = 0
-    slow: int = 0
+    held: float = 0.0
+    asks: float = 0.0
+
+    @property
+    def full(self) -> bool:
+        return self.taken >= self.number
+
+    def leave(self, since: int, now: int) -> None:
+        self.taken -= 1
+        self.held += (now - since - self.held) / 8
+
+    def again(self, now: int) -> int:
+        """
+        When one more who waits asks again: one after the other, and twice as often as places become free.
+
+        So those who wait for whoever hangs cost little, however many they are, and a free place is found soon.
+        """
+        self.asks = min(max(self.asks + self.held / self.number / 2, now + SOON), now + LATE)
+        return int(self.asks)
+
+
+@dataclass(slots=True)
+class _Origin:
+    all: _Places
+    slow: _Places
 
 
 @dataclass(slots=True)
 class Visit:
-    """One request's place at its origin. To be left in any case."""
+    """One request's place at its origin, since a time in ms. To be left in any case."""
 
     origin: str
     slow: bool
+    since: int
     holds: bool = True
 
 
-@dataclass
 class Origins:
-    """
-    The places at all origins.
+    """The places at all origins."""
 
-    slots: Requests at once to one origin. Slow ones (over a second, or after a failure) hold at most half of them.
-    slow: Requests that are slow at this moment, at all origins, with a place or without.
-    """
+    def __init__(self, slots: int, most_slow: int) -> None:
+        """
+        slots: Requests at once to one origin. Slow ones (over a second, or after a failure) hold at most half of them.
+        most_slow: Slow requests at once, at all origins, with a place there or without.
+        """
+        self._slots = slots
+        self._slow = _Places(most_slow)
+        self._origins: dict[str, _Origin] = {}
 
-    slots: int
-    slow: int = 0
-    _origins: dict[str, _Origin] = field(default_factory=dict)
+    @property
+    def slow(self) -> int:
+        """Requests that are slow at this moment."""
+        return self._slow.taken
 
-    def enter(self, origin: str, *, slow: bool) -> Visit | None:
-        """A place for a request, or None when there is none now. `slow`: the last one was slow or has failed."""
-        here = self._origins.setdefault(origin, _Origin())
-        if here.taken >= self.slots or (slow and here.slow >= self.slots // 2):
-            return None
-        here.taken += 1
-        here.slow += slow
-        self.slow += slow
-        return Visit(origin, slow)
+    def enter(self, origin: str, *, slow: bool, now: int) -> Visit | int:
+        """
+        A place for a request; or when to ask again, since there is none now.
 
-    def slowed(self, visit: Visit) -> None:
-        """The request has become slow. If half of the places are slow already, it goes on without one."""
+        slow: The last request was slow or has failed.
+        """
+        here = self._origins.get(origin) or _Origin(_Places(self._slots), _Places(self._slots // 2))
+        for places in (self._slow, here.slow, here.all) if slow else (here.all,):
+            if places.full:
+                return places.again(now)
+        self._origins[origin] = here
+        here.all.taken += 1
+        here.slow.taken += slow
+        self._slow.taken += slow
+        return Visit(origin, slow, now)
+
+    def slowed(self, visit: Visit, now: int) -> bool:
+        """
+        The request has become slow. If half of its origin's places are slow already, it goes on without one.
+
+        False when there are too many slow ones at all origins: it must not go on.
+        """
         if visit.slow or not visit.holds:
-            return
+            return True
+        if self._slow.full:
+            return False
         visit.slow = True
-        self.slow += 1
+        self._slow.taken += 1
         here = self._origins[visit.origin]
-        here.slow += 1
-        if here.slow > self.slots // 2:
-            self._give_back(visit)
+        if here.slow.full:
+            self._give_back(visit, now)
+        else:
+            here.slow.taken += 1
+        return True
 
-    def leave(self, visit: Visit) -> None:
+    def broken_off(self, now: int) -> int:
+        """When a request that must not go on is to be made again."""
+        return self._slow.again(now)
+
+    def leave(self, visit: Visit, now: int) -> None:
         """The request is over."""
         if visit.holds:
-            self._give_back(visit)
-        self.slow -= visit.slow
+            if visit.slow:
+                self._origins[visit.origin].slow.leave(visit.since, now)
+            self._give_back(visit, now)
+        if visit.slow:
+            self._slow.leave(visit.since, now)
         visit.slow = False
 
-    def _give_back(self, visit: Visit) -> None:
+    def _give_back(self, visit: Visit, now: int) -> None:
         here = self._origins[visit.origin]
-        here.taken -= 1
-        here.slow -= visit.slow
+        here.all.leave(visit.since, now)
         visit.holds = False
-        if here.taken == 0:
+        if here.all.taken == 0:
             del self._origins[visit.origin]

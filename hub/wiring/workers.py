@@ -17,7 +17,7 @@ from hub.channels.guard import Guard
 from hub.channels.origins import Origins
 from hub.channels.rest_hook import RestHook
 from hub.clock import Clock
-from hub.delivery import Delivery
+from hub.delivery import SLOW_LANES, Delivery
 from hub.fanout import Fanout
 from hub.lane import Sender
 from hub.presence import Presence
@@ -68,7 +68,7 @@ def delivering(p: Parts) -> Engine:
         channel=RestHook(
             http_client(p.guard), http_client(replace(p.guard, allow_private=True)), settings.private_hosts
         ),
-        origins=Origins(settings.origin_slots),
+        origins=Origins(settings.origin_slots, SLOW_LANES * settings.deliver_lanes),
         hub=p.foundation.epoch,
         bases=p.bases,
         timeout=settings.request_timeout,

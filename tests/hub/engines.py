@@ -13,7 +13,7 @@ import orjson
 
 from hub.channels.origins import Origins
 from hub.channels.rest_hook import RestHook
-from hub.delivery import Delivery
+from hub.delivery import SLOW_LANES, Delivery
 from hub.due import Due
 from hub.fanout import Fanout
 from hub.keys import Partition, ResourceId, SubscriptionKey
@@ -59,6 +59,8 @@ def sender(
     due: Due | None = None,
     store: Store | None = None,
     slots: int = 64,
+    lanes: int = 300,
+    timeout: float = 0,
     name_servers: tuple[str, ...] = (),
 ) -> Sender:
     client = http_client(replace(parts.guard, name_servers=name_servers))
@@ -69,10 +71,10 @@ def sender(
         changes=changes or parts.changes,
         registry=parts.registry,
         channel=RestHook(client, client),
-        origins=Origins(slots),
+        origins=Origins(slots, SLOW_LANES * lanes),
         hub=parts.foundation.epoch,
         bases=parts.bases,
-        timeout=parts.settings.request_timeout,
+        timeout=timeout or parts.settings.request_timeout,
         policy=Policy(parts.settings.retry_waits),
         dice=lambda: 0.0,
         now=lambda: datetime.now(UTC),
@@ -81,7 +83,7 @@ def sender(
 
 def deliverer(parts: Parts, *, lanes: int = 300, last_seconds: float = 5, **more: Any) -> Delivery:
     presence = Presence(parts.pipeline, "deliver", f"deliver-{next(_names)}")
-    return Delivery(sender(parts, **more), presence, lanes, last_seconds)
+    return Delivery(sender(parts, lanes=lanes, **more), presence, lanes, last_seconds)
 
 
 @asynccontextmanager
@@ -111,10 +113,10 @@ class Publisher:
     parts: Parts
     numbers: "count[int]" = field(default_factory=count)
 
-    async def put(self, id_: str = "", *, method: str = "update") -> ResourceId:
+    async def put(self, id_: str = "", *, method: str = "update", status: str = "completed") -> ResourceId:
         resource = ResourceId("default", R4, "Immunization", id_ or f"i{next(self.numbers)}")
         head = b'{"resourceType":"Immunization","id":"%b","meta":{"versionId":"' % resource.id.encode()
-        tail = b'"},"status":"completed"}'
+        tail = b'"},"status":"%b"}' % status.encode()
         if method == "delete":
             head = tail = b""
         result = await self.parts.store.put(Write(resource, method, now(), head, tail))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from itertools import groupby
 from pathlib import Path
 
@@ -398,6 +399,40 @@ async def test_a_subscriber_that_takes_its_time_delays_nobody_not_even_on_its_ow
         for holding in receiver.answers.values():
             assert isinstance(holding, Holding)
             holding.release()
+
+
+async def test_endpoints_that_hang_at_many_origins_leave_all_lanes_to_the_quick_and_are_charged_nothing_for_it(
+    parts: Parts, receiver: Receiver
+) -> None:
+    """
+    Two lanes, six places for slow requests, ten origins that hang: four requests are broken off. Their subscriptions
+    wait for a place, and get the same bytes then.
+    """
+    holding = Holding()
+    ids = [f"hanging{n}" for n in range(10)]
+    async with AsyncExitStack() as stack:
+        hanging = [await stack.enter_async_context(Receiver({"/s": holding})) for _ in ids]
+        for id_, each in zip(ids, hanging, strict=True):
+            await subscribe(parts, f"{each.url}/s", "status=not-done", id_=id_)
+        await subscribe(parts, f"{receiver.url}/s", "status=completed")
+        await stack.enter_async_context(running(fanout(parts)))
+        delivery = await stack.enter_async_context(delivering(parts, lanes=2, timeout=60))
+        for id_ in (*ids, "s"):
+            await becomes(parts, ACTIVE, id_)
+        publisher = Publisher(parts)
+        await publisher.put(status="not-done")
+        await on_the_wire(holding, len(ids))
+        await eventually(lambda: delivery.sender.origins.slow == 6)
+        await publisher.put()
+        await delivered(parts, 1)
+        assert delivery.sender.origins.slow == 6
+        assert [(await state(parts, id_)).failing for id_ in ids] == [""] * len(ids)
+        holding.release()
+        for id_ in ids:
+            await delivered(parts, 1, id_)
+    assert sum(len(each.at("/s")) for each in hanging) >= len(ids) + 4
+    for each in hanging:
+        assert len({received.body for received in each.at("/s")}) == 1
 
 
 async def test_names_that_are_slow_delay_nobody(parts: Parts, receiver: Receiver) -> None:
