@@ -11,13 +11,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AuthenticationError, InvalidResponse, RedisClusterException, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
 
 from hub.errors import NotTheHub, Unavailable
 from hub.keys import EPOCH, LAYOUT
 from hub.pipeline import Pipeline
 from hub.settings import Settings
+from hub.wire import FAILURES
 
 #: What the hub needs of Redis so that what it confirmed is on disk.
 NEEDED = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -75,6 +76,25 @@ class Foundation:
             raise Unavailable(str(changed), retry_after=60) from changed
 
 
+def unusable(error: Exception, variable: str) -> NotTheHub | Unavailable:
+    """
+    Why a process that starts can't use the Redis at the URL in a variable, and what to do.
+
+    NotTheHub if it answers and refuses us, Unavailable if it doesn't answer.
+    """
+    cause: BaseException = error
+    while isinstance(cause.__cause__, FAILURES):
+        cause = cause.__cause__
+    reason = str(cause).rstrip(".")
+    if isinstance(cause, AuthenticationError):
+        return NotTheHub(
+            f"the Redis at {variable} doesn't take the user and password in {variable}: correct them there"
+        )
+    if isinstance(cause, (ResponseError, InvalidResponse, RedisClusterException)):
+        return NotTheHub(f"the Redis at {variable} refuses the hub ({reason}): correct {variable}")
+    return Unavailable(f"no answer from the Redis at {variable} ({reason}): start it, or correct {variable}")
+
+
 async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
     """
     Check the Redis, and begin a store in an empty one.
@@ -83,7 +103,10 @@ async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
         NotTheHub: It is too old, may forget, has lost its memory, or was begun with other settings.
         Unavailable: It does not answer.
     """
-    await _check_version(pipeline)
+    try:
+        await _check_version(pipeline)
+    except Unavailable as error:
+        raise unusable(error, "HUB_REDIS_URL") from error
     await _volatile(pipeline, settings)
     mark = settings.data_dir / "epoch"
     remembered = mark.read_text().strip() if mark.exists() else ""

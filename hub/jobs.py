@@ -12,6 +12,7 @@ A worker listens on one queue only: with two, RQ loses a job for good when it is
 import asyncio
 import contextlib
 import signal
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from logging import getLogger
@@ -23,6 +24,7 @@ from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
 from hub.errors import Unavailable
+from hub.foundation import unusable
 from hub.settings import Settings
 from hub.wiring import workers
 from hub.wiring.parts import Parts, parts
@@ -34,7 +36,8 @@ KINDS = (MATCH, DELIVER)
 
 #: Seconds after which RQ's alarm would go off inside the loop, beyond a shift's end: it must not.
 ALARM = 60
-#: Seconds for which the clock waits for an answer of RQ's Redis. A worker's reads block, so RQ sets their limit itself.
+#: Seconds for RQ's Redis to take a connection, and for which the clock waits for an answer of it. A worker's reads
+#: block, so RQ sets their limit itself.
 PATIENCE = 5.0
 #: Seconds for which RQ keeps what a finished and a failed shift left.
 KEEP_FINISHED, KEEP_FAILED = 60, 3600
@@ -42,7 +45,8 @@ KEEP_FINISHED, KEEP_FAILED = 60, 3600
 
 def queue(kind: str, settings: Settings, *, patience: float | None = None) -> Queue:
     """The queue in which pumps of a kind wait. RQ's Redis is given up after `patience` seconds; None: never."""
-    connection = Redis.from_url(settings.rq_redis_url or settings.redis_url, socket_timeout=patience)
+    url = settings.rq_redis_url or settings.shared_redis_url
+    connection = Redis.from_url(url, socket_timeout=patience, socket_connect_timeout=PATIENCE)
     return Queue(f"hub-{kind}", connection=connection, serializer=JSONSerializer)
 
 
@@ -148,37 +152,59 @@ class PumpWorker(SimpleWorker):
 
 
 def work(kind: str, settings: Settings) -> None:
-    """Be a worker for one kind of pump until told to stop."""
+    """Be a worker for one kind of pump until told to stop. NotTheHub and Unavailable as `parts` raises them."""
     waiting = queue(kind, settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        pump = Pump(settings, kind, waiting, runner)
+        runner.run(pump.prepared())
+        _reach(waiting, settings)
+        with _confirming():
+            top_up(waiting, settings)
+            _PUMP.set(pump)
+            _worker(pump).work(logging_level="WARNING")
+        runner.run(pump.close())
+
+
+def _worker(pump: Pump) -> PumpWorker:
     worker = PumpWorker(
-        [waiting],
-        connection=waiting.connection,
+        [pump.queue],
+        connection=pump.queue.connection,
         serializer=JSONSerializer,
         maintenance_interval=60,
         log_job_description=False,
     )
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        worker.pump = Pump(settings, kind, waiting, runner)
-        runner.run(worker.pump.prepared())
-        top_up(waiting, settings)
-        _PUMP.set(worker.pump)
-        worker.work(logging_level="WARNING")
-        runner.run(worker.pump.close())
+    worker.pump = pump
+    return worker
+
+
+def _reach(waiting: Queue, settings: Settings) -> None:
+    try:
+        waiting.connection.ping()
+    except RedisError as error:
+        raise unusable(error, "HUB_RQ_REDIS_URL" if settings.rq_redis_url else "HUB_REDIS_URL") from error
+
+
+@contextlib.contextmanager
+def _confirming() -> Iterator[None]:
+    """Whatever is the matter with RQ's Redis later, such as that it is full, may pass."""
+    try:
+        yield
+    except RedisError as error:
+        raise Unavailable(f"RQ's Redis did not confirm: {error}") from error
 
 
 def run_clock(settings: Settings) -> None:
-    """Be the clock, or a candidate for it, until told to stop."""
+    """Be the clock, or a candidate for it, until told to stop. NotTheHub and Unavailable as `parts` raises them."""
     queues = [queue(kind, settings, patience=PATIENCE) for kind in KINDS]
 
     def all_topped_up() -> None:
-        try:
+        with _confirming():
             for waiting in queues:
                 top_up(waiting, settings)
-        except RedisError as error:
-            raise Unavailable(f"RQ's Redis can't be reached: {error}") from error
 
     async def run() -> None:
         clock = await workers.clock(settings, top_up=lambda: asyncio.to_thread(all_topped_up))
+        await asyncio.to_thread(_reach, queues[0], settings)
         task = asyncio.create_task(clock.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

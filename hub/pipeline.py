@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from hub.cluster import Nodes
 from hub.errors import Unavailable
-from hub.wire import Argument, Wire
+from hub.wire import FAILURES, Argument, Wire
 
 Client: TypeAlias = Redis | RedisCluster
 #: ms that a read waits at most: well below the silence that a connection is given up for.
@@ -79,7 +79,7 @@ class Streams:
     ) -> list[tuple[str, Fields]]:
         try:
             reply: Any = await client.xread({stream: mark}, count=count, block=wait)
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise Unavailable(f"Redis can't be read: {error}") from error
         # Before Python 3.12 `asyncio.wait_for`, with which redis-py sends, may swallow a cancellation.
         task = asyncio.current_task()

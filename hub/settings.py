@@ -3,11 +3,14 @@
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.connection import ConnectionPool
+
+from hub.errors import NotTheHub
 
 Network = IPv4Network | IPv6Network
 
@@ -38,6 +41,25 @@ def _url_or_nothing(text: str) -> str:
     return text and _url(text)
 
 
+def _redis_url(text: str) -> str:
+    if text and not _is_redis_url(text):
+        raise ValueError(
+            "should be redis://[[user]:password@]host[:port][/database], rediss://… for TLS, or unix:///path, with"
+            " options that redis-py knows"
+        )
+    return text
+
+
+def _is_redis_url(text: str) -> bool:
+    """Whether redis-py reads it, and as it is meant: a database that is no number it would take for 0."""
+    try:
+        parts = urlsplit(text)
+        path = r"/.+" if parts.scheme == "unix" else r"(/\d*)?"
+        return bool(re.fullmatch(path, parts.path) and ConnectionPool.from_url(text).make_connection())
+    except (ValueError, TypeError):  # TypeError: an option that it doesn't know
+        return False
+
+
 def _private_endpoint(text: str) -> str:
     """What has the form of a CIDR is one, or is refused: as a host's name it would match nothing."""
     if re.fullmatch(r"[\w.-]+", text) and not text.rpartition(".")[2].isdigit():
@@ -55,14 +77,20 @@ class Settings(BaseSettings):
     """
     Environment variables `HUB_<NAME>`. Read once, in the root of a process, and handed down.
 
-    Each field's description is: unit, then what follows from the value. Errors begin with "should be".
+    Each field's description is: unit, then what follows from the value. Errors begin with "should be". What has
+    `repr=False` holds a secret and is not shown.
     """
 
     model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True, allow_inf_nan=False)
 
-    redis_url: str = Field("", description="URL of the Redis that holds everything. Empty: `hub serve` runs its own.")
-    rq_redis_url: str = Field(
+    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
         "",
+        repr=False,
+        description="URL of the Redis that holds everything. Empty: `hub serve` runs its own.",
+    )
+    rq_redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+        "",
+        repr=False,
         description="URL of the Redis that carries RQ's jobs. Empty: the same. RQ can't use a Cluster.",
     )
     redis_cluster: bool = Field(False, description="The Redis at `HUB_REDIS_URL` is a Cluster.")
@@ -155,6 +183,28 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         """Lists are written with commas, since JSON in an environment variable is a trap."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _whole_cluster(self) -> Self:
+        if self.redis_cluster and (lacking := self._lacks_for_cluster()):
+            raise ValueError(f"HUB_REDIS_CLUSTER=true needs {lacking}")
+        return self
+
+    def _lacks_for_cluster(self) -> str:
+        if not self.redis_url:
+            return "HUB_REDIS_URL: the Redis that `hub serve` runs itself is no Cluster"
+        if self.redis_url.startswith("unix:"):
+            return "a host in HUB_REDIS_URL: a Cluster can't be reached by a Unix socket"
+        if ConnectionPool.from_url(self.redis_url).connection_kwargs.get("db"):
+            return "database 0 in HUB_REDIS_URL: a Cluster has no other"
+        return "" if self.rq_redis_url else "HUB_RQ_REDIS_URL: RQ can't use a Cluster, give it a Redis of its own"
+
+    @property
+    def shared_redis_url(self) -> str:
+        """`redis_url`, for a part that runs alone. Raises NotTheHub if there is none."""
+        if not self.redis_url:
+            raise NotTheHub("HUB_REDIS_URL is not set: single parts need the URL of the Redis that they share")
+        return self.redis_url
 
     @property
     def private_networks(self) -> tuple[Network, ...]:

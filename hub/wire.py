@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from hub.errors import Unavailable
 
@@ -22,6 +22,9 @@ Argument: TypeAlias = str | bytes | int | float
 
 #: Seconds.
 PATIENCE = 5.0
+
+#: How Redis fails. redis-py has two roots.
+FAILURES = (RedisError, RedisClusterException, OSError)
 
 #: What the parser says when there is no whole answer yet. Its default is False, which is an answer in RESP 3.
 _NOTHING = object()
@@ -147,7 +150,7 @@ def _refusal(text: str) -> RedisError:
 
 def unavailable(error: Exception) -> Exception:
     """Redis' failures and refusals as ours; anything else is a bug and stays what it is."""
-    if not isinstance(error, (RedisError, OSError)):
+    if not isinstance(error, FAILURES):
         return error
     failure = Unavailable(f"Redis did not confirm: {error}")
     failure.__cause__ = error

@@ -100,4 +100,8 @@ def _settings() -> Settings:
 def _fault(error: ErrorDetails) -> str:
     """The variable, the part of its value that is at fault, and what is right."""
     said = PLAINLY.get(error["type"]) or error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"HUB_{error['loc'][0]}".upper() + f": {error['input']!r} {said}"
+    if not error["loc"]:
+        return said
+    name = str(error["loc"][0])
+    value = repr(error["input"]) if Settings.model_fields[name].repr else "its value"
+    return f"HUB_{name.upper()}: {value} {said}"

@@ -8,12 +8,12 @@ import argparse
 import socket
 
 from redis import Redis, RedisCluster
-from redis.exceptions import RedisError
 
 from hub.cli import FAILED
-from hub.errors import NotTheHub, Unavailable
+from hub.foundation import unusable
 from hub.keys import CLOCK, pumps
 from hub.settings import Settings
+from hub.wire import FAILURES
 
 #: Seconds for Redis to answer.
 PATIENCE = 3
@@ -24,14 +24,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    if not settings.redis_url:
-        raise NotTheHub("HUB_REDIS_URL is not set")
+    url = settings.shared_redis_url
     client = RedisCluster if settings.redis_cluster else Redis
     try:
-        with client.from_url(settings.redis_url, socket_timeout=PATIENCE) as redis:
+        with client.from_url(url, socket_timeout=PATIENCE) as redis:
             return 0 if _at_work(arguments.part, redis) else FAILED
-    except RedisError as error:
-        raise Unavailable(f"Redis does not answer: {error}") from error
+    except FAILURES as error:
+        raise unusable(error, "HUB_REDIS_URL") from error
 
 
 def _at_work(part: str, redis: "Redis | RedisCluster") -> bool:

@@ -6,6 +6,7 @@ import errno
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from hub.cli import REFUSED
 from hub.cli.address import Address
 from hub.cli.directory import holding
 from hub.cli.embedded import Embedded, prepare
-from hub.cli.parts import Part, PartRefused, Supervisor, log
+from hub.cli.parts import LONGEST_PAUSE, PAUSE, Part, PartRefused, Supervisor, log
 from hub.errors import NotTheHub, Unavailable
-from hub.foundation import check
+from hub.foundation import check, unusable
 from hub.pipeline import Pipeline
 from hub.settings import Settings
 
@@ -88,8 +89,12 @@ async def _serve(settings: Settings, address: Address, data: Path, embedded: Emb
     async def bring_up() -> None:
         if embedded:
             await _start_redis(supervisor, embedded)
-        await _check(settings)
-        for part in parts(environment, address):
+        await _patiently(lambda: _check(settings))
+        api, *pumping = parts(environment, address)
+        supervisor.start(api)
+        if settings.rq_redis_url:
+            await _patiently(lambda: _check_rq(settings.rq_redis_url))
+        for part in pumping:
             supervisor.start(part)
         began, said = time.monotonic(), False
         while (status := await _answer(address)) != 200:
@@ -103,16 +108,32 @@ async def _serve(settings: Settings, address: Address, data: Path, embedded: Emb
     await supervisor.run(bring_up())
 
 
+async def _patiently(look: Callable[[], Awaitable[None]]) -> None:
+    """Look until a Redis answers, so that what each part would refuse about it is refused once."""
+    pause = PAUSE
+    while True:
+        try:
+            return await look()
+        except Unavailable as error:
+            log.warning("redis.waiting", extra={"reason": str(error)})
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
 async def _check(settings: Settings) -> None:
-    """Refuse once, here, what each part would refuse about this Redis. One that doesn't answer yet is left to them."""
-    url = settings.redis_url
-    client = RedisCluster.from_url(url) if settings.redis_cluster else Redis.from_url(url, socket_timeout=LOOK_LIMIT)
+    client = (RedisCluster if settings.redis_cluster else Redis).from_url(settings.redis_url, socket_timeout=LOOK_LIMIT)
     try:
         await check(Pipeline(client), settings)
-    except Unavailable as error:
-        log.warning("redis.waiting", extra={"reason": str(error)})
     finally:
         await client.aclose()
+
+
+async def _check_rq(url: str) -> None:
+    try:
+        async with Redis.from_url(url, socket_timeout=LOOK_LIMIT) as redis:
+            await redis.ping()
+    except RedisError as error:
+        raise unusable(error, "HUB_RQ_REDIS_URL") from error
 
 
 async def _start_redis(supervisor: Supervisor, embedded: Embedded) -> None:

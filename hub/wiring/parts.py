@@ -35,13 +35,12 @@ def connect(settings: Settings, memory: Memory) -> Client:
 
     The client repeats nothing by itself: a write whose answer was lost may have been done, and would be done twice.
     """
-    if not settings.redis_url:
-        raise NotTheHub("HUB_REDIS_URL is not set: single parts need the Redis that they share")
+    url = settings.shared_redis_url
     once = Retry(NoBackoff(), 0)
     if settings.redis_cluster:
-        return RedisCluster.from_url(settings.redis_url, socket_timeout=5, retry=once)
+        return RedisCluster.from_url(url, socket_timeout=5, retry=once)
     pool = BlockingConnectionPool.from_url(
-        settings.redis_url,
+        url,
         max_connections=CONNECTIONS + settings.partitions,
         timeout=5,
         socket_timeout=5,

@@ -22,12 +22,16 @@ from tests.redis_server import RedisServer
 READ = script("read")
 
 
+def of(url: str, *, cluster: bool) -> Settings:
+    return Settings(redis_url=url, redis_cluster=cluster, rq_redis_url="redis://nobody" if cluster else "")
+
+
 @pytest.fixture(params=["plain", "resp2", "cluster"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     """A client for one server, one that speaks the older protocol with it, and one for a Cluster."""
     url = request.getfixturevalue("redis_cluster_url" if request.param == "cluster" else "redis_url")
     url += "?protocol=2" if request.param == "resp2" else ""
-    client = connect(Settings(redis_url=url, redis_cluster=request.param == "cluster"), Memory())
+    client = connect(of(url, cluster=request.param == "cluster"), Memory())
     yield client
     await close(client)
 
@@ -46,7 +50,7 @@ def mortal(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 
 async def connected(server: RedisServer) -> Client:
     url = f"redis://127.0.0.1:{server.port}" if server.cluster else server.url
-    return connect(Settings(redis_url=url, redis_cluster=server.cluster), Memory())
+    return connect(of(url, cluster=server.cluster), Memory())
 
 
 async def test_each_of_many_gets_its_own_answer(pipeline: Pipeline) -> None:

@@ -21,6 +21,10 @@ def refusal(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 URL = "should be a URL with a host and no query, such as https://hub.example"
+REDIS = (
+    "its value should be redis://[[user]:password@]host[:port][/database], rediss://… for TLS, or unix:///path, with"
+    " options that redis-py knows"
+)
 LEVELS = "should be 'debug', 'info', 'warning' or 'error'"
 NETWORK = "should be a CIDR, an address or a host name, such as 10.0.0.0/8 or relay.internal"
 
@@ -60,12 +64,21 @@ NETWORK = "should be a CIDR, an address or a host name, such as 10.0.0.0/8 or re
         ("HUB_PRIVATE_ENDPOINTS", "relay.internal:8080", f"'relay.internal:8080' {NETWORK}"),
         ("HUB_PRIVATE_ENDPOINTS", "http://relay.internal", f"'http://relay.internal' {NETWORK}"),
         ("HUB_PRIVATE_ENDPOINTS", "*.internal", f"'*.internal' {NETWORK}"),
+        ("HUB_REDIS_URL", "foo", REDIS),
+        ("HUB_RQ_REDIS_URL", "foo", REDIS),
+        ("HUB_REDIS_URL", "unix://", REDIS),
+        ("HUB_REDIS_URL", "redis://[::1", REDIS),
+        ("HUB_REDIS_URL", "redis://:secret", REDIS),
+        ("HUB_REDIS_URL", "redis://:secret@redis:99999", REDIS),
+        ("HUB_REDIS_URL", "redis://:secret@redis/first", REDIS),
+        ("HUB_REDIS_URL", "redis://:secret@redis?socket_timeout=long", REDIS),
+        ("HUB_REDIS_URL", "redis://:secret@redis?sockettimeout=1", REDIS),
     ],
 )
 def test_nonsense(
     name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each is named by its variable, an item of a list too."""
+    """Each is named by its variable, an item of a list too; and a URL that holds a password is not shown."""
     assert refusal({name: value}, monkeypatch, capsys) == f"{name}: {said}"
 
 
@@ -75,6 +88,48 @@ def test_every_fault_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         "HUB_RETRY_WAITS: '-5' should be greater than or equal to 0;"
         " HUB_RETRY_WAITS: 'nan' should be a finite number; HUB_AUTH: 'basic' should be 'none'"
     )
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "HUB_REDIS_CLUSTER=true needs HUB_REDIS_URL: the Redis that `hub serve` runs itself is no Cluster"),
+        (
+            {"HUB_REDIS_URL": "unix:///run/redis.sock"},
+            "HUB_REDIS_CLUSTER=true needs a host in HUB_REDIS_URL: a Cluster can't be reached by a Unix socket",
+        ),
+        (
+            {"HUB_REDIS_URL": "redis://redis/1"},
+            "HUB_REDIS_CLUSTER=true needs database 0 in HUB_REDIS_URL: a Cluster has no other",
+        ),
+        (
+            {"HUB_REDIS_URL": "redis://redis"},
+            "HUB_REDIS_CLUSTER=true needs HUB_RQ_REDIS_URL: RQ can't use a Cluster, give it a Redis of its own",
+        ),
+    ],
+    ids=["no-url", "socket", "database", "rq"],
+)
+def test_half_a_cluster(
+    variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refusal({"HUB_REDIS_CLUSTER": "true", **variables}, monkeypatch, capsys) == said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis://redis",
+        "redis://:secret@redis:6380/2",
+        "rediss://user:secret@redis:6380?ssl_cert_reqs=none",
+        "redis://redis?db=3&protocol=2&socket_timeout=1.5",
+        "redis://[::1]:6379/0",
+        "unix:///run/redis.sock?db=1",
+        "unix://user:secret@/run/redis.sock",
+    ],
+)
+def test_urls_of_redis(url: str) -> None:
+    assert Settings(redis_url=url, rq_redis_url=url).redis_url == url
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """One hub in processes of its own, shared by tests that keep apart by their resources and paths."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,13 @@ async def hub() -> AsyncIterator[HubProcess]:
         async with HubProcess(Path(folder), SETTINGS) as hub:
             await eventually(lambda: hub.have(1))
             yield hub
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A directory with a path that is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="hub-data-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

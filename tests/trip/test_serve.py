@@ -4,8 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
@@ -17,13 +15,6 @@ from tests.facts import eventually, lives
 from tests.processes import HubProcess
 
 PARTS = ("redis", "api", "worker match", "worker deliver", "clock")
-
-
-@pytest.fixture
-def data() -> Iterator[Path]:
-    """A directory with a path that is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="hub-data-") as folder:
-        yield Path(folder)
 
 
 def serve(data: Path, *options: str, **settings: str) -> "subprocess.CompletedProcess[str]":
