@@ -1,10 +1,23 @@
 """Where the api listens, and whether it may."""
 
+import argparse
+import errno
+import socket
+import time
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from hub.errors import NotTheHub
 from hub.settings import Settings
+
+#: Seconds for the api of a hub that was just killed to let go of the port.
+PATIENCE = 3.0
+
+#: What to do when it can't listen; otherwise something is the matter with the host.
+ADVICE = {
+    errno.EADDRINUSE: "stop what listens there, or choose another by --port",
+    errno.EACCES: "choose a port of 1024 or more by --port",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +58,35 @@ class Address:
                 f"{self.host or 'every address'} is not loopback and HUB_AUTH is none: everybody who reaches the hub"
                 " could do everything; set HUB_ALLOW_OPEN=true if that is meant"
             )
+
+    def claimed(self) -> "Address":
+        """It, with a free port for port 0. NotTheHub if it can't be had; one that is in use is tried for a while."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return Address(self.host, self._bound())
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                    advice = ADVICE.get(error.errno or 0, "choose an address of this machine by --host")
+                    raise NotTheHub(f"can't listen on {self.host}:{self.port}: {error.strerror}; {advice}") from None
+            time.sleep(0.05)
+
+    def _bound(self) -> int:
+        """The port, once it was had for a moment."""
+        with socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((self.host, self.port))
+            port: int = probe.getsockname()[1]
+            return port
+
+
+def listening(parser: argparse.ArgumentParser) -> None:
+    """Declare where to listen."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=_port, default=8000, help="port to listen on (8000); 0 takes a free one")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a port: 0 to 65535")
+    return int(text)

@@ -7,7 +7,7 @@ import signal
 import uvicorn
 import uvloop
 
-from hub.cli.address import Address
+from hub.cli.address import Address, listening
 from hub.settings import Settings
 from hub.wiring.web import application
 
@@ -16,13 +16,13 @@ GRACE = 5
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000)")
+    listening(parser)
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     address = Address(arguments.host, arguments.port)
     address.permit(settings)
+    address = address.claimed()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, address))
     return 0

@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import errno
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -14,7 +12,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from hub.cli import REFUSED
-from hub.cli.address import Address
+from hub.cli.address import Address, listening
 from hub.cli.directory import holding
 from hub.cli.embedded import Embedded, prepare
 from hub.cli.parts import LONGEST_PAUSE, PAUSE, Part, PartRefused, Supervisor, log
@@ -23,8 +21,6 @@ from hub.foundation import check, unusable
 from hub.pipeline import Pipeline
 from hub.settings import Settings
 
-#: Seconds for the api of a hub that was just killed to let go of the port.
-PORT_PATIENCE = 3.0
 #: Seconds after which it is said, once, that the hub isn't ready yet.
 USUALLY_READY = 10.0
 #: Seconds between two looks at whether something answers by now, and for one such look.
@@ -35,8 +31,7 @@ REDIS_REFUSES = frozenset({1})
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000); 0 takes a free one")
+    listening(parser)
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="where Redis keeps its files (HUB_DATA_DIR, or ./data)"
     )
@@ -50,7 +45,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     data: Path = (arguments.data or settings.data_dir).resolve()
     with ExitStack() as held:
         embedded = None if settings.redis_url else prepare(held.enter_context(holding(data)))
-        address = _free(address)
+        address = address.claimed()
         try:
             asyncio.run(_serve(settings, address, data, embedded))
         except PartRefused as refusal:
@@ -161,20 +156,3 @@ async def _answer(address: Address) -> int:
                 finally:
                     writer.close()
         await asyncio.sleep(LOOK_EVERY)
-
-
-def _free(address: Address) -> Address:
-    """The address, with a free port for port 0. Raises NotTheHub if somebody else has it, and goes on having it."""
-    end = time.monotonic() + PORT_PATIENCE
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    while True:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address.host, address.port))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE or time.monotonic() > end:
-                    raise NotTheHub(f"can't listen on {address.host}:{address.port}: {error.strerror}") from None
-            else:
-                return Address(address.host, probe.getsockname()[1])
-        time.sleep(0.05)

@@ -19,7 +19,11 @@ PARTS = ("redis", "api", "worker match", "worker deliver", "clock")
 
 def serve(data: Path, *options: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run a `hub serve` that ends by itself."""
-    argv = [sys.executable, "-m", "hub", "serve", "--data", str(data), *options]
+    return hub("serve", "--data", str(data), *options, **settings)
+
+
+def hub(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-m", "hub", *arguments]
     return subprocess.run(argv, env={**os.environ, **settings}, capture_output=True, text=True, timeout=60)
 
 
@@ -149,7 +153,10 @@ async def test_check(data: Path, rq_redis_url: str) -> None:
             id="no-address-for-others",
         ),
         pytest.param(
-            ["--host", "192.0.2.1"], {"HUB_ALLOW_OPEN": "true"}, "can't listen on 192.0.2.1:8000", id="not-ours"
+            ["--host", "192.0.2.1"],
+            {"HUB_ALLOW_OPEN": "true"},
+            "can't listen on 192.0.2.1:8000: Cannot assign requested address; choose an address of this machine",
+            id="not-ours",
         ),
         pytest.param(
             [], {"HUB_PARTITIONS": "many"}, "HUB_PARTITIONS: 'many' should be a whole number", id="bad-setting"
@@ -165,12 +172,25 @@ def test_refusals(data: Path, options: list[str], settings: dict[str, str], line
     assert run.stdout == ""
 
 
-def test_port_of_somebody_else(data: Path) -> None:
+@pytest.mark.parametrize("command", ["serve", "api"])
+def test_port_of_somebody_else(data: Path, rq_redis_url: str, command: str) -> None:
     """A port that is taken is said to be, and nothing is left running."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        run = serve(data, "--port", str(port))
-    assert (run.returncode, run.stderr) == (2, f"hub serve: can't listen on 127.0.0.1:{port}: Address already in use\n")
+        settings = {"HUB_DATA_DIR": str(data), "HUB_REDIS_URL": rq_redis_url, "HUB_BASE_URL": "http://hub.example"}
+        run = hub(command, "--port", str(port), **settings)
+    advice = "stop what listens there, or choose another by --port"
+    line = f"can't listen on 127.0.0.1:{port}: Address already in use; {advice}"
+    assert (run.returncode, run.stderr) == (2, f"hub {command}: {line}\n")
+
+
+@pytest.mark.parametrize("command", ["serve", "api"])
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_no_port(command: str, port: str) -> None:
+    run = hub(command, "--port", port)
+    assert run.returncode == 2
+    assert run.stderr.endswith(f"\nhub {command}: error: argument --port: {port!r} should be a port: 0 to 65535\n")
+    assert run.stderr.startswith("usage: ")
 
 
 async def test_directory_of_another(data: Path) -> None:
