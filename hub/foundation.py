@@ -6,6 +6,7 @@ What the hub stands on: a Redis that doesn't forget, with the layout and the set
 directory, where there is one, keeps the id too: a Redis that has lost it has lost everything.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -109,7 +110,7 @@ async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
         raise unusable(error, "HUB_REDIS_URL") from error
     await _volatile(pipeline, settings)
     mark = settings.data_dir / "epoch"
-    remembered = mark.read_text().strip() if mark.exists() else ""
+    remembered = noted(mark)
     if remembered and not await pipeline.command("HEXISTS", EPOCH, "id"):
         raise NotTheHub(
             f"Redis is empty, but {mark} says that it held a hub's data ({remembered}): restore it,"
@@ -117,7 +118,10 @@ async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
         )
     held = await _begun(pipeline, settings)
     if remembered and remembered != held["id"]:
-        raise NotTheHub(f"Redis holds the data of another hub ({held['id']}) than {mark} says ({remembered})")
+        raise NotTheHub(
+            f"Redis holds the data of another hub ({held['id']}) than {mark} says ({remembered}): correct"
+            f" HUB_REDIS_URL or HUB_DATA_DIR, or remove {mark} if this is the right Redis"
+        )
     if int(held["layout"]) != LAYOUT:
         raise NotTheHub(f"Redis was written in layout {held['layout']}; this hub knows layout {LAYOUT}")
     for name in FIXED:
@@ -137,10 +141,24 @@ async def _begun(pipeline: Pipeline, settings: Settings) -> dict[str, str]:
     return {name: value.decode() for name, value in zip(first, values, strict=True)}
 
 
+def noted(file: Path) -> str:
+    """What a small file in the data directory says; empty if there is none. NotTheHub if it can't be read."""
+    try:
+        return file.read_text(errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise NotTheHub(f"{file} can't be read: {error.strerror}; make it readable to this user") from None
+
+
 def _remember(mark: Path, epoch: str) -> None:
     fresh = mark.with_suffix(f".{uuid4().hex}")
-    fresh.write_text(epoch + "\n")
-    fresh.rename(mark)
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(epoch + "\n")
+        fresh.rename(mark)
+    except OSError as error:
+        raise NotTheHub(f"{mark} can't be written: {error.strerror}; let this user write there") from None
 
 
 async def _check_version(pipeline: Pipeline) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from hub.cli.directory import DataDirectory, replace
 from hub.errors import NotTheHub
+from hub.foundation import noted
 
 Version = tuple[int, int]
 
@@ -115,8 +116,7 @@ def check(directory: Path, server: Server) -> None:
 
     Most would refuse it themselves; 6.2 opens the directory of a 7.0 as empty.
     """
-    noted = directory / "redis-version"
-    written = _version(noted.read_text()) if noted.exists() else None
+    written = _version(noted(directory / "redis-version"))
     if (directory / "appendonlydir").exists():
         written = max(written or MULTI_PART, MULTI_PART)
     if written is not None and written > server.version:

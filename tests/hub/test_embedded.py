@@ -202,6 +202,13 @@ def test_newer_data(tmp_path: Path, noted: str | None, server: tuple[int, int], 
         check(tmp_path, program)
 
 
+def test_unreadable_version(data: Path) -> None:
+    (data / "redis-version").mkdir()
+    refused = pytest.raises(NotTheHub, match=r"redis-version can't be read: Is a directory; make it readable to this")
+    with holding(data) as directory, refused:
+        prepare(directory)
+
+
 def test_version_is_noted(data: Path) -> None:
     """Once the server runs, its version stands beside the data."""
     with holding(data) as directory, running(prepare(directory)):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -61,6 +62,7 @@ async def test_a_store_is_begun_once_and_found_again(redis_url: str, tmp_path: P
     assert (tmp_path / "epoch").read_text() == f"{first.epoch}\n"
     assert (await start(redis_url, tmp_path)).epoch == first.epoch
     assert os.listdir(tmp_path) == ["epoch"]
+    assert stat.S_IMODE((tmp_path / "epoch").stat().st_mode) == 0o600
 
 
 async def test_where_there_is_no_data_directory_none_is_made(redis_url: str, tmp_path: Path) -> None:
@@ -159,7 +161,19 @@ async def test_the_redis_of_another_hub_is_refused(redis_url: str, tmp_path: Pat
     begun = await start(redis_url, tmp_path)
     (tmp_path / "epoch").write_text("another\n")
     said = await refusal(redis_url, tmp_path)
-    assert said == f"Redis holds the data of another hub ({begun.epoch}) than {tmp_path / 'epoch'} says (another)"
+    assert said == (
+        f"Redis holds the data of another hub ({begun.epoch}) than {tmp_path / 'epoch'} says (another): correct"
+        f" HUB_REDIS_URL or HUB_DATA_DIR, or remove {tmp_path / 'epoch'} if this is the right Redis"
+    )
+
+
+async def test_a_memory_that_cannot_be_read_or_written_is_refused(redis_url: str, tmp_path: Path) -> None:
+    """Without it nobody would notice that Redis lost its data."""
+    mark = tmp_path / "epoch"
+    mark.mkdir()
+    assert await refusal(redis_url, tmp_path) == f"{mark} can't be read: Is a directory; make it readable to this user"
+    said = await refusal(redis_url, Path("/proc/self"))
+    assert said.startswith("/proc/self/epoch can't be written: ")
 
 
 async def test_a_redis_that_is_too_old_is_refused(tmp_path: Path) -> None:
