@@ -9,7 +9,7 @@ import socket
 
 from redis import Redis, RedisCluster
 
-from hub.cli import FAILED
+from hub.errors import Unavailable
 from hub.foundation import unusable
 from hub.keys import CLOCK, pumps
 from hub.settings import Settings
@@ -28,9 +28,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     client = RedisCluster if settings.redis_cluster else Redis
     try:
         with client.from_url(url, socket_timeout=PATIENCE) as redis:
-            return 0 if _at_work(arguments.part, redis) else FAILED
+            at_work = _at_work(arguments.part, redis)
     except FAILURES as error:
         raise unusable(error, "HUB_REDIS_URL") from error
+    if not at_work:
+        who = "clock" if arguments.part == "clock" else f"{arguments.part} worker of this host"
+        raise Unavailable(f"no {who} is at work: start it, or see why it ends in what it says on stderr")
+    return 0
 
 
 def _at_work(part: str, redis: "Redis | RedisCluster") -> bool:

@@ -121,20 +121,26 @@ async def test_redis_of_ones_own(rq_redis_url: str, data: Path) -> None:
         assert not (data / "none").exists()
 
 
-def check(part: str, redis_url: str) -> int:
-    """The exit code of `hub check`."""
-    environment = {**os.environ, "HUB_REDIS_URL": redis_url}
-    return subprocess.run([sys.executable, "-m", "hub", "check", part], env=environment, timeout=60).returncode
+def check(part: str, redis_url: str) -> tuple[int, str]:
+    """The exit code of `hub check`, and what it says."""
+    run = hub("check", part, HUB_REDIS_URL=redis_url)
+    return run.returncode, run.stdout + run.stderr
 
 
 async def test_check(data: Path, rq_redis_url: str) -> None:
-    """`hub check` says by its exit code whether a part is at work."""
+    """`hub check` says by its exit code whether a part is at work, and in one line what is the matter."""
     async with HubProcess(data):
         redis_url = (data / "redis.url").read_text()
         for part in ("match", "deliver", "clock"):
-            await eventually(lambda: check(part, redis_url) == 0)  # noqa: B023 (awaited before it changes)
-    assert check("match", rq_redis_url) == 1
-    assert check("match", redis_url) == 1
+            await eventually(lambda: check(part, redis_url) == (0, ""))  # noqa: B023 (awaited before it changes)
+    idle = "is at work: start it, or see why it ends in what it says on stderr"
+    for kind in ("match", "deliver"):
+        assert check(kind, rq_redis_url) == (1, f"hub check: no {kind} worker of this host {idle}\n")
+    assert check("clock", rq_redis_url) == (1, f"hub check: no clock {idle}\n")
+    code, said = check("match", redis_url)
+    assert code == 1
+    assert said.startswith("hub check: no answer from the Redis at HUB_REDIS_URL (")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(
