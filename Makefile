@@ -1,12 +1,19 @@
 # Every target does its own set-up: a Python of 3.11 or newer and make are enough.
-# PYTHON chooses the interpreter that .venv is made from: make setup PYTHON=python3.12
+# PYTHON chooses the interpreter of .venv, which another one makes anew: make setup PYTHON=python3.12
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup lint types walls test test-all coverage bench demo run lock clean
+.PHONY: setup another-python lint types walls test test-all coverage bench demo run lock clean
 
 setup: .venv/project.stamp
+
+# .venv/python says what PYTHON was. Who names none is content with what there is.
+ifneq ($(origin PYTHON),file)
+ifneq ($(PYTHON),$(shell cat .venv/python 2>/dev/null))
+.venv/packages.stamp: another-python
+endif
+endif
 
 # The locked packages, wheels only: nothing is built, nothing unpinned is fetched.
 .venv/packages.stamp: requirements-dev.lock
@@ -14,6 +21,7 @@ setup: .venv/project.stamp
 		{ echo "$(PYTHON) is missing or older than 3.11; name another one: make setup PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@echo "$(PYTHON)" >.venv/python
 	@touch $@
 
 # The project itself, editable, built with the locked setuptools.
@@ -59,8 +67,9 @@ run: setup
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--exclude-newer "1 week" --custom-compile-command "make lock" pyproject.toml --group build
 
+# uv is the one thing that is installed without a hash; it is no part of what is shipped or tested.
 lock: setup
-	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/pip install --quiet --disable-pip-version-check --only-binary :all: uv==0.13.0
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 

@@ -1,6 +1,9 @@
 """The house itself: what a newcomer runs and reads agrees with what is there."""
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -71,6 +74,36 @@ def test_version() -> None:
     entries = re.findall(r"^## \[?([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert entries[0] == version
     assert f"image: fhir-event-hub:{version}\n" in (ROOT / "docker-compose.yml").read_text()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What `make setup` reads, with a Python that makes an environment of two programs that do nothing."""
+    for name in ("Makefile", "requirements-dev.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("one", "other"):
+        python = tmp_path / name
+        made = "mkdir -p .venv/bin && ln -sf /bin/true .venv/bin/pip && echo $0 >>made"
+        python.write_text(f'#!/bin/sh\n[ "$1" = -c ] || {{ rm -rf .venv && {made}; }}\n')
+        python.chmod(0o755)
+    return tmp_path
+
+
+def test_set_up_follows_python(checkout: Path) -> None:
+    """Another PYTHON makes .venv anew, the same one doesn't, and without one whatever is there will do."""
+
+    def made(*python: str) -> list[str]:
+        subprocess.run(["make", "setup", *python], cwd=checkout, check=True, capture_output=True, env=environment)
+        return [Path(line).name for line in (checkout / "made").read_text().split()]
+
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
+    assert made("PYTHON=./one") == ["one"]
+    assert made("PYTHON=./one") == ["one"]
+    assert made() == ["one"]
+    assert made("PYTHON=./other") == ["one", "other"]
+    assert made() == ["one", "other"]
+    environment["PYTHON"] = "./one"
+    assert made() == ["one", "other", "one"]
 
 
 def test_ci_runs_the_tests() -> None:
