@@ -30,7 +30,8 @@ def default(value: str) -> str:
 
 
 def environment(service: str) -> dict[str, str]:
-    return {name: default(value) for name, value in SERVICES[service]["environment"].items()}
+    """What is set when nothing is set outside: a name without a value is passed on only if it has one there."""
+    return {name: default(value) for name, value in SERVICES[service]["environment"].items() if value is not None}
 
 
 def test_parts() -> None:
@@ -64,6 +65,17 @@ def test_environment(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.redis_url == "redis://redis:6379/0"
     assert settings.base_url == "http://127.0.0.1:8000"
     assert not settings.allow_volatile_redis
+
+
+@pytest.mark.parametrize("service", HUB)
+def test_settings_are_passed_on(service: str) -> None:
+    """Each one that isn't about the Redis that is here can be set from outside, and no default is repeated."""
+    given = SERVICES[service]["environment"]
+    of_redis = {"redis_url", "rq_redis_url", "redis_cluster", "allow_volatile_redis", "durability_attested"}
+    ours = {"data_dir", "base_url", "allow_open"}
+    assert {name for name, value in given.items() if value is None} == {
+        f"HUB_{name.upper()}" for name in Settings.model_fields.keys() - of_redis - ours
+    }
 
 
 @pytest.mark.parametrize("service", SERVICES)
