@@ -20,6 +20,7 @@ from logging import getLogger
 import uvloop
 from redis import Redis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
@@ -204,7 +205,11 @@ def run_clock(settings: Settings) -> None:
 
     async def run() -> None:
         clock = await workers.clock(settings, top_up=lambda: asyncio.to_thread(all_topped_up))
-        await asyncio.to_thread(_reach, queues[0], settings)
+        try:
+            await asyncio.to_thread(_reach, queues[0], settings)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, RedisTimeoutError):  # one that is there may answer yet
+                raise
         task = asyncio.create_task(clock.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
