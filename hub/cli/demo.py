@@ -1,17 +1,16 @@
 """
 `hub demo`: the trip, seen. A hub, a subscriber and a publisher on this machine, with HL7's own example resources.
 
-Everything is real and of its own: processes, sockets, a fresh Redis in a temporary directory. It ends without a trace.
+Everything is real and of its own: processes, sockets, settings, a fresh Redis in a temporary directory. It ends without
+a trace, unless it is killed: then the directory is left.
 """
 
 import argparse
 import asyncio
-import os
-import sys
+import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,13 +19,13 @@ from typing import Any
 
 import httpx
 import orjson
-from aiohttp import web
 from rich.console import Console
 from rich.json import JSON
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hub.cli.actors import CANONICAL_BASE, PATIENCE, Subscriber, listening, serving
 from hub.errors import NotTheHub
 from hub.settings import Settings
 from subscriptions.change import Change
@@ -40,106 +39,40 @@ PUBLISHED = ("Patient", "Immunization", "Observation")
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 FILTER = "Immunization?patient=Patient/example&status=completed"
 
-#: Seconds that any single step may take.
-PATIENCE = 30.0
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     del parser
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    del arguments
+    del arguments, settings
     files = sorted(path for type_ in PUBLISHED for path in FIXTURES.glob(f"{type_}-*.json"))
     if not files:
         raise NotTheHub(f"no example resources in {FIXTURES}: the demo runs from a checkout of the project")
     console = Console(highlight=False)
     with TemporaryDirectory(prefix="hub-demo-") as data:
-        return asyncio.run(_demo(console, settings, Path(data), [orjson.loads(path.read_bytes()) for path in files]))
+        return asyncio.run(_until_told(_demo(console, Path(data), [orjson.loads(path.read_bytes()) for path in files])))
 
 
-@dataclass
-class Subscriber:
-    """The application that wants to be told: keeps each notification with the time of its arrival."""
+async def _until_told(demo: Coroutine[Any, Any, int]) -> int:
+    """Play it; SIGTERM and SIGHUP end it in order, and make the exit code that shells give them."""
+    playing = asyncio.ensure_future(demo)
+    told: list[int] = []
 
-    received: list[tuple[float, bytes]] = field(default_factory=list)
-    came: asyncio.Event = field(default_factory=asyncio.Event)
+    def end(number: int) -> None:
+        told.append(number)
+        if len(told) == 1:
+            playing.cancel()
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Take a notification: any 2xx says that it has arrived."""
-        self.received.append((time(), await request.read()))
-        self.came.set()
-        return web.Response()
-
-    async def until(self, count: int) -> None:
-        """Wait until so many notifications have come."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self.received) < count:
-                self.came.clear()
-                await self.came.wait()
-
-
-@asynccontextmanager
-async def listening(subscriber: Subscriber) -> AsyncIterator[str]:
-    """The subscriber on a free port; gives the URL of its endpoint."""
-    runner = web.ServerRunner(web.Server(subscriber.handle))
-    await runner.setup()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, end, number)
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}/notifications"
-    finally:
-        await runner.cleanup()
-
-
-@dataclass
-class Hub:
-    """A hub in processes of its own. `steps` are the lines of its log, as they come."""
-
-    url: str
-    steps: list[dict[str, Any]]
-
-
-@asynccontextmanager
-async def serving(settings: Settings, data: Path) -> AsyncIterator[Hub]:
-    """`hub serve` on a free port."""
-    environment = {
-        "HUB_ALLOW_HTTP_ENDPOINTS": "true",
-        "HUB_ALLOW_PRIVATE_ENDPOINTS": "true",
-        "HUB_LOG_LEVEL": "info",
-        "HUB_CANONICAL_BASE": settings.canonical_base,
-        "HUB_REDIS_URL": "",
-        "HUB_BASE_URL": "",
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hub", "serve", "--port", "0", "--data", str(data)),
-        env=os.environ | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    if process.stdout is None or process.stderr is None:
-        raise NotTheHub("the hub's output can't be read")
-    hub = Hub("", [])
-    reading = asyncio.create_task(_read_steps(process.stderr, hub.steps))
-    try:
-        async with asyncio.timeout(PATIENCE):
-            line = (await process.stdout.readline()).decode()
-        if not line.startswith("hub ready: "):
-            raise NotTheHub(f"the hub did not start: {line or hub.steps[-1:]}")
-        hub.url = line.split()[2].removesuffix("/fhir/r4")
-        yield hub
-    finally:
-        process.terminate()
-        await process.wait()
-        await reading
-
-
-async def _read_steps(stream: asyncio.StreamReader, steps: list[dict[str, Any]]) -> None:
-    async for line in stream:
-        try:
-            steps.append(orjson.loads(line))
-        except ValueError:
-            steps.append({"event": line.decode(errors="replace").rstrip()})
+        return await playing
+    except asyncio.CancelledError:
+        if not told:
+            raise
+        return 128 + told[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +90,16 @@ class Published:
         return f"{self.resource['resourceType']}/{self.resource['id']}"
 
 
-async def _demo(console: Console, settings: Settings, data: Path, resources: list[dict[str, Any]]) -> int:
+async def _demo(console: Console, data: Path, resources: list[dict[str, Any]]) -> int:
     began = time()
     subscriber = Subscriber()
-    async with listening(subscriber) as endpoint, serving(settings, data) as hub:
+    async with listening(subscriber) as endpoint, serving(data) as hub:
         _say(console, began, f"hub running at [bold]{hub.url}/fhir/r4[/]")
         _say(console, began, f"subscriber listening at [bold]{endpoint}[/]")
-        async with httpx.AsyncClient(base_url=f"{hub.url}/fhir/r4/", timeout=PATIENCE) as client:
-            subscription = await _subscribe(console, began, client, subscriber, settings, endpoint)
+        async with httpx.AsyncClient(base_url=f"{hub.url}/fhir/r4/", timeout=PATIENCE, trust_env=False) as client:
+            subscription = await _subscribe(console, began, client, subscriber, endpoint)
             published = await _publish(console, client, resources)
-            topic = built_in(settings.canonical_base, "Immunization")
+            topic = built_in(CANONICAL_BASE, "Immunization")
             parsed = FORMS[FhirVersion.R4].parse_subscription(subscription, now=datetime.now(UTC), allow_http=True)
             base = frozenset({f"{hub.url}/fhir/r4"})
             explained = [(each, explain(parsed, topic, _change(each), base)) for each in published]
@@ -193,7 +126,6 @@ async def _subscribe(
     began: float,
     client: httpx.AsyncClient,
     subscriber: Subscriber,
-    settings: Settings,
     endpoint: str,
 ) -> dict[str, Any]:
     """Register the Subscription, and wait until its handshake has made it active."""
@@ -201,7 +133,7 @@ async def _subscribe(
         "resourceType": "Subscription",
         "status": "requested",
         "reason": "Completed immunizations of one patient",
-        "criteria": built_in(settings.canonical_base, "Immunization").url,
+        "criteria": built_in(CANONICAL_BASE, "Immunization").url,
         "_criteria": {"extension": [{"url": f"{BACKPORT}/backport-filter-criteria", "valueString": FILTER}]},
         "channel": {
             "type": "rest-hook",
