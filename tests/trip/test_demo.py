@@ -1,5 +1,6 @@
 """`hub demo`, as a user runs it: what it shows, what it leaves of the caller's settings, and how it ends."""
 
+import json
 import os
 import re
 import signal
@@ -44,13 +45,28 @@ def family(temporary: Path) -> list[int]:
     return found
 
 
-def test_settings_of_its_own(temporary: Path, rq_redis_server: RedisServer, rq_redis_url: str) -> None:
-    """It has nothing to do with the hub of the caller's settings, and leaves no trace."""
+def test_what_it_shows(temporary: Path, rq_redis_server: RedisServer, rq_redis_url: str) -> None:
+    """It says what it saw, nothing of it is cut, and it has nothing to do with the hub of the caller's settings."""
     production = {"HUB_RQ_REDIS_URL": rq_redis_url, "hub_canonical_base": "https://production.example"}
     with demo(temporary, **production) as process:
         shown, said = process.communicate(timeout=100)
     assert (process.returncode, said) == (0, "")
-    assert "production.example" not in shown
+    assert re.search(
+        r"91 resources published\n.* 91 changes matched in \d+ batches\n.* 4 notifications received", shown
+    )
+    assert re.search(
+        r"\n *[\d.]+ s  the expected events, once each and in order, as many as \$status counts: yes\n$", shown
+    )
+    assert "worked out here by subscriptions.matching.explain" in shown
+    told = re.findall(r"^│ +\d+ │ (Immunization/\w+) +│(?: +\d+ │){4}$", shown, re.M)
+    assert sorted(told) == [f"Immunization/{id_}" for id_ in ("example", "historical", "protocol", "subpotent")]
+    notification = shown.partition("as received:\n")[2].partition("\n\n")[0]
+    whole, folded = re.subn(
+        r'"resource": (\{"resourceType":"Immunization".* … \d+ bytes)', '"resource": {}', notification
+    )
+    assert folded == 1
+    assert max(len(line) for line in notification.splitlines() if "bytes" in line) <= 80
+    assert [list(entry) for entry in json.loads(whole)["entry"]] == [["fullUrl", "resource", "request", "response"]] * 2
     with rq_redis_server.client() as redis:
         assert redis.dbsize() == 0
     assert family(temporary) == []
