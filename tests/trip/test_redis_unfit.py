@@ -37,7 +37,7 @@ async def ended(command: str, settings: dict[str, str]) -> tuple[int, str]:
     """The exit code of a hub that ends by itself, and what it said."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hub", *command.split()),
-        env=os.environ | {"HUB_BASE_URL": "http://hub.example"} | settings,
+        env=os.environ | {"HUB_BASE_URL": "http://hub.example", "HUB_DATA_DIR": "/nowhere"} | settings,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
