@@ -47,6 +47,9 @@ log = getLogger("hub.delivery")
 FAIR_SHARE = 20
 FAIR_SECONDS = 1.0
 
+#: ms until a subscription that is not registered is looked at again: its delete is under way.
+STRAY = 60_000
+
 #: Seconds that a lease is longer than a request may take.
 MARGIN = 5.0
 
@@ -250,7 +253,7 @@ class Lane:
             return decide_handshake(outcome, attempt=attempt)
         return decide(outcome, attempt=attempt, dice=sender.dice(), now=sender.now(), policy=sender.policy)
 
-    async def _until_confirmed(self, settle: Callable[[], Awaitable[Turn | None]]) -> Turn | None:
+    async def _until_confirmed(self, settle: Callable[[], Awaitable[Turn | int | None]]) -> Turn | int | None:
         """Settle as long as the lease lasts: what the subscriber took should not reach it twice for our own failure."""
         pause = 0.05
         while True:
@@ -262,17 +265,17 @@ class Lane:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
 
-    async def _activate(self, recipient: Recipient) -> Turn | None:
+    async def _activate(self, recipient: Recipient) -> Turn | int | None:
         """The handshake was accepted. What was put before now is not numbered; what is put after this is."""
         sender, key = self.sender, self.lease.subscription
         registered = await sender.registry.find(key.tenant, key.version, key.id)
         if registered is None or registered.key != key:
-            return None
+            return sender.due.now() + STRAY
         # Whatever a crash left undone: it is in the index before it is active.
         if not await sender.registry.put(
             Registered(key, True, recipient.revision, registered.since, recipient.resource)
         ):
-            return None
+            return sender.due.now() + STRAY
         ends = await sender.changes.ends()
         return await sender.outboxes.settle(key, self.lease.token, self.turn, Verb.ACTIVE, said="active", ends=ends)
 

@@ -6,6 +6,7 @@ The `hub` command. Each subcommand is a module with two functions, imported only
 """
 
 import argparse
+import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ REFUSED = 2
 FAILED = 1
 #: Exit code after a Ctrl-C, as shells have it.
 INTERRUPTED = 130
+
+#: Open files that a process asks for, if the system allows so many.
+FILES = 10_240
 
 #: What a value should be, where pydantic says it for programmers.
 PLAINLY = {
@@ -66,6 +70,7 @@ def main() -> int:
     arguments = parse(sys.argv[1:])
     try:
         settings = _settings()
+        _allow_files()
         logs.configure(settings.log_level)
         return _module(arguments.command).run(arguments, settings)
     except (NotTheHub, Unavailable) as error:
@@ -84,6 +89,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         if name in argv[:1]:
             _module(name).arguments(subparser)
     return parser.parse_args(argv)
+
+
+def _allow_files() -> None:
+    """Allow as many open files as the system does: a slow endpoint holds a socket, and there may be a thousand."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _module(command: str) -> Module:

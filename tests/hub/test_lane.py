@@ -28,6 +28,7 @@ from tests.hub.engines import (
     fanout,
     matched,
     member,
+    now,
     quiet,
     rewrite,
     running,
@@ -367,6 +368,20 @@ async def _fails(parts: Parts, attempts: int) -> None:
         return attempt == str(attempts).encode() and waits is not None
 
     await eventually(so)
+
+
+async def test_one_that_is_not_registered_is_left_for_a_while_after_its_handshake(
+    parts: Parts, receiver: Receiver
+) -> None:
+    """Its delete is under way, or was: its endpoint is not asked again and again."""
+    key = await subscribe(parts, f"{receiver.url}/s")
+    await parts.registry.remove(key)
+    shard = parts.due.shards[key.shard(len(parts.due.shards))]
+    async with delivering(parts):
+        await receiver.until(lambda: bool(receiver.at("/s", "handshake")))
+        await eventually(lambda: parts.pipeline.command("ZSCORE", shard.wait, str(key)))
+    assert float(await parts.pipeline.command("ZSCORE", shard.wait, str(key))) > now() + 50_000
+    assert len(receiver.at("/s", "handshake")) == 1
 
 
 async def test_a_handshake_that_is_answered_with_4xx_is_not_tried_again(parts: Parts, receiver: Receiver) -> None:

@@ -1,6 +1,7 @@
 """`hub serve`: the whole hub in one command, with all its parts as real processes."""
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from hub.cli import FILES
 from tests.facts import eventually, lives
 from tests.processes import HubProcess
 
@@ -63,6 +65,19 @@ async def test_ready(data: Path) -> None:
             for path in ("/readyz", "/healthz", "/docs", "/fhir/r4/metadata"):
                 assert (await client.get(path)).status_code == 200
         await eventually(lambda: complete(hub))
+
+
+async def test_files(data: Path) -> None:
+    """Whoever is allowed few files by his shell gets as many as the system allows: each slow endpoint holds one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        async with HubProcess(data) as hub:
+            await eventually(lambda: complete(hub))
+            [worker] = hub.pids("worker deliver")
+            assert resource.prlimit(worker, resource.RLIMIT_NOFILE)[0] == min(FILES, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_stop(data: Path) -> None:
