@@ -19,14 +19,14 @@ from hub.channels.origins import SLOW, Origins, Visit, origin
 from hub.channels.rest_hook import RestHook
 from hub.due import Due, Lease
 from hub.errors import Unavailable
-from hub.keys import ResourceId, SubscriptionKey
-from hub.outbox import Outboxes, OwedEvent, Sending, Turn, Verb
+from hub.keys import SubscriptionKey
+from hub.outbox import Outboxes, Sending, Turn, Verb
 from hub.registry import Registered, Registry
+from hub.rendering import Rendering
 from hub.store import Store, instant
 from hub.stream import Changes
-from subscriptions.codes import Content, FhirVersion, Interaction, NotificationType, SubscriptionStatus
+from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
-from subscriptions.notification import Event, Notification, notification_id
 from subscriptions.retry import (
     Decision,
     Delivered,
@@ -126,10 +126,14 @@ class Lane:
     sender: Sender
     lease: Lease
     turn: Turn
-    _ahead: dict[int, OwedEvent] = field(init=False)
+    _rendering: Rendering = field(init=False)
 
     def __post_init__(self) -> None:
-        self._ahead = {owed.number: owed for owed in self.turn.ahead}
+        sender, key = self.sender, self.lease.subscription
+        ahead = {owed.number: owed for owed in self.turn.ahead}
+        self._rendering = Rendering(
+            sender.outboxes, sender.store, sender.hub, sender.bases[key.version], key, FAIR_SHARE, ahead
+        )
 
     async def run(self) -> None:
         """Send until there is nothing to send, the fair share is used, or it must wait; then give the lease back."""
@@ -186,7 +190,7 @@ class Lane:
         Returns the next turn; or the ms before which nothing is sent; or None when this lane has no say any more.
         """
         sender, subscription = self.sender, recipient.subscription
-        body = await self._render(subscription, sending)
+        body = await self._rendering.notification(subscription, sending, events=self.turn.events)
         if not await self._outlasts():  # the last question to Redis: the request begins at once
             return None
         started = monotonic()
@@ -278,62 +282,6 @@ class Lane:
             return sender.due.now() + STRAY
         ends = await sender.changes.ends()
         return await sender.outboxes.settle(key, self.lease.token, self.turn, Verb.ACTIVE, said="active", ends=ends)
-
-    async def _render(self, subscription: Subscription, sending: Sending) -> bytes:
-        key, pinned = self.lease.subscription, instant(sending.at)
-        if sending.handshake:
-            type_, status, first = NotificationType.HANDSHAKE, SubscriptionStatus.REQUESTED, 0
-            events: tuple[Event, ...] = ()
-        else:
-            type_, status, first = NotificationType.EVENT_NOTIFICATION, SubscriptionStatus.ACTIVE, sending.first
-            events = await self._events(subscription, sending)
-        return FORMS[subscription.notification_version].notification_bundle(
-            Notification(
-                id=notification_id(
-                    hub=self.sender.hub,
-                    subscription=str(key),
-                    type=type_,
-                    first=first,
-                    last=sending.last,
-                    pinned=pinned,
-                ),
-                type=type_,
-                base=self.sender.bases[key.version],
-                subscription_id=key.id,
-                topic=subscription.topic,
-                status=status,
-                content=subscription.content,
-                events_since_subscription_start=sending.first if sending.handshake else sending.last,
-                timestamp=pinned,
-                events=events,
-            )
-        )
-
-    async def _events(self, subscription: Subscription, sending: Sending) -> tuple[Event, ...]:
-        key, wanted = self.lease.subscription, range(sending.first, sending.last + 1)
-        if not all(number in self._ahead for number in wanted):
-            # Enough for this lane's share; of a large notification, itself.
-            last = max(sending.last, min(self.turn.events, sending.first + FAIR_SHARE - 1))
-            self._ahead = {owed.number: owed for owed in await self.sender.outboxes.events(key, sending.first, last)}
-        owed = [self._ahead[number] for number in wanted]
-        bodies: list[bytes | None] = [None] * len(owed)
-        if subscription.content is Content.FULL_RESOURCE:
-            bodies = await self.sender.store.bodies(
-                [(ResourceId(key.tenant, key.version, event.type, event.id), event.version) for event in owed]
-            )
-        return tuple(_event(event, body) for event, body in zip(owed, bodies, strict=True))
-
-
-def _event(owed: OwedEvent, body: bytes | None) -> Event:
-    return Event(
-        number=owed.number,
-        type=owed.type,
-        id=owed.id,
-        version_id=owed.version,
-        interaction=owed.interaction,
-        at=instant(owed.at),
-        body=None if owed.interaction is Interaction.DELETE else body,
-    )
 
 
 def _verdict(decision: Decision) -> tuple[Verb, str, str, float | None]:

@@ -16,18 +16,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from logging import getLogger
 from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
 
-from hub.errors import HubError, Refused, Unavailable
+from hub.errors import Refused, Unavailable
+from hub.intent import Attempt, Blocked, Intent, Key, State
 from hub.keys import TRANSACTIONS, ResourceId, transaction
 from hub.pipeline import Pipeline, script
-from hub.store import Lock, Put, PutResult, Store, Write, now_ms
+from hub.store import Store, now_ms
+from hub.write import Lock, Put, PutResult, Write
 from subscriptions.codes import IssueCode
 
 INTEND, DECIDE, FINISH = script("intend"), script("decide"), script("finish")
@@ -45,57 +46,6 @@ log = getLogger("hub.transaction")
 
 _Result = TypeVar("_Result")
 _WRITES = msgspec.msgpack.Decoder(list[Write])
-
-
-class State(StrEnum):
-    """Of an attempt. GONE: it is superseded or forgotten, so it was undone or ended long ago."""
-
-    OPEN = "open"
-    COMMITTED = "committed"
-    UNDONE = "undone"
-    DONE = "done"
-    GONE = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An idempotent request: `id` is derived from its key, `fingerprint` from its body."""
-
-    id: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try to run a transaction. As text it stands in reservations."""
-
-    id: str
-    number: str
-
-    def __str__(self) -> str:
-        return f"{self.id}.{self.number}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Attempt":
-        id_, _, number = text.partition(".")
-        return cls(id_, number)
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What an attempt is going to write."""
-
-    attempt: Attempt
-    writes: tuple[Write, ...]
-
-
-class Blocked(HubError):
-    """A precondition of one write does not hold: `result` says why. Nothing was written."""
-
-    def __init__(self, write: Write, result: PutResult) -> None:
-        super().__init__(f"{write.resource}: {result.outcome}")
-        self.write = write
-        self.result = result
 
 
 class TransactionCoordinator:

@@ -24,8 +24,8 @@ from hub.api.search import Searches
 from hub.api.transactions import Row, Transactions
 from hub.errors import HubError, Refused
 from hub.ingest.strict import parse
+from hub.intent import Key
 from hub.store import instant
-from hub.transaction import Key
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.versions.instant import write

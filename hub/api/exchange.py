@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from hub.api.outcome import outcome
 from hub.errors import Refused
-from hub.store import NOTHING
+from hub.write import NOTHING
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
 

@@ -19,8 +19,9 @@ from hub.errors import Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
 from hub.keys import ResourceId
 from hub.search import Search, Upcoming
-from hub.store import Lock, Put, PutResult, Store, Version, Write, now_ms
+from hub.store import Store, Version, now_ms
 from hub.transaction import PATIENCE, TransactionCoordinator
+from hub.write import Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
 from subscriptions.errors import Issue
 

@@ -16,7 +16,8 @@ from hub.ingest import Draft
 from hub.ingest.references import Holder, Link, links, replaced
 from hub.keys import ResourceId
 from hub.search import Upcoming
-from hub.store import Lock, Version, instant
+from hub.store import Version, instant
+from hub.write import Lock
 from subscriptions.codes import Interaction, IssueCode
 from subscriptions.errors import Rejected
 

@@ -26,7 +26,8 @@ from hub.ingest.validation import issues
 from hub.membership import Member, Membership
 from hub.outbox import State, Subscribed
 from hub.search import Query, compiled
-from hub.store import NOTHING, instant
+from hub.store import instant
+from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.subscription import Subscription

@@ -16,9 +16,11 @@ from hub.api.resolution import Resolution, Step
 from hub.errors import Refused, Unavailable
 from hub.ingest import Draft
 from hub.ingest.validation import MOST_ISSUES
+from hub.intent import Blocked, Key
 from hub.keys import ResourceId
-from hub.store import Lock, PutResult, Store, Version, Write, now_ms
-from hub.transaction import Blocked, Key, TransactionCoordinator
+from hub.store import Store, Version, now_ms
+from hub.transaction import TransactionCoordinator
+from hub.write import Lock, PutResult, Write
 from subscriptions.codes import Interaction
 from subscriptions.errors import Rejected
 

@@ -15,9 +15,10 @@ from redis.asyncio import Redis
 from hub import jobs
 from hub.keys import ResourceId, SubscriptionKey
 from hub.settings import Settings
-from hub.store import Write, instant, now_ms
+from hub.store import instant, now_ms
 from hub.stream import START
 from hub.wiring.parts import TENANT, Parts, parts
+from hub.write import Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.versions.forms import FORMS
 from tests.benchmarks import programs

@@ -22,10 +22,11 @@ from hub.membership import Member
 from hub.outbox import State, Subscribed
 from hub.presence import Presence
 from hub.registry import InForce
-from hub.store import Put, Store, Write
+from hub.store import Store
 from hub.stream import Changes, Entry
 from hub.wiring.parts import Parts
 from hub.wiring.workers import http_client
+from hub.write import Put, Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.retry import Policy
 from subscriptions.versions.forms import FORMS

@@ -9,11 +9,12 @@ import pytest
 
 from hub.clock import Clock
 from hub.errors import Unavailable
+from hub.intent import Intent
 from hub.keys import CLOCK, TRANSACTIONS, ResourceId
 from hub.membership import Membership
-from hub.store import Write, now_ms
-from hub.transaction import Intent
+from hub.store import now_ms
 from hub.wiring.parts import TENANT, Parts
+from hub.write import Write
 from subscriptions.codes import FhirVersion
 from tests.facts import eventually
 

@@ -8,9 +8,9 @@ import orjson
 from hub.keys import ResourceId, SubscriptionKey
 from hub.membership import Membership
 from hub.outbox import Turn, Verb
-from hub.store import Put, Write
 from hub.stream import START
 from hub.wiring.parts import parts
+from hub.write import Put, Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.versions.forms import FORMS
 from subscriptions.versions.instant import read

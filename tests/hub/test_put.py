@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.keys import Partition, ResourceId
-from hub.store import NOTHING, Held, Lock, Put, PutResult, Store, Write
+from hub.store import Store
 from hub.stream import START, Changes
 from hub.wiring.parts import Parts
+from hub.write import NOTHING, Held, Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion, Interaction
 
 IDS = ("a", "b")

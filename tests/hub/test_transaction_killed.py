@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from hub.errors import Refused, Unavailable
+from hub.intent import Blocked, Intent, Key
 from hub.keys import TRANSACTIONS, Partition, ResourceId, lock_partition, transaction
-from hub.store import Held, Lock, Put, PutResult, Write, now_ms
-from hub.transaction import DEADLINE, DECIDE, KEPT, Blocked, Intent, Key
+from hub.store import now_ms
+from hub.transaction import DEADLINE, DECIDE, KEPT
 from hub.wiring.parts import TENANT, Parts
 from hub.wiring.parts import parts as built
+from hub.write import Held, Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion
 from tests.facts import eventually
 from tests.hub.conftest import close, settings

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from hub.keys import ResourceId
-from hub.store import Lock, Put, Write
+from hub.write import Lock, Put, Write
 from tests.facts import eventually
 from tests.hub.api.server import Hub, issue, patient, place
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.store import Write
+from hub.write import Write
 from tests.hub.api.pages import all_pages, following, ids
 from tests.hub.api.server import Hub, issue, patient, place, serving
 from tests.hub.conftest import settings

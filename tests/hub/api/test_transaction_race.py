@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from hub.store import Lock, PutResult, Store, Write
-from hub.transaction import Intent, TransactionCoordinator
+from hub.intent import Intent
+from hub.store import Store
+from hub.transaction import TransactionCoordinator
 from hub.wiring.parts import Parts
+from hub.write import Lock, PutResult, Write
 from tests.facts import eventually
 from tests.hub.api.bundles import NHI, ask, done, located, observation, post, put, status, transaction
 from tests.hub.api.server import Hub, issue, patient, place

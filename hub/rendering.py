@@ -1,0 +1,88 @@
+"""
+A pinned notification as the bytes that are sent.
+
+It is made of what was pinned, of the outbox and of kept versions alone, so that a repeat has the same bytes.
+"""
+
+from dataclasses import dataclass, field
+
+from hub.keys import ResourceId, SubscriptionKey
+from hub.outbox import Outboxes, OwedEvent, Sending
+from hub.store import Store, instant
+from subscriptions.codes import Content, Interaction, NotificationType, SubscriptionStatus
+from subscriptions.notification import Event, Notification, notification_id
+from subscriptions.subscription import Subscription
+from subscriptions.versions.forms import FORMS
+
+
+@dataclass
+class Rendering:
+    """
+    The notifications of one subscription, while it is served.
+
+    hub: The random id of the store; stands in the bundles' ids.
+    base: The FHIR base, without a slash at its end.
+    share: How many events are read at once.
+    ahead: Events that were read before they are needed, by number.
+    """
+
+    outboxes: Outboxes
+    store: Store
+    hub: str
+    base: str
+    key: SubscriptionKey
+    share: int
+    ahead: dict[int, OwedEvent] = field(default_factory=dict)
+
+    async def notification(self, subscription: Subscription, sending: Sending, *, events: int) -> bytes:
+        """The Bundle of what was pinned. `events`: how many there are so far."""
+        pinned = instant(sending.at)
+        if sending.handshake:
+            type_, status, first = NotificationType.HANDSHAKE, SubscriptionStatus.REQUESTED, 0
+            told: tuple[Event, ...] = ()
+        else:
+            type_, status, first = NotificationType.EVENT_NOTIFICATION, SubscriptionStatus.ACTIVE, sending.first
+            told = await self._events(subscription, sending, events)
+        id_ = notification_id(
+            hub=self.hub, subscription=str(self.key), type=type_, first=first, last=sending.last, pinned=pinned
+        )
+        return FORMS[subscription.notification_version].notification_bundle(
+            Notification(
+                id=id_,
+                type=type_,
+                base=self.base,
+                subscription_id=self.key.id,
+                topic=subscription.topic,
+                status=status,
+                content=subscription.content,
+                events_since_subscription_start=sending.first if sending.handshake else sending.last,
+                timestamp=pinned,
+                events=told,
+            )
+        )
+
+    async def _events(self, subscription: Subscription, sending: Sending, events: int) -> tuple[Event, ...]:
+        key, wanted = self.key, range(sending.first, sending.last + 1)
+        if not all(number in self.ahead for number in wanted):
+            # As many as one share; of a large notification, itself.
+            last = max(sending.last, min(events, sending.first + self.share - 1))
+            self.ahead = {owed.number: owed for owed in await self.outboxes.events(key, sending.first, last)}
+        owed = [self.ahead[number] for number in wanted]
+        bodies: list[bytes | None] = [None] * len(owed)
+        if subscription.content is Content.FULL_RESOURCE:
+            bodies = await self.store.bodies(
+                [(ResourceId(key.tenant, key.version, event.type, event.id), event.version) for event in owed]
+            )
+        return tuple(_event(event, body) for event, body in zip(owed, bodies, strict=True))
+
+
+def _event(owed: OwedEvent, body: bytes | None) -> Event:
+    return Event(
+        number=owed.number,
+        type=owed.type,
+        id=owed.id,
+        version_id=owed.version,
+        interaction=owed.interaction,
+        at=instant(owed.at),
+        body=None if owed.interaction is Interaction.DELETE else body,
+    )

@@ -1,0 +1,76 @@
+"""A write of one version of a resource, and what became of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hub.keys import ResourceId
+from subscriptions.codes import Interaction
+
+#: What a write expects when there must be no live version: `If-None-Match: *`.
+NOTHING = "*"
+
+
+class Put(StrEnum):
+    """What became of a write. Only STORED made a change."""
+
+    STORED = "stored"
+    REPEATED = "repeated"
+    ABSENT = "absent"
+    DIFFERS = "differs"
+    EXISTS = "exists"
+    CONFLICT = "conflict"
+    RESERVED = "reserved"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock on a conditional create: its name (type and normalised query) and its token."""
+
+    name: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that somebody else has: another request's token, or the transaction that keeps it until it is decided."""
+
+    name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """
+    One version to be stored.
+
+    method: `create` (the id must be new), `update` (create or update) or `delete`.
+    expected: Empty for anything, NOTHING, or the number of the version that must be in force.
+    head, tail: The JSON before and after the number of its version; empty for a delete.
+    at: When, in ms since 1970.
+    identifiers: `system|value` of the resource's identifiers.
+    fingerprint: Of an idempotent request; the id was derived from its key.
+    transaction: The transaction that has reserved the resource.
+    """
+
+    resource: ResourceId
+    method: str
+    at: int
+    head: bytes = b""
+    tail: bytes = b""
+    expected: str = ""
+    publisher: str = ""
+    identifiers: tuple[str, ...] = ()
+    fingerprint: str = ""
+    transaction: str = ""
+    lock: Lock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """`version`: the one stored, repeated or in the way; 0 for none. `by`: the transaction that has reserved it."""
+
+    outcome: Put
+    version: int = 0
+    interaction: Interaction | None = None
+    by: str = ""
