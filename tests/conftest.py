@@ -1,5 +1,6 @@
 """What all tests share: a real Redis for each xdist worker, and asyncio on uvloop."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,11 @@ from tests.redis_server import RedisServer
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("hub", deadline=None)
 settings.load_profile("hub")
+
+# Children inherit what is ignored: under nohup or in the background of a script, no hub could be stopped by these.
+for stop, default in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(stop) is signal.SIG_IGN:
+        signal.signal(stop, default)
 
 
 @pytest.fixture(scope="session")
