@@ -14,7 +14,8 @@ from hub.channels.guard import Guard
 from hub.registry import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
-from subscriptions.filters import Scope, criteria
+from subscriptions.filters import criteria
+from subscriptions.search.asking import Context
 from subscriptions.subscription import Reading, Subscription
 from subscriptions.versions.forms import FORMS
 
@@ -33,7 +34,7 @@ class Admission:
     topics: Topics
     guard: Guard
     trusted_hosts: frozenset[str]
-    bases: Mapping[FhirVersion, str]
+    contexts: Mapping[FhirVersion, Context]
     allow_http: bool
 
     async def admit(self, version: FhirVersion, resource: Mapping[str, Any], *, now: datetime) -> Subscription:
@@ -63,10 +64,14 @@ class Admission:
             yield Issue(IssueCode.NOT_SUPPORTED, text, CRITERIA)
         named = frozenset(each.resource_type for each in wanted.filters if each.resource_type)
         types = topic.resource_types if topic else named
-        scope = Scope(wanted.version, types, frozenset({self.bases[wanted.version]}))
         for element, filters in reading.filters.items():
             try:
-                criteria((each for each in filters if topic or each.resource_type), scope, element)
+                criteria(
+                    (each for each in filters if topic or each.resource_type),
+                    types,
+                    self.contexts[wanted.version],
+                    element,
+                )
             except Rejected as rejected:
                 yield from rejected.issues
 

@@ -27,6 +27,7 @@ from hub.store import Store, instant
 from hub.stream import Changes, Entry
 from subscriptions.change import Change
 from subscriptions.codes import Interaction
+from subscriptions.search.held import Held
 
 log = getLogger("hub.fanout")
 
@@ -114,7 +115,9 @@ class Fanout:
             if change is None:
                 continue
             try:
-                matches, failures = self.in_force.index(entry.resource.tenant, change.version).match(change)
+                matches, failures = self.in_force.index(entry.resource.tenant, change.version).match(
+                    change, Held(change.at)
+                )
             except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
                 self._set_aside("matching", entry, type(bug).__name__)
                 continue

@@ -20,6 +20,7 @@ from hub.pipeline import Pipeline, script
 from hub.store import instant
 from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index
+from subscriptions.search.asking import Context
 from subscriptions.search.parameters import resource_types
 from subscriptions.topic import Topic, built_in
 from subscriptions.versions.forms import FORMS
@@ -142,7 +143,7 @@ class InForce:
 
     registry: Registry
     topics: Topics
-    bases: Mapping[FhirVersion, str]
+    contexts: Mapping[FhirVersion, Context]
     broken: dict[str, str] = field(default_factory=dict)
     _indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = field(default_factory=dict)
     _keys: dict[str, SubscriptionKey] = field(default_factory=dict)
@@ -152,7 +153,7 @@ class InForce:
     def index(self, tenant: str, version: FhirVersion) -> Index[SubscriptionKey]:
         """The index over a tenant's subscriptions of one FHIR version."""
         if (tenant, version) not in self._indexes:
-            self._indexes[tenant, version] = Index({self.bases[version]})
+            self._indexes[tenant, version] = Index(self.contexts[version])
         return self._indexes[tenant, version]
 
     async def refresh(self) -> None:

@@ -17,12 +17,14 @@ import msgspec
 from hub.keys import ResourceId
 from hub.store import Store, Version
 from subscriptions.change import Resource
-from subscriptions.codes import Comparator, FhirVersion, IssueCode
+from subscriptions.codes import Comparator, IssueCode
 from subscriptions.errors import EvaluationError, Issue, Rejected
 from subscriptions.filters import search, searchable
 from subscriptions.search import date, token
+from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.escapes import split, unescape
+from subscriptions.search.held import Held
 
 #: Resources that are evaluated between two looks at what else there is to do.
 CHUNK = 100
@@ -102,7 +104,7 @@ class Upcoming:
         return cls(resource, version, frozenset(identifiers), _RESOURCE.decode(version.body or b"{}"))
 
 
-def compiled(parameters: Iterable[tuple[str, str]], type_: str, version: FhirVersion, bases: frozenset[str]) -> Query:
+def compiled(parameters: Iterable[tuple[str, str]], type_: str, context: Context) -> Query:
     """
     Compile a search's parameters, but those of its paging.
 
@@ -114,7 +116,7 @@ def compiled(parameters: Iterable[tuple[str, str]], type_: str, version: FhirVer
     updated: list[tuple[Window, ...]] = []
     rest: list[tuple[str, str]] = []
     issues: list[Issue] = []
-    known = {parameter.code for parameter in searchable(version, type_)}
+    known = {parameter.code for parameter in searchable(context.version, type_)}
     for name, value in parameters:
         if name in ("_id", "_lastUpdated"):
             try:
@@ -133,7 +135,7 @@ def compiled(parameters: Iterable[tuple[str, str]], type_: str, version: FhirVer
                 identifiers = borne
     criteria: tuple[Criterion, ...] = ()
     try:
-        criteria = search(rest, type_, version, bases)
+        criteria = search(rest, type_, context)
     except Rejected as rejected:
         issues += rejected.issues
     if issues:
@@ -181,16 +183,16 @@ def _window(text: str) -> Window:
 class Search:
     """Searches in one tenant's resources of one FHIR version."""
 
-    def __init__(self, store: Store, tenant: str, version: FhirVersion, bases: frozenset[str], most_looked_at: int):
+    def __init__(self, store: Store, tenant: str, context: Context, most_looked_at: int):
         self._store = store
         self._tenant = tenant
-        self._version = version
-        self._bases = bases
+        self._version = context.version
+        self._context = context
         self._most_looked_at = most_looked_at
 
     def compiled(self, parameters: Iterable[tuple[str, str]], type_: str) -> Query:
         """See `compiled`."""
-        return compiled(parameters, type_, self._version, self._bases)
+        return compiled(parameters, type_, self._context)
 
     async def page(
         self, query: Query, *, most: int, after: Cursor | None = None, without: Set[ResourceId] = frozenset()
@@ -297,7 +299,8 @@ def _matches(query: Query, version: Version, content: Resource | None = None) ->
     if not query.criteria or version.body is None:
         return True
     resource = content or _RESOURCE.decode(version.body)
-    return all(criterion.matches(resource) for criterion in query.criteria)
+    held = Held(version.at)
+    return all(criterion.matches(resource, held) for criterion in query.criteria)
 
 
 def _ms(version: Version) -> int:

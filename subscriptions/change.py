@@ -21,6 +21,7 @@ class Change:
     previous: The version before it; None for a create.
     version_id: The number of the version that the change made, from 1.
     at: When the hub stored it, aware.
+    events: The codings of the events that the publisher named, such as HL7 v2's A01: system and code.
     """
 
     version: FhirVersion
@@ -31,6 +32,7 @@ class Change:
     at: datetime
     resource: Resource | None
     previous: Resource | None = None
+    events: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def subject(self) -> Resource:

@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from subscriptions.change import Change
-from subscriptions.codes import FhirVersion, SearchType
+from subscriptions.codes import SearchType
 from subscriptions.errors import EvaluationError
-from subscriptions.filters import Scope, criteria, criterion
-from subscriptions.search.comparison import Criterion, Source
+from subscriptions.filters import criteria
+from subscriptions.search.asking import Context
+from subscriptions.search.comparison import Criterion, Equal, Source
+from subscriptions.search.compiling import criterion
 from subscriptions.search.extraction import Extraction, Value
+from subscriptions.search.held import Held
 from subscriptions.subscription import Filter, Subscription
 from subscriptions.topic import Topic
 from subscriptions.triggers import Firing, fires, firing
@@ -44,16 +47,16 @@ class Matches(NamedTuple, Generic[K]):
 
 class Index(Generic[K]):
     """
-    Subscriptions of one tenant, each under a key of the caller's own.
+    Subscriptions of one tenant and one FHIR version, each under a key of the caller's own.
 
-    bases: The base URLs of that tenant: references below them are the relative ones.
+    context: What their filters are understood in.
     evaluated: How many criteria were evaluated since the index was made; lookups by key don't count.
     """
 
-    def __init__(self, bases: Iterable[str]) -> None:
-        self.bases = frozenset(bases)
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self.evaluated = 0
-        self._buckets: dict[tuple[FhirVersion, str], dict[Topic, _Bucket[K]]] = {}
+        self._buckets: dict[str, dict[Topic, _Bucket[K]]] = {}
         self._places: dict[K, list[_Bucket[K]]] = {}
 
     def __len__(self) -> int:
@@ -67,7 +70,7 @@ class Index(Generic[K]):
         """How many subscriptions each change of a topic (its URL) and a type is held against one by one."""
         counts = {
             (topic.url, type_): sum(bool(entry.criteria) for entry in bucket.unkeyed)
-            for (_, type_), buckets in self._buckets.items()
+            for type_, buckets in self._buckets.items()
             for topic, bucket in buckets.items()
         }
         return {place: count for place, count in counts.items() if count}
@@ -79,11 +82,11 @@ class Index(Generic[K]):
         Raises:
             Rejected: One of its filters can't be evaluated. The index is as it was.
         """
-        wanted = criteria(subscription.filters, Scope(subscription.version, topic.resource_types, self.bases))
+        wanted = criteria(subscription.filters, topic.resource_types, self.context)
         self.remove(key)
         self._places[key] = []
         for type_, met in wanted.items():
-            bucket = self._buckets.setdefault((subscription.version, type_), {}).setdefault(topic, _Bucket())
+            bucket = self._buckets.setdefault(type_, {}).setdefault(topic, _Bucket())
             bucket.put(key, met)
             self._places[key].append(bucket)
 
@@ -92,12 +95,18 @@ class Index(Generic[K]):
         for bucket in self._places.pop(key, ()):
             bucket.remove(key)
 
-    def match(self, change: Change) -> Matches[K]:
-        """All subscriptions that the change concerns."""
-        facts = _Facts(change)
+    def match(self, change: Change, held: Held) -> Matches[K]:
+        """
+        All subscriptions that the change concerns, if nothing is `wanted` of what the hub holds.
+
+        One of another FHIR version concerns nobody.
+        """
+        facts = _Facts(change, held)
         matched: list[K] = []
         failures: list[Failure[K]] = []
-        for topic, bucket in self._buckets.get((change.version, change.type), {}).items():
+        for topic, bucket in (
+            self._buckets.get(change.type, {}).items() if change.version is self.context.version else ()
+        ):
             for entry in bucket.candidates(facts) if fires(topic, change) else ():
                 verdict = facts.all(entry.criteria)
                 if verdict is True:
@@ -131,14 +140,14 @@ class _Bucket(Generic[K]):
     popularity: Counter[tuple[Source, Hashable]] = field(default_factory=Counter)
 
     def put(self, key: K, met: tuple[Criterion, ...]) -> None:
-        access = min((criterion for criterion in met if criterion.test.keys), key=self._cost, default=None)
+        access = min((criterion for criterion in met if _keys(criterion)), key=self._cost, default=None)
         entry = self.entries[key] = _Entry(key, met, access)
         self.popularity.update(_asked(met))
         if access is None:
             self.unkeyed.add(entry)
             return
         postings = self.postings.setdefault(access.source, {})
-        for wanted in access.test.keys:
+        for wanted in _keys(access):
             postings.setdefault(wanted, set()).add(entry)
 
     def remove(self, key: K) -> None:
@@ -151,7 +160,7 @@ class _Bucket(Generic[K]):
             self.unkeyed.discard(entry)
             return
         postings = self.postings[entry.access.source]
-        for wanted in entry.access.test.keys:
+        for wanted in _keys(entry.access):
             postings[wanted].discard(entry)
             if not postings[wanted]:
                 del postings[wanted]
@@ -173,7 +182,12 @@ class _Bucket(Generic[K]):
 
 
 def _asked(criteria: Iterable[Criterion]) -> Iterator[tuple[Source, Hashable]]:
-    return ((criterion.source, key) for criterion in criteria for key in criterion.test.keys)
+    return ((criterion.source, key) for criterion in criteria for key in _keys(criterion))
+
+
+def _keys(criterion: Criterion) -> frozenset[Hashable]:
+    access = criterion.test.access
+    return access.keys if isinstance(access, Equal) else frozenset()
 
 
 def _kind(extraction: Extraction) -> int:
@@ -192,15 +206,16 @@ def _kind(extraction: Extraction) -> int:
 class _Facts:
     """What is known of one change's resource: each source is read once, each criterion evaluated once."""
 
-    def __init__(self, change: Change) -> None:
+    def __init__(self, change: Change, held: Held) -> None:
         self.change = change
+        self.held = held
         self.verdicts: dict[Criterion, bool | EvaluationError] = {}
         self._read: dict[Source, frozenset[Hashable] | EvaluationError] = {}
 
     def read(self, source: Source) -> frozenset[Hashable] | EvaluationError:
         if source not in self._read:
             try:
-                self._read[source] = source.read(self.change.subject)
+                self._read[source] = source.read(self.change.subject, self.held)
             except EvaluationError as error:
                 self._read[source] = error
         return self._read[source]
@@ -251,7 +266,7 @@ class Explanation:
     filters: tuple[FilterExplanation, ...]
 
 
-def explain(subscription: Subscription, topic: Topic, change: Change, bases: frozenset[str]) -> Explanation:
+def explain(subscription: Subscription, topic: Topic, change: Change, context: Context, held: Held) -> Explanation:
     """
     Go through everything that decides, whether or not an earlier part has already decided.
 
@@ -261,22 +276,22 @@ def explain(subscription: Subscription, topic: Topic, change: Change, bases: fro
     Raises:
         Rejected: One of the filters can't be evaluated.
     """
-    wanted = criteria(subscription.filters, Scope(subscription.version, topic.resource_types, bases))
+    wanted = criteria(subscription.filters, topic.resource_types, context)
     trigger = firing(topic, change)
     filters = tuple(
-        _explained(filter_, change, bases)
+        _explained(filter_, change, context, held)
         if change.type in topic.resource_types and filter_.resource_type in (None, change.type)
         else FilterExplanation(filter_, None)
         for filter_ in subscription.filters
     )
-    matched = trigger.fired and _Facts(change).all(wanted.get(change.type, ())) is True and change.type in wanted
+    matched = trigger.fired and _Facts(change, held).all(wanted.get(change.type, ())) is True and change.type in wanted
     return Explanation(matched, trigger, change.type in wanted, filters)
 
 
-def _explained(filter_: Filter, change: Change, bases: frozenset[str]) -> FilterExplanation:
-    asked = criterion(filter_, change.type, change.version, bases)
+def _explained(filter_: Filter, change: Change, context: Context, held: Held) -> FilterExplanation:
+    asked = criterion(filter_, change.type, context)
     try:
-        matched = asked.matches(change.subject)
+        matched = asked.matches(change.subject, held)
     except EvaluationError as error:
         return FilterExplanation(filter_, None, error=str(error))
-    return FilterExplanation(filter_, matched, tuple(asked.source.extraction.values(change.subject)))
+    return FilterExplanation(filter_, matched, tuple(asked.source.extraction.values(change.subject, held)))

@@ -21,6 +21,7 @@ from hub.settings import Settings
 from hub.store import Store, instant, now_ms
 from hub.transaction import TransactionCoordinator
 from subscriptions.codes import FhirVersion
+from subscriptions.search.asking import Context
 from subscriptions.topic import Topic
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -80,7 +81,7 @@ def _routes(
     settings: Settings, store: Store, transactions: TransactionCoordinator, topics: Iterable[Topic], release: str
 ) -> Iterator[Route]:
     version, base = FhirVersion.R4, f"{settings.base_url}{PREFIX}"
-    search = Search(store, TENANT, version, frozenset({base}), settings.max_search_scan)
+    search = Search(store, TENANT, Context(version, frozenset({base})), settings.max_search_scan)
     interactions = Interactions(store, search, transactions, TENANT, version)
     resources = Resources(interactions, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting)
     searches = Searches(interactions, search, base, most_bytes=settings.max_body_bytes, most_entries=settings.max_page)

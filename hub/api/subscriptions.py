@@ -30,6 +30,8 @@ from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError, Rejected
+from subscriptions.search.asking import Context
+from subscriptions.search.held import Held
 from subscriptions.subscription import Subscription
 from subscriptions.versions.forms import FORMS
 
@@ -144,7 +146,7 @@ class Subscriptions:
         count, cursor, rest = paging(asked, self.max_page)
         if cursor is not None and not is_id(cursor):
             raise bad_cursor()
-        query = compiled(rest, "Subscription", self.version, frozenset({self.base}))
+        query = compiled(rest, "Subscription", Context(self.version, frozenset({self.base})))
         page: list[tuple[str, bytes]] = []
         total = behind = unreadable = 0
         async for member in self.membership.all(self.tenant, self.version, query.ids):
@@ -217,7 +219,8 @@ def _matches(query: Query, state: State) -> bool:
     if not query.criteria:
         return True
     resource = msgspec.json.decode(state.resource) | {"status": state.status.value}
-    return all(criterion.matches(resource) for criterion in query.criteria)
+    held = Held(instant(state.updated))
+    return all(criterion.matches(resource, held) for criterion in query.criteria)
 
 
 def _error(state: State) -> str | None:

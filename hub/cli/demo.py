@@ -28,6 +28,8 @@ from hub.settings import Settings
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion, Interaction
 from subscriptions.matching import Explanation, explain
+from subscriptions.search.asking import Context
+from subscriptions.search.held import Held
 from subscriptions.topic import built_in
 from subscriptions.versions.forms import FORMS
 
@@ -159,7 +161,9 @@ async def _told(report: Report, hub: Hub, subscriber: Subscriber, changes: int) 
 def _explain(base: str, subscription: dict[str, Any], published: list[Published]) -> list[tuple[str, Explanation]]:
     """What ought to have been told, by the rules alone."""
     parsed = FORMS[FhirVersion.R4].parse_subscription(subscription, now=datetime.now(UTC), allow_http=True)
-    return [(each.name, explain(parsed, TOPIC, _change(each), frozenset({base}))) for each in published]
+    context = Context(FhirVersion.R4, frozenset({base}))
+    changes = [(each.name, _change(each)) for each in published]
+    return [(name, explain(parsed, TOPIC, change, context, Held(change.at))) for name, change in changes]
 
 
 def _change(published: Published) -> Change:

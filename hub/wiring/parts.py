@@ -21,6 +21,7 @@ from hub.store import Store
 from hub.stream import Changes
 from hub.transaction import TransactionCoordinator
 from subscriptions.codes import FhirVersion
+from subscriptions.search.asking import Context
 
 #: Connections to Redis that one process has at most, beside one blocking read for each partition or shard.
 CONNECTIONS = 32
@@ -69,6 +70,11 @@ class Parts:
     def bases(self) -> dict[FhirVersion, str]:
         """The FHIR base of each version, without a slash at its end."""
         return {FhirVersion.R4: f"{self.settings.base_url}/fhir/r4"}
+
+    @property
+    def contexts(self) -> dict[FhirVersion, Context]:
+        """What the filters of each version are understood in."""
+        return {version: Context(version, frozenset({base})) for version, base in self.bases.items()}
 
     @property
     def transactions(self) -> TransactionCoordinator:

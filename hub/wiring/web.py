@@ -34,7 +34,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         tenant=TENANT,
         base=p.bases[FhirVersion.R4],
         membership=p.membership,
-        admission=Admission(p.topics, p.guard, settings.private_hosts, p.bases, settings.allow_http_endpoints),
+        admission=Admission(p.topics, p.guard, settings.private_hosts, p.contexts, settings.allow_http_endpoints),
         now=now_ms,
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,

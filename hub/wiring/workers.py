@@ -50,7 +50,7 @@ def matching(p: Parts) -> Engine:
         store=p.store,
         outboxes=p.outboxes,
         due=p.due,
-        in_force=InForce(p.registry, p.topics, p.bases),
+        in_force=InForce(p.registry, p.topics, p.contexts),
         batch=p.settings.match_batch,
         presence=Presence(p.pipeline, "match", process_name()),
     )

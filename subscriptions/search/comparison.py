@@ -3,11 +3,12 @@
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from subscriptions.change import Resource
 from subscriptions.errors import EvaluationError
 from subscriptions.search.extraction import Extraction, Value
+from subscriptions.search.held import Held
 
 
 class Reading(Protocol):
@@ -19,12 +20,41 @@ class Reading(Protocol):
     def __hash__(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """It passes just when one of these keys was read."""
+
+    keys: frozenset[Hashable]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """It passes just when a text was read that starts with one of these."""
+
+    texts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reaching:
+    """
+    It passes only if a `Range` of this group was read that ends at the limit or after it; with `down`, that starts at
+    the limit or before it.
+    """
+
+    group: Hashable
+    limit: Any
+    down: bool = False
+
+
+#: How an index can find the tests that may pass; None: each one has to be run.
+Access: TypeAlias = Equal | Beginning | Reaching | None
+
+
 class Test(Protocol):
     """What is asked of everything that was read from a resource."""
 
     @property
-    def keys(self) -> frozenset[Hashable]:
-        """What an index can look it up by: it passes just when one of them was read. Empty: it has to be run."""
+    def access(self) -> Access: ...
 
     def passes(self, read: frozenset[Any]) -> bool: ...
 
@@ -37,8 +67,26 @@ class Meets:
 
     keys: frozenset[Hashable]
 
+    @property
+    def access(self) -> Access:
+        return Equal(self.keys)
+
     def passes(self, read: frozenset[Any]) -> bool:
         return not self.keys.isdisjoint(read)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite, as `:not` has it: a resource without any value passes too."""
+
+    test: Test
+
+    @property
+    def access(self) -> Access:
+        return None
+
+    def passes(self, read: frozenset[Any]) -> bool:
+        return not self.test.passes(read)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +96,7 @@ class Source:
     extraction: Extraction
     reading: Reading
 
-    def read(self, resource: Resource) -> frozenset[Hashable]:
+    def read(self, resource: Resource, held: Held) -> frozenset[Hashable]:
         """
         Everything that the values in a resource count as.
 
@@ -56,7 +104,7 @@ class Source:
             EvaluationError: They could not be found or read.
         """
         try:
-            return frozenset(read for value in self.extraction.values(resource) for read in self.reading(value))
+            return frozenset(read for value in self.extraction.values(resource, held) for read in self.reading(value))
         except Exception as error:  # whatever the engine or a malformed value gives rise to
             reason = f"{self.extraction.name} could not be read: {type(error).__name__}: {error}"
             raise EvaluationError(reason) from error
@@ -74,9 +122,9 @@ class Criterion:
     source: Source
     test: Test
 
-    def matches(self, resource: Resource) -> bool:
+    def matches(self, resource: Resource, held: Held) -> bool:
         """
         Raises:
             EvaluationError: The resource can't be judged. That is no match.
         """
-        return self.test.passes(self.source.read(resource))
+        return self.test.passes(self.source.read(resource, held))

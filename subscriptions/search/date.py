@@ -5,13 +5,15 @@ Every date is the range that its precision gives it. What is written without a t
 """
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
 from subscriptions.codes import Comparator, IssueCode
 from subscriptions.errors import Issue, Rejected
+from subscriptions.search.asking import Asked
+from subscriptions.search.comparison import Access, Criterion, source
 from subscriptions.search.escapes import unescape
 from subscriptions.search.extraction import Value
 
@@ -37,6 +39,15 @@ class Range(NamedTuple):
 
     def contains(self, other: "Range") -> bool:
         return self.start <= other.start and other.end <= self.end
+
+
+def criterion(asked: Asked) -> Criterion:
+    """
+    Raises:
+        Rejected: One of the values is no date.
+    """
+    asked.plain()
+    return Criterion(source(asked.found, Reading()), Within(frozenset(parse(value) for value in asked.values)))
 
 
 def parse(text: str) -> Range:
@@ -132,8 +143,8 @@ class Within:
     ranges: frozenset[Range]
 
     @property
-    def keys(self) -> frozenset[Hashable]:
-        return frozenset()
+    def access(self) -> Access:
+        return None
 
     def passes(self, read: frozenset[Any]) -> bool:
         return any(wanted.contains(found) for wanted in self.ranges for found in read)

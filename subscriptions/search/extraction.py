@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import fhirpathpy
 from fhirpathpy.engine.nodes import ResourceNode
@@ -12,6 +12,7 @@ from fhirpathpy.models import models
 
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion
+from subscriptions.search.held import Held
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
 
 #: FHIRPath's model of a version: which elements have a choice of types. R4B has R4's.
@@ -37,7 +38,33 @@ class Value:
     path: str
 
 
-class Extraction:
+class Extraction(Protocol):
+    """
+    How the values of a parameter are found. Equal ones find the same.
+
+    resource_type: The type in which the values stand in the end; `parameter` is one of that type.
+    name: `Immunization.patient`, as it is shown.
+    targets: The types that a reference found here can point to; empty for any.
+    """
+
+    @property
+    def version(self) -> FhirVersion: ...
+    @property
+    def resource_type(self) -> str: ...
+    @property
+    def parameter(self) -> SearchParameter: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def targets(self) -> frozenset[str]: ...
+
+    def values(self, resource: Resource, held: Held) -> Iterator[Value]:
+        """All values in a resource, or behind its references. The engine raises whatever its operators meet."""
+
+    def __hash__(self) -> int: ...
+
+
+class Expression:
     """
     One parameter's expression for one resource type, compiled. Get it from `extraction`: there is one object of each.
 
@@ -66,8 +93,8 @@ class Extraction:
         restricted = frozenset(target for _, target in self._branches if target)
         return restricted if all(target for _, target in self._branches) else self.parameter.targets
 
-    def values(self, resource: Resource) -> Iterator[Value]:
-        """All values in a resource, in its order. The engine raises whatever its operators meet."""
+    def values(self, resource: Resource, _: Held) -> Iterator[Value]:
+        """All values in a resource, in its order."""
         for find, target in self._branches:
             for value in map(_value, find(resource, None)):
                 if value and self._is_wanted(value.data, target, resource):
@@ -94,9 +121,9 @@ class Extraction:
 
 
 @cache
-def extraction(version: FhirVersion, resource_type: str, code: str) -> Extraction:
+def extraction(version: FhirVersion, resource_type: str, code: str) -> Expression:
     """The extraction of a parameter that exists (else KeyError) and has an expression."""
-    return Extraction(version, resource_type, parameters(version)[resource_type, code])
+    return Expression(version, resource_type, parameters(version)[resource_type, code])
 
 
 def _branches(expression: str, resource_type: str) -> Iterator[tuple[str, str | None]]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
+from subscriptions.search.asking import Asked
+from subscriptions.search.comparison import Criterion, Meets, source
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Extraction, Value
 from subscriptions.search.parameters import resource_types
@@ -13,6 +15,17 @@ from subscriptions.search.parameters import resource_types
 _ID = r"[A-Za-z0-9\-.]{1,64}"
 _LOCAL = re.compile(rf"([A-Z][A-Za-z]+)/({_ID})(/_history/{_ID})?")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+
+
+def criterion(asked: Asked) -> Criterion:
+    """
+    Raises:
+        Rejected: One of the values is no reference, or can't be what the parameter finds.
+    """
+    asked.plain()
+    bases = asked.context.bases
+    keys = frozenset().union(*(parse(value, asked.found, bases) for value in asked.values))
+    return Criterion(source(asked.found, Reading(bases)), Meets(keys))
 
 
 def parse(text: str, extraction: Extraction, bases: frozenset[str]) -> frozenset[str]:

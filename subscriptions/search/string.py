@@ -1,17 +1,29 @@
 """String search: https://hl7.org/fhir/R4/search.html#string. Equal is what starts with it, case and accents aside."""
 
 import unicodedata
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
+from subscriptions.search.asking import Asked
+from subscriptions.search.comparison import Access, Beginning, Criterion, source
 from subscriptions.search.escapes import unescape
 from subscriptions.search.extraction import Value
 
 #: The parts of HumanName and Address that are strings.
 _PARTS = ("text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode", "country")
+
+
+def criterion(asked: Asked) -> Criterion:
+    """
+    Raises:
+        Rejected: Nothing is left of one of the values that could be compared.
+    """
+    asked.plain()
+    beginnings = frozenset(parse(value) for value in asked.values)
+    return Criterion(source(asked.found, Reading()), StartsWith(beginnings))
 
 
 def parse(text: str) -> str:
@@ -62,11 +74,12 @@ def _beginnings(text: str) -> Iterator[str]:
 class StartsWith:
     """One of the strings that were read starts with one of these."""
 
-    beginnings: tuple[str, ...]
+    beginnings: frozenset[str]
 
     @property
-    def keys(self) -> frozenset[Hashable]:
-        return frozenset()
+    def access(self) -> Access:
+        return Beginning(self.beginnings)
 
     def passes(self, read: frozenset[Any]) -> bool:
-        return any(text.startswith(self.beginnings) for text in read)
+        beginnings = tuple(self.beginnings)
+        return any(text.startswith(beginnings) for text in read)

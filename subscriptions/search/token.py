@@ -1,12 +1,14 @@
 """Token search: https://hl7.org/fhir/R4/search.html#token."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
+from subscriptions.search.asking import Asked
+from subscriptions.search.comparison import Criterion, Meets, source
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
 
@@ -15,6 +17,21 @@ Key: TypeAlias = tuple[str | None, str | None]
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _WITH_SYSTEM = frozenset({"Coding", "CodeableConcept", "Identifier"})
+
+
+def criterion(asked: Asked) -> Criterion:
+    """
+    Raises:
+        Rejected: No value of the parameter can be equal to one of those asked for.
+    """
+    asked.plain()
+    found = asked.found
+    held = found.parameter.held(found.resource_type)
+    values: Iterable[str] = asked.values
+    if found.parameter.code == "_id":
+        values = [value.removeprefix(f"{found.resource_type}/") for value in values]
+    keys = frozenset().union(*(parse(value, held) for value in values))
+    return Criterion(source(found, Reading(held.get("code") or "")), Meets(keys))
 
 
 def parse(text: str, held: Mapping[str, str | None]) -> frozenset[Key]:

@@ -5,8 +5,21 @@ from dataclasses import dataclass
 
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
+from subscriptions.search.asking import Asked
+from subscriptions.search.comparison import Criterion, Meets, source
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
+
+
+def criterion(asked: Asked) -> Criterion:
+    """
+    Raises:
+        Rejected: One of the values is no URI.
+    """
+    asked.plain()
+    held = asked.found.parameter.held(asked.found.resource_type)
+    keys = frozenset().union(*(parse(value, held) for value in asked.values))
+    return Criterion(source(asked.found, Reading()), Meets(keys))
 
 
 def parse(text: str, held: Mapping[str, str | None]) -> frozenset[str]:

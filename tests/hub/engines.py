@@ -47,7 +47,7 @@ def fanout(parts: Parts, *, changes: Changes | None = None, name: str = "", batc
         store=parts.store,
         outboxes=parts.outboxes,
         due=parts.due,
-        in_force=InForce(parts.registry, parts.topics, parts.bases),
+        in_force=InForce(parts.registry, parts.topics, parts.contexts),
         batch=batch,
         presence=Presence(parts.pipeline, "match", name or f"match-{next(_names)}"),
     )

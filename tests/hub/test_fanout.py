@@ -13,7 +13,9 @@ from hub.registry import InForce
 from hub.stream import START, Changes
 from hub.wiring.parts import Parts
 from subscriptions.change import Change
+from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index, Matches
+from subscriptions.search.held import Held
 from tests.facts import eventually
 from tests.hub.engines import Publisher, entries, events, fanout, matched, running, subscribe
 
@@ -222,10 +224,10 @@ async def test_a_change_whose_body_is_gone_delays_no_other(parts: Parts) -> None
 class Buggy(Index[SubscriptionKey]):
     """An index with a bug that one resource brings to light."""
 
-    def match(self, change: Change) -> Matches[SubscriptionKey]:
+    def match(self, change: Change, held: Held) -> Matches[SubscriptionKey]:
         if change.id == "odd":
             raise ZeroDivisionError
-        return super().match(change)
+        return super().match(change, held)
 
 
 async def test_a_bug_that_one_change_brings_to_light_delays_no_other(parts: Parts) -> None:
@@ -233,9 +235,9 @@ async def test_a_bug_that_one_change_brings_to_light_delays_no_other(parts: Part
     for id_ in ("a", "odd", "b"):
         await publisher.put(id_)
     engine = fanout(parts)
-    engine.in_force = InForce(
-        parts.registry, parts.topics, parts.bases, _indexes={(key.tenant, key.version): Buggy(parts.bases.values())}
-    )
+    indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = {}
+    indexes[key.tenant, key.version] = Buggy(parts.contexts[key.version])
+    engine.in_force = InForce(parts.registry, parts.topics, parts.contexts, _indexes=indexes)
     async with running(engine):
         await matched(parts)
     assert sorted(await events(parts, key)) == ["a", "b"]

@@ -28,7 +28,7 @@ def registered(
 
 
 def in_force(parts: Parts, registry: Registry | None = None) -> InForce:
-    return InForce(registry or parts.registry, parts.topics, parts.bases)
+    return InForce(registry or parts.registry, parts.topics, parts.contexts)
 
 
 def indexed(copy: InForce, *ids: str) -> set[str]:

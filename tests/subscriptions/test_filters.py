@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from subscriptions.codes import Comparator, FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
-from subscriptions.filters import Scope, criteria, criterion, parse, search, searchable
+from subscriptions.filters import criteria, parse, search, searchable
+from subscriptions.search.asking import Context
+from subscriptions.search.compiling import criterion
 from subscriptions.search.escapes import escape
 from subscriptions.search.parameters import parameters, resource_types
 from subscriptions.subscription import Filter
+from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
 R4 = FhirVersion.R4
-NO_BASES: frozenset[str] = frozenset()
+NO_BASES = Context(R4, frozenset())
 
 Json = dict[str, Any]
 
@@ -28,13 +31,13 @@ def equality(type_: str | None, parameter: str, *values: str, text: str, modifie
     return Filter(type_, parameter, modifier, None, values, text)
 
 
-def scope(*types: str) -> Scope:
-    return Scope(R4, frozenset(types), NO_BASES)
+def scope(*types: str) -> frozenset[str]:
+    return frozenset(types)
 
 
 def issues(filters: tuple[Filter, ...], *types: str) -> tuple[Issue, ...]:
     with pytest.raises(Rejected) as caught:
-        criteria(filters, scope(*types), "Subscription.criteria")
+        criteria(filters, scope(*types), NO_BASES, "Subscription.criteria")
     return caught.value.issues
 
 
@@ -197,7 +200,9 @@ def test_a_comparator_beside_the_value_is_rejected_unless_it_is_equality() -> No
     (issue,) = issues((greater,), "Observation")
     assert "the comparator `gt` of `date` is not supported" in issue.text
     equal = Filter(None, "date", None, Comparator.EQ, ("2020",), "date")
-    assert criteria([equal], scope("Observation")) == criteria(parse("date=2020"), scope("Observation"))
+    assert criteria([equal], scope("Observation"), NO_BASES) == criteria(
+        parse("date=2020"), scope("Observation"), NO_BASES
+    )
 
 
 @pytest.mark.parametrize("text", ["status=completed ", "patient=%20Patient/1", "date= 2020", "status=a,b%20"])
@@ -235,11 +240,11 @@ def test_all_reasons_are_given_at_once() -> None:
 
 
 def test_without_filters_every_type_of_the_topic_notifies() -> None:
-    assert criteria([], scope("Encounter", "Observation")) == {"Encounter": (), "Observation": ()}
+    assert criteria([], scope("Encounter", "Observation"), NO_BASES) == {"Encounter": (), "Observation": ()}
 
 
 def test_a_filter_without_type_is_one_for_each_type() -> None:
-    found = criteria(parse("patient=1"), scope("Encounter", "Observation"))
+    found = criteria(parse("patient=1"), scope("Encounter", "Observation"), NO_BASES)
     assert {type_: [c.source.extraction.name for c in met] for type_, met in found.items()} == {
         "Encounter": ["Encounter.patient"],
         "Observation": ["Observation.patient"],
@@ -247,7 +252,7 @@ def test_a_filter_without_type_is_one_for_each_type() -> None:
 
 
 def test_if_filters_name_types_only_these_notify() -> None:
-    found = criteria(parse("patient=1&Encounter.status=finished"), scope("Encounter", "Observation"))
+    found = criteria(parse("patient=1&Encounter.status=finished"), scope("Encounter", "Observation"), NO_BASES)
     assert {type_: [c.source.extraction.name for c in met] for type_, met in found.items()} == {
         "Encounter": ["Encounter.patient", "Encounter.status"]
     }
@@ -255,17 +260,17 @@ def test_if_filters_name_types_only_these_notify() -> None:
 
 def test_filters_that_mean_the_same_are_equal_criteria() -> None:
     texts = ["Patient?gender=male,female", "gender=female,male", "Patient.gender=female,male,male"]
-    made = [criterion(parse(text)[0], "Patient", R4, NO_BASES) for text in texts]
+    made = [criterion(parse(text)[0], "Patient", NO_BASES) for text in texts]
     assert len(set(made)) == 1
-    assert made[0] != criterion(parse("gender=male")[0], "Patient", R4, NO_BASES)
+    assert made[0] != criterion(parse("gender=male")[0], "Patient", NO_BASES)
 
 
 def test_a_search_is_understood_and_rejected_like_a_filter() -> None:
     query = [("patient", "Patient/1"), ("status", "finished")]
-    (met,) = criteria(parse("Encounter?patient=Patient/1&status=finished"), scope("Encounter")).values()
-    assert search(query, "Encounter", R4, NO_BASES) == met
+    (met,) = criteria(parse("Encounter?patient=Patient/1&status=finished"), scope("Encounter"), NO_BASES).values()
+    assert search(query, "Encounter", NO_BASES) == met
     with pytest.raises(Rejected) as caught:
-        search([("status:", "x"), ("date", "ge2020"), ("_count", "5"), ("status", "")], "Encounter", R4, NO_BASES)
+        search([("status:", "x"), ("date", "ge2020"), ("_count", "5"), ("status", "")], "Encounter", NO_BASES)
     assert [issue.expression for issue in caught.value.issues] == ["status:", "date", "_count", "status"]
 
 
@@ -296,12 +301,13 @@ def test_no_accepted_filter_is_ignored(where: tuple[str, str], value: str) -> No
     type_, code = where
     filter_ = equality(type_, code, value, text=f"{code}={value}")
     try:
-        made = criterion(filter_, type_, R4, NO_BASES)
+        made = criterion(filter_, type_, NO_BASES)
     except Rejected:
         assume(False)
     dead = {"resourceType": "Patient", "deceasedBoolean": True}
     assert not all(
-        made.matches(resource) for resource in [*resources()[type_], *([dead] if type_ == "Patient" else [])]
+        made.matches(resource, nothing_else())
+        for resource in [*resources()[type_], *([dead] if type_ == "Patient" else [])]
     )
 
 
@@ -319,4 +325,4 @@ def test_whatever_is_beyond_equality_is_rejected(where: tuple[str, str], suffix:
     is_date = parameters(R4)[where].type == "date"
     assume(suffix or code not in compared or (prefix and is_date and value[:1].isdigit()))
     with pytest.raises(Rejected):
-        search([(f"{code}{suffix}", f"{prefix}{value}")], type_, R4, NO_BASES)
+        search([(f"{code}{suffix}", f"{prefix}{value}")], type_, NO_BASES)

@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from subscriptions.change import Change
 from subscriptions.codes import ChannelType, Content, FhirVersion, Interaction, SubscriptionStatus
 from subscriptions.errors import EvaluationError, Rejected
-from subscriptions.filters import Scope, criteria, parse
+from subscriptions.filters import criteria, parse
 from subscriptions.matching import Explanation, Index, explain
+from subscriptions.search.asking import Context
 from subscriptions.subscription import Subscription
 from subscriptions.topic import ResourceTrigger, Topic, built_in
 from subscriptions.triggers import fires
+from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
 HUB = "https://hub.example/fhir/r4"
-BASES = frozenset({HUB})
+CONTEXT = Context(FhirVersion.R4, frozenset({HUB}))
 
 Json = dict[str, Any]
 
@@ -79,7 +81,7 @@ FLUVAX = "urn:oid:1.2.36.1.2001.1005.17|FLUVAX"
 
 
 def index_of(subscriptions: Iterable[tuple[str, Topic, Subscription]]) -> Index[str]:
-    index = Index[str](BASES)
+    index = Index[str](CONTEXT)
     for key, topic, subscription in subscriptions:
         index.put(key, topic, subscription)
     return index
@@ -87,7 +89,7 @@ def index_of(subscriptions: Iterable[tuple[str, Topic, Subscription]]) -> Index[
 
 def matched(change: Change, *filters: str, topic: Topic = IMMUNIZATIONS) -> bool:
     index = index_of([("only", topic, asking(*filters, topic=topic))])
-    found = index.match(change)
+    found = index.match(change, nothing_else())
     assert found.failures == []
     return found.keys == ["only"]
 
@@ -159,23 +161,25 @@ def test_a_delete_of_which_no_version_is_known_matches_without_filters_only() ->
         FhirVersion.R4, Interaction.DELETE, "Immunization", "1", 2, datetime(2026, 11, 21, tzinfo=UTC), None
     )
     filtered = asking("status=completed")
-    found = index_of([("all", IMMUNIZATIONS, asking()), ("some", IMMUNIZATIONS, filtered)]).match(change)
+    found = index_of([("all", IMMUNIZATIONS, asking()), ("some", IMMUNIZATIONS, filtered)]).match(
+        change, nothing_else()
+    )
     assert found.keys == ["all"]
     assert [(key, str(error)) for key, error in found.failures] == [("some", "no version of Immunization/1 is known")]
-    assert not explain(filtered, IMMUNIZATIONS, change, BASES).matched
+    assert not explain(filtered, IMMUNIZATIONS, change, CONTEXT, nothing_else()).matched
 
 
 def test_a_change_of_another_fhir_version_concerns_nobody() -> None:
     index = index_of([("r4", IMMUNIZATIONS, asking())])
     other = Change(FhirVersion.R4B, Interaction.CREATE, "Immunization", "1", 1, datetime(2026, 11, 21, tzinfo=UTC), FLU)
-    assert index.match(other).keys == []
+    assert index.match(other, nothing_else()).keys == []
 
 
 def test_a_removed_subscription_matches_no_more() -> None:
     index = index_of([("a", IMMUNIZATIONS, asking("patient=example")), ("b", IMMUNIZATIONS, asking())])
     index.remove("a")
     index.remove("never there")
-    assert index.match(change_of(FLU)).keys == ["b"]
+    assert index.match(change_of(FLU), nothing_else()).keys == ["b"]
     assert "a" not in index
     assert len(index) == 1
 
@@ -184,7 +188,7 @@ def test_the_same_key_replaces_what_was_there() -> None:
     index = index_of(
         [("a", IMMUNIZATIONS, asking("patient=example")), ("a", CARE, asking("patient=other", topic=CARE))]
     )
-    assert index.match(change_of(FLU)).keys == []
+    assert index.match(change_of(FLU), nothing_else()).keys == []
     assert len(index) == 1
 
 
@@ -192,7 +196,7 @@ def test_a_rejected_subscription_leaves_the_index_as_it_was() -> None:
     index = index_of([("a", IMMUNIZATIONS, asking("patient=example"))])
     with pytest.raises(Rejected):
         index.put("a", IMMUNIZATIONS, asking("status:not=completed"))
-    assert index.match(change_of(FLU)).keys == ["a"]
+    assert index.match(change_of(FLU), nothing_else()).keys == ["a"]
 
 
 def test_an_error_is_reported_for_whom_it_leaves_open_and_for_nobody_else() -> None:
@@ -207,7 +211,7 @@ def test_an_error_is_reported_for_whom_it_leaves_open_and_for_nobody_else() -> N
             ("e other filters", IMMUNIZATIONS, asking("patient=example", "status=completed")),
         ]
     )
-    found = index.match(change_of(broken))
+    found = index.match(change_of(broken), nothing_else())
     assert found.keys == ["e other filters"]
     assert [failure.key for failure in found.failures] == ["a open too", "d open"]
     assert "Immunization.date could not be read" in str(found.failures[0].error)
@@ -222,7 +226,7 @@ def test_an_error_in_a_parameter_that_is_looked_up_is_reported_too() -> None:
             ("fine", IMMUNIZATIONS, asking("patient=example")),
         ]
     )
-    found = index.match(change_of(broken))
+    found = index.match(change_of(broken), nothing_else())
     assert found.keys == ["fine"]
     assert [failure.key for failure in found.failures] == ["open"]
 
@@ -256,18 +260,18 @@ def test_cost_does_not_grow_with_subscriptions_that_a_change_does_not_concern() 
     evaluated = {}
     for count in (1_000, 20_000):
         index = many(count)
-        assert index.match(change_of(FLU)).keys == ["the one"]
+        assert index.match(change_of(FLU), nothing_else()).keys == ["the one"]
         evaluated[count] = index.evaluated
     assert evaluated == {1_000: 2, 20_000: 2}
 
 
 def test_the_most_selective_filter_is_looked_up_in_whatever_order_they_are_written() -> None:
     """All have the status in common; nobody who only shares that is looked at."""
-    index = Index[str](BASES)
+    index = Index[str](CONTEXT)
     for number in range(500):
         index.put(f"s{number}", IMMUNIZATIONS, asking("status=completed", f"location=Location/l{number}"))
         index.put(f"t{number}", IMMUNIZATIONS, asking(f"vaccine-code=c{number}", "status=completed"))
-    index.match(change_of(FLU))
+    index.match(change_of(FLU), nothing_else())
     assert index.evaluated <= 2
 
 
@@ -286,15 +290,17 @@ class Counting(dict[str, Any]):
 def test_a_parameter_is_extracted_once_however_many_ask_for_it() -> None:
     few, more = Counting(FLU), Counting(FLU)
     asked = [asking(f"lot-number={n}", f"date={n + 1900}", "patient=example") for n in range(200)]
-    index_of([("a", IMMUNIZATIONS, asked[0])]).match(change_of(few))
-    index_of((f"s{n}", IMMUNIZATIONS, subscription) for n, subscription in enumerate(asked)).match(change_of(more))
+    index_of([("a", IMMUNIZATIONS, asked[0])]).match(change_of(few), nothing_else())
+    index_of((f"s{n}", IMMUNIZATIONS, subscription) for n, subscription in enumerate(asked)).match(
+        change_of(more), nothing_else()
+    )
     assert few.counts["patient"] > 0
     assert more.counts == few.counts
 
 
 def test_an_equal_filter_is_evaluated_once_however_many_have_it() -> None:
     index = index_of((f"s{n}", IMMUNIZATIONS, asking("date=2013", "lot-number=aajn")) for n in range(100))
-    assert len(index.match(change_of(FLU)).keys) == 100
+    assert len(index.match(change_of(FLU), nothing_else()).keys) == 100
     assert index.evaluated == 2
 
 
@@ -361,13 +367,13 @@ RESOURCES = st.one_of(
 
 def naively(subscription: Subscription, topic: Topic, change: Change) -> bool | None:
     """Whether a change concerns a subscription, filter by filter; None if that can't be decided."""
-    wanted = criteria(subscription.filters, Scope(FhirVersion.R4, topic.resource_types, BASES))
+    wanted = criteria(subscription.filters, topic.resource_types, CONTEXT)
     if not fires(topic, change) or change.type not in wanted:
         return False
     verdicts: list[bool | None] = []
     for criterion in wanted[change.type]:
         try:
-            verdicts.append(criterion.matches(change.subject))
+            verdicts.append(criterion.matches(change.subject, nothing_else()))
         except EvaluationError:
             verdicts.append(None)
     return False if False in verdicts else None if None in verdicts else True
@@ -397,15 +403,15 @@ def test_the_index_and_naive_matching_agree(
     for resource, interaction in changes:
         change = change_of(resource, interaction)
         expected = {key: naively(subscription, topic, change) for key, (topic, subscription) in subscriptions.items()}
-        found = index.match(change)
+        found = index.match(change, nothing_else())
         assert found.keys == sorted(key for key, verdict in expected.items() if verdict is True)
         assert [failure.key for failure in found.failures] == sorted(k for k, v in expected.items() if v is None)
         for key, (topic, subscription) in subscriptions.items():
-            assert explain(subscription, topic, change, BASES).matched is (expected[key] is True)
+            assert explain(subscription, topic, change, CONTEXT, nothing_else()).matched is (expected[key] is True)
 
 
 def explained(change: Change, *filters: str, topic: Topic = IMMUNIZATIONS) -> Explanation:
-    return explain(asking(*filters, topic=topic), topic, change, BASES)
+    return explain(asking(*filters, topic=topic), topic, change, CONTEXT, nothing_else())
 
 
 def test_an_explanation_shows_what_each_filter_found() -> None:

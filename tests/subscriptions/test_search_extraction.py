@@ -11,10 +11,13 @@ import pytest
 
 from subscriptions.codes import FhirVersion, SearchType
 from subscriptions.errors import Rejected
-from subscriptions.filters import COMPARED, search, searchable
+from subscriptions.filters import search, searchable
+from subscriptions.search.asking import Context
+from subscriptions.search.compiling import is_evaluated
 from subscriptions.search.escapes import escape
 from subscriptions.search.extraction import Value, extraction
 from subscriptions.search.parameters import parameters, resource_types
+from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
 R4 = FhirVersion.R4
@@ -37,7 +40,7 @@ def examples() -> dict[str, list[Json]]:
 
 
 def found(resource: Json, code: str) -> list[Any]:
-    return [value.data for value in extraction(R4, resource["resourceType"], code).values(resource)]
+    return [value.data for value in extraction(R4, resource["resourceType"], code).values(resource, nothing_else())]
 
 
 def as_filters(value: Value, kind: SearchType) -> list[str]:
@@ -90,9 +93,9 @@ def test_every_parameter_that_can_be_compared_finds_values_in_all_examples() -> 
     before = copy.deepcopy(examples())
     hits: defaultdict[SearchType, set[str]] = defaultdict(set)
     for (type_, code), parameter in parameters(R4).items():
-        if parameter.type in COMPARED and parameter.expression:
+        if is_evaluated(parameter):
             compiled = extraction(R4, type_, code)
-            values = [value for resource in examples()[type_] for value in compiled.values(resource)]
+            values = [value for resource in examples()[type_] for value in compiled.values(resource, nothing_else())]
             held = parameter.held(type_)
             assert not held or {value.type for value in values} <= held.keys(), (type_, code)
             if values:
@@ -123,14 +126,14 @@ def test_every_value_in_the_examples_is_equal_to_itself() -> None:
     for type_, resources in examples().items():
         for parameter in searchable(R4, type_):
             for resource in resources:
-                for value in extraction(R4, type_, parameter.code).values(resource):
+                for value in extraction(R4, type_, parameter.code).values(resource, nothing_else()):
                     for text in as_filters(value, parameter.type):
                         try:
-                            (criterion,) = search([(parameter.code, text)], type_, R4, frozenset())
+                            (criterion,) = search([(parameter.code, text)], type_, Context(R4, frozenset()))
                         except Rejected:
                             wrong.add((type_, parameter.code, text))
                         else:
-                            assert criterion.matches(resource), (type_, parameter.code, text)
+                            assert criterion.matches(resource, nothing_else()), (type_, parameter.code, text)
                             made += 1
     assert wrong == WRONG_TARGETS
     assert made > 10_000
@@ -277,5 +280,7 @@ def test_primitives_that_only_have_extensions_are_no_values() -> None:
 
 
 def test_a_value_names_its_place() -> None:
-    paths = [value.path for value in extraction(R4, "Patient", "family").values(example("Patient-example"))]
+    paths = [
+        value.path for value in extraction(R4, "Patient", "family").values(example("Patient-example"), nothing_else())
+    ]
     assert paths == ["Patient.name[0].family", "Patient.name[2].family"]

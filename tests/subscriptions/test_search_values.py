@@ -12,7 +12,9 @@ from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.filters import search
 from subscriptions.search import date, string
+from subscriptions.search.asking import Context
 from subscriptions.search.escapes import escape, split, unescape
+from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
 HUB = "https://hub.example/fhir/r4"
@@ -21,13 +23,13 @@ Json = dict[str, Any]
 
 
 def matches(resource: Json, name: str, value: str) -> bool:
-    (criterion,) = search([(name, value)], resource["resourceType"], FhirVersion.R4, frozenset({HUB}))
-    return criterion.matches(resource)
+    (criterion,) = search([(name, value)], resource["resourceType"], Context(FhirVersion.R4, frozenset({HUB})))
+    return criterion.matches(resource, nothing_else())
 
 
 def rejection(type_: str, name: str, value: str) -> str:
     with pytest.raises(Rejected) as caught:
-        search([(name, value)], type_, FhirVersion.R4, frozenset({HUB}))
+        search([(name, value)], type_, Context(FhirVersion.R4, frozenset({HUB})))
     (issue,) = caught.value.issues
     assert issue.expression == name
     assert f"`{name}={value}`" in issue.text

@@ -1,0 +1,54 @@
+"""What a filter asks, before it is compiled by the file of its parameter's type."""
+
+from dataclasses import dataclass
+
+from subscriptions.codes import Comparator, FhirVersion, IssueCode
+from subscriptions.errors import Issue, Rejected
+from subscriptions.search.extraction import Extraction
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """
+    What filters are understood in, whatever their topic.
+
+    bases: The hub's own base URLs: references below them are the relative ones.
+    chained: Whether filters may look at other resources that the hub holds. Rosters always may.
+    """
+
+    version: FhirVersion
+    bases: frozenset[str]
+    chained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """
+    A filter on one parameter.
+
+    modifier: Without the colon; None without one. `missing`, which every type has, is seen to before.
+    comparator: Where it is given apart from the values, as in R5; None otherwise. Types with an order find it in front
+        of each value too.
+    values: Joined by OR; FHIR's escapes are still in them. Never empty.
+    """
+
+    found: Extraction
+    modifier: str | None
+    comparator: Comparator | None
+    values: tuple[str, ...]
+    context: Context
+
+    def plain(self) -> None:
+        """
+        Allow equality only.
+
+        Raises:
+            Rejected: Something else is asked.
+        """
+        code = self.found.parameter.code
+        if self.modifier is not None:
+            reason = f"the modifier `:{self.modifier}` of `{code}` is not supported; only equality is"
+            raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
+        if self.comparator not in (None, Comparator.EQ):
+            reason = f"the comparator `{self.comparator}` of `{code}` is not supported; only equality (`eq`) is"
+            raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
