@@ -22,7 +22,8 @@ async def test_update(fhir: Fhir, receiver: Receiver) -> None:
     assert (again.parameters["status"], again.parameters["events-since-subscription-start"]) == ("requested", "1")
     await fhir.put(immunization("old", patient="old", lot="2"))
     await fhir.put(immunization("old", patient="new", lot="3"))
-    assert [each.numbers for each in await receiver.events("/update", 2)] == [[1], [2]]
+    await receiver.numbered("/update", 2)
+    assert list(dict.fromkeys(receiver.numbers("/update"))) == [1, 2]  # 1 comes again if the PUT overtook its answer
     assert await fhir.events(id_) == 2
 
 
@@ -36,7 +37,8 @@ async def test_off(fhir: Fhir, receiver: Receiver) -> None:
     await fhir.put(immunization("off", patient="off", lot="2"))
     await fhir.change(id_, wanted)
     await fhir.put(immunization("off", patient="off", lot="3"))
-    assert [each.numbers for each in await receiver.events("/off", 2)] == [[1], [2]]
+    await receiver.numbered("/off", 2)
+    assert list(dict.fromkeys(receiver.numbers("/off"))) == [1, 2]  # as above
     assert len(receiver.at("/off", "handshake")) == 2
     assert await fhir.events(id_) == 2
 
