@@ -19,6 +19,15 @@ class Interaction(StrEnum):
     DELETE = "delete"
 
 
+class PublicationStatus(StrEnum):
+    """How far a definition is: http://hl7.org/fhir/ValueSet/publication-status."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    UNKNOWN = "unknown"
+
+
 class SubscriptionStatus(StrEnum):
     """http://hl7.org/fhir/ValueSet/subscription-status (R4's four)."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from subscriptions.codes import Comparator, Interaction
+from subscriptions.codes import Comparator, Interaction, PublicationStatus, SearchType
 
 #: What stands for every resource type in a trigger, a filter or a shape.
 ANY = "Resource"
@@ -59,6 +59,25 @@ class EventTrigger:
 
 
 @dataclass(frozen=True, slots=True)
+class Definition:
+    """
+    A SearchParameter that the topic contains, for a label of its own.
+
+    id: What `#id` points to.
+    base: The resource types that it is for.
+    expression: FHIRPath, for all bases at once.
+    targets: The types that a reference may point to; empty for any.
+    """
+
+    id: str
+    code: str
+    type: SearchType
+    base: frozenset[str]
+    expression: str
+    targets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class CanFilterBy:
     """
     A filter that subscriptions may have.
@@ -98,7 +117,8 @@ class Topic:
 
     url: The canonical, without version: the topic's identity everywhere.
     can_filter_by: None for every filter that the hub can evaluate, as the built-in topics have it.
-    retired: Those who have subscribed stay; nobody subscribes any more.
+    definitions: What `#id` in `can_filter_by` points to.
+    derived_from: Canonicals, perhaps with `|version`.
     """
 
     url: str
@@ -109,7 +129,14 @@ class Topic:
     event_triggers: tuple[EventTrigger, ...] = ()
     can_filter_by: tuple[CanFilterBy, ...] | None = None
     shapes: tuple[NotificationShape, ...] = ()
-    retired: bool = False
+    definitions: tuple[Definition, ...] = ()
+    derived_from: tuple[str, ...] = ()
+    status: PublicationStatus = PublicationStatus.ACTIVE
+
+    @property
+    def retired(self) -> bool:
+        """Whether nobody may subscribe any more; those who have subscribed stay."""
+        return self.status is PublicationStatus.RETIRED
 
     @property
     def resource_types(self) -> frozenset[str]:
