@@ -8,7 +8,9 @@ from subscriptions.search import date, reference, string, token, uri
 from subscriptions.search.asking import Asked, Context
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.extraction import Extraction, extraction
+from subscriptions.search.following import extracted
 from subscriptions.search.parameters import SearchParameter, parameters
+from subscriptions.search.paths import path
 from subscriptions.subscription import Filter
 
 _BY_TYPE: Mapping[SearchType, Callable[[Asked], Criterion]] = {
@@ -27,31 +29,32 @@ def criterion(filter_: Filter, resource_type: str, context: Context) -> Criterio
     Raises:
         Rejected: It can't be evaluated, or its value is malformed for the parameter's type.
     """
-    found = _found(filter_, resource_type, context)
+    asked = path(filter_.parameter, filter_.modifier)
+
+    def plain(type_: str, code: str) -> Extraction:
+        return _plain(type_, code, context)
+
+    found = extracted(asked, resource_type, context, plain)
     type_ = found.parameter.type
     if type_ is not SearchType.STRING and any(value != value.strip() for value in filter_.values):
         raise Rejected(Issue(IssueCode.VALUE, "a value begins or ends with a blank"))
-    return _BY_TYPE[type_](Asked(found, filter_.modifier, filter_.comparator, filter_.values, context))
+    return _BY_TYPE[type_](Asked(found, asked.modifier, filter_.comparator, filter_.values, context))
 
 
 def is_evaluated(parameter: SearchParameter) -> bool:
     """Whether filters on it can be compiled."""
-    return parameter.type in _BY_TYPE and bool(parameter.expression)
+    return parameter.type in _BY_TYPE and bool(parameter.expression or parameter.code == "_in")
 
 
-def _found(filter_: Filter, resource_type: str, context: Context) -> Extraction:
-    code = filter_.parameter
-    parameter = parameters(context.version).get((resource_type, code))
-    if code == "_has":
-        reason = "reverse chaining with `_has` is not supported"
-    elif parameter is None and "." in code:
-        reason = f"the chained parameter `{code}` is not supported"
-    elif parameter is None:
+def _plain(resource_type: str, code: str, context: Context) -> Extraction:
+    """The extraction of a type's own parameter."""
+    known = parameters(context.version)
+    parameter = known.get((resource_type, code))
+    if parameter is None:
         reason = f"{resource_type} has no search parameter `{code}`"
     elif not is_evaluated(parameter):
         reason = f"the parameter `{code}` of type {parameter.type} is not supported"
     else:
         return extraction(context.version, resource_type, code)
-    known = parameters(context.version).items()
-    supported = sorted(one.code for (type_, _), one in known if type_ == resource_type and is_evaluated(one))
+    supported = sorted(one.code for (type_, _), one in known.items() if type_ == resource_type and is_evaluated(one))
     raise Rejected(Issue(IssueCode.NOT_SUPPORTED, f"{reason}; supported for {resource_type}: {', '.join(supported)}"))

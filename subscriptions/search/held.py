@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from subscriptions.change import Resource
+from subscriptions.errors import EvaluationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +58,34 @@ class Held:
 
     What is asked for and was not fetched counts as absent and is noted in `wanted`: whoever evaluates fetches it and
     evaluates again, until nothing is wanted. So evaluating never waits, and never asks for what it doesn't need.
+
+    failed: What was asked for and can't be had, and why: an EvaluationError for whoever asks.
     """
 
     at: datetime
     resources: dict[str, Resource | None] = field(default_factory=dict)
     rosters: dict[str, tuple[Membership, ...]] = field(default_factory=dict)
     referrers: dict[tuple[str, str], tuple[Resource, ...]] = field(default_factory=dict)
+    failed: dict[Wanted, str] = field(default_factory=dict)
     wanted: set[Wanted] = field(default_factory=set)
 
     def resource(self, reference: str) -> Resource | None:
         if reference not in self.resources:
-            self.wanted.add(WantedResource(reference))
+            self._want(WantedResource(reference))
         return self.resources.get(reference)
 
     def rosters_of(self, reference: str) -> Iterator[str]:
         """The rosters that it is a member of at the time of the change."""
         if reference not in self.rosters:
-            self.wanted.add(WantedRosters(reference))
+            self._want(WantedRosters(reference))
         return (each.roster for each in self.rosters.get(reference, ()) if each.holds(self.at))
 
     def referring(self, type_: str, reference: str) -> Iterable[Resource]:
         if (type_, reference) not in self.referrers:
-            self.wanted.add(WantedReferrers(type_, reference))
+            self._want(WantedReferrers(type_, reference))
         return self.referrers.get((type_, reference), ())
+
+    def _want(self, wanted: Wanted) -> None:
+        if wanted in self.failed:
+            raise EvaluationError(self.failed[wanted])
+        self.wanted.add(wanted)

@@ -9,6 +9,9 @@ from typing import Any
 
 from subscriptions.codes import FhirVersion, SearchType
 
+#: R5's `_in`, for all versions; it has no expression, since rosters say it and not the resource.
+_IN = "http://hl7.org/fhir/SearchParameter/Resource-in"
+
 #: What the parameters with these bases are given to: every resource type.
 _EVERY_TYPE = frozenset({"Resource", "DomainResource"})
 
@@ -48,13 +51,20 @@ def parameters(version: FhirVersion) -> Mapping[tuple[str, str], SearchParameter
         parameter = _parameter(entry)
         bases = resource_types(version) if _EVERY_TYPE & set(parameter.base) else parameter.base
         found.update({(base, parameter.code): parameter for base in bases})
-    return found
+    return found | {(type_, "_in"): _in() for type_ in resource_types(version)}
 
 
 @cache
 def resource_types(version: FhirVersion) -> frozenset[str]:
     """The names of a version's resource types, without the abstract ones."""
     return frozenset(_data(f"{version.value}-types"))
+
+
+@cache
+def _in() -> SearchParameter:
+    rosters = frozenset({"CareTeam", "Group", "List"})
+    holds = {"Resource": {"Reference": None}}
+    return SearchParameter(_IN, "_in", ("Resource",), SearchType.REFERENCE, "", (), rosters, holds)
 
 
 def _parameter(entry: Mapping[str, Any]) -> SearchParameter:

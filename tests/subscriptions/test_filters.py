@@ -156,9 +156,9 @@ def test_any_text_is_read_or_rejected(text: str) -> None:
     ("text", "reason"),
     [
         pytest.param("gender=male", "Immunization has no search parameter `gender`", id="unknown-parameter"),
-        pytest.param("patient.name=x", "the chained parameter `patient.name` is not supported", id="chain"),
-        pytest.param("patient:Patient.name=x", "the modifier `:Patient.name`", id="typed-chain"),
-        pytest.param("_has:Observation:patient:code=1", "reverse chaining with `_has`", id="reverse-chain"),
+        pytest.param("patient.name=x", "`patient.name`: it looks at other resources", id="chain"),
+        pytest.param("patient:Patient.name=x", "`patient:Patient.name`: it looks at", id="typed-chain"),
+        pytest.param("_has:Observation:patient:code=1", "`_has:Observation:patient:code`: it", id="reverse-chain"),
         pytest.param("status:not=completed", "the modifier `:not` of `status` is not supported", id="not"),
         pytest.param("patient:Patient=1", "the modifier `:Patient` of `patient` is not supported", id="type-modifier"),
         pytest.param("patient:missing=true", "the modifier `:missing` of `patient` is not supported", id="missing"),
