@@ -19,6 +19,7 @@ from subscriptions.change import Change
 from subscriptions.codes import SearchType
 from subscriptions.errors import EvaluationError
 from subscriptions.filters import criteria
+from subscriptions.findings import Findings, every
 from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion, Equal, Source
 from subscriptions.search.compiling import criterion
@@ -26,7 +27,7 @@ from subscriptions.search.extraction import Extraction, Value
 from subscriptions.search.held import Held
 from subscriptions.subscription import Filter, Subscription
 from subscriptions.topic import Topic
-from subscriptions.triggers import Firing, fires, firing
+from subscriptions.triggers import Firing, Triggers
 
 K = TypeVar("K", bound=Hashable)
 
@@ -58,6 +59,7 @@ class Index(Generic[K]):
         self.evaluated = 0
         self._buckets: dict[str, dict[Topic, _Bucket[K]]] = {}
         self._places: dict[K, list[_Bucket[K]]] = {}
+        self._triggers: dict[Topic, Triggers] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -80,9 +82,11 @@ class Index(Generic[K]):
         Add a subscription, or put it in the place of the one with the same key.
 
         Raises:
-            Rejected: One of its filters can't be evaluated. The index is as it was.
+            Rejected: One of its filters or the topic's triggers can't be evaluated. The index is as it was.
         """
         wanted = criteria(subscription.filters, topic.resource_types, self.context)
+        if topic not in self._triggers:
+            self._triggers[topic] = Triggers(topic, self.context)
         self.remove(key)
         self._places[key] = []
         for type_, met in wanted.items():
@@ -101,19 +105,21 @@ class Index(Generic[K]):
 
         One of another FHIR version concerns nobody.
         """
-        facts = _Facts(change, held)
+        findings = Findings(change, held)
         matched: list[K] = []
         failures: list[Failure[K]] = []
         for topic, bucket in (
             self._buckets.get(change.type, {}).items() if change.version is self.context.version else ()
         ):
-            for entry in bucket.candidates(facts) if fires(topic, change) else ():
-                verdict = facts.all(entry.criteria)
+            candidates = bucket.candidates(findings)
+            fired = self._triggers[topic].fires(findings) if candidates else False
+            for entry in candidates if fired is not False else ():
+                verdict = every((fired, findings.subject.all(entry.criteria)))
                 if verdict is True:
                     matched.append(entry.key)
                 elif verdict is not False:
                     failures.append(Failure(entry.key, verdict))
-        self.evaluated += len(facts.verdicts)
+        self.evaluated += findings.evaluated
         return Matches(sorted(matched, key=str), sorted(failures, key=lambda failure: str(failure.key)))
 
 
@@ -167,11 +173,11 @@ class _Bucket(Generic[K]):
         if not postings:
             del self.postings[entry.access.source]
 
-    def candidates(self, facts: "_Facts") -> set[_Entry[K]]:
+    def candidates(self, findings: Findings) -> set[_Entry[K]]:
         """Those without keys, those with a key that the resource has, and those whose keys could not be read."""
         found = set(self.unkeyed)
         for source, postings in self.postings.items():
-            read = facts.read(source)
+            read = findings.subject.read(source)
             keys = postings if isinstance(read, EvaluationError) else read & postings.keys()
             found.update(*(postings[key] for key in keys))
         return found
@@ -201,38 +207,6 @@ def _kind(extraction: Extraction) -> int:
         return 2
     enumerated = parameter.held(extraction.resource_type).keys() <= {"code", "boolean"}
     return 4 if enumerated else 3
-
-
-class _Facts:
-    """What is known of one change's resource: each source is read once, each criterion evaluated once."""
-
-    def __init__(self, change: Change, held: Held) -> None:
-        self.change = change
-        self.held = held
-        self.verdicts: dict[Criterion, bool | EvaluationError] = {}
-        self._read: dict[Source, frozenset[Hashable] | EvaluationError] = {}
-
-    def read(self, source: Source) -> frozenset[Hashable] | EvaluationError:
-        if source not in self._read:
-            try:
-                self._read[source] = source.read(self.change.subject, self.held)
-            except EvaluationError as error:
-                self._read[source] = error
-        return self._read[source]
-
-    def all(self, criteria: Iterable[Criterion]) -> bool | EvaluationError:
-        """Whether all are met. One that isn't outweighs one that failed."""
-        failed: EvaluationError | None = None
-        for wanted in criteria:
-            if wanted not in self.verdicts:
-                read = self.read(wanted.source)
-                self.verdicts[wanted] = read if isinstance(read, EvaluationError) else wanted.test.passes(read)
-            verdict = self.verdicts[wanted]
-            if verdict is False:
-                return False
-            if isinstance(verdict, EvaluationError):
-                failed = failed or verdict
-        return failed or True
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,17 +248,19 @@ def explain(subscription: Subscription, topic: Topic, change: Change, context: C
         change: Of the subscription's FHIR version.
 
     Raises:
-        Rejected: One of the filters can't be evaluated.
+        Rejected: One of the filters or triggers can't be evaluated.
     """
     wanted = criteria(subscription.filters, topic.resource_types, context)
-    trigger = firing(topic, change)
+    findings = Findings(change, held)
+    trigger = Triggers(topic, context).firing(findings)
     filters = tuple(
         _explained(filter_, change, context, held)
         if change.type in topic.resource_types and filter_.resource_type in (None, change.type)
         else FilterExplanation(filter_, None)
         for filter_ in subscription.filters
     )
-    matched = trigger.fired and _Facts(change, held).all(wanted.get(change.type, ())) is True and change.type in wanted
+    met = findings.subject.all(wanted.get(change.type, ()))
+    matched = trigger.fired and met is True and change.type in wanted
     return Explanation(matched, trigger, change.type in wanted, filters)
 
 

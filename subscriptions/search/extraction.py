@@ -23,6 +23,11 @@ _CAST = re.compile(r"\(([\w.]+) as (\w+)\)|\b([\w.]+)\.(?:as|ofType)\((\w+)\)")
 _LITERAL_REFERENCE = re.compile(r"(?:^|/)([A-Z]\w+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
 
 
+def model(version: FhirVersion) -> Any:
+    """FHIRPath's model of a version."""
+    return models[_MODELS[version]]
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """

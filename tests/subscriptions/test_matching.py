@@ -16,11 +16,12 @@ from subscriptions.change import Change
 from subscriptions.codes import ChannelType, Content, FhirVersion, Interaction, SubscriptionStatus
 from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.filters import criteria, parse
+from subscriptions.findings import Findings
 from subscriptions.matching import Explanation, Index, explain
 from subscriptions.search.asking import Context
 from subscriptions.subscription import Subscription
 from subscriptions.topic import ResourceTrigger, Topic, built_in
-from subscriptions.triggers import fires
+from subscriptions.triggers import Triggers
 from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
@@ -165,7 +166,9 @@ def test_a_delete_of_which_no_version_is_known_matches_without_filters_only() ->
         change, nothing_else()
     )
     assert found.keys == ["all"]
-    assert [(key, str(error)) for key, error in found.failures] == [("some", "no version of Immunization/1 is known")]
+    assert [(key, str(error)) for key, error in found.failures] == [
+        ("some", "the version of Immunization/1 before the change is not known")
+    ]
     assert not explain(filtered, IMMUNIZATIONS, change, CONTEXT, nothing_else()).matched
 
 
@@ -368,7 +371,7 @@ RESOURCES = st.one_of(
 def naively(subscription: Subscription, topic: Topic, change: Change) -> bool | None:
     """Whether a change concerns a subscription, filter by filter; None if that can't be decided."""
     wanted = criteria(subscription.filters, topic.resource_types, CONTEXT)
-    if not fires(topic, change) or change.type not in wanted:
+    if not Triggers(topic, CONTEXT).fires(Findings(change, nothing_else())) or change.type not in wanted:
         return False
     verdicts: list[bool | None] = []
     for criterion in wanted[change.type]:
