@@ -3,7 +3,9 @@ Match: changes become events. One coroutine for each partition that this process
 
 1. The registry is refreshed after a batch was read, so whoever was active before a change was accepted is seen.
 2. `owe` is idempotent and `matched` moves last, so this may stop anywhere and run again, or run twice at once.
-3. A change or a filter that can't be evaluated is set aside, counted and logged, and never delays the others.
+3. What filters want to know of other resources is fetched after the batch was read: what was confirmed before a change
+   was accepted is seen. If it can't be fetched, the batch comes again; that is never taken for a no.
+4. A change or a filter that can't be evaluated is set aside, counted and logged, and never delays the others.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ import msgspec
 
 from hub.due import Due
 from hub.errors import Unavailable
+from hub.holdings import Holdings
 from hub.keys import Partition, SubscriptionKey
 from hub.outbox import Outboxes
 from hub.presence import EVERY, Presence
@@ -26,7 +29,8 @@ from hub.registry import InForce
 from hub.store import Store, instant
 from hub.stream import Changes, Entry
 from subscriptions.change import Change
-from subscriptions.codes import Interaction
+from subscriptions.codes import FhirVersion, Interaction
+from subscriptions.matching import Matches
 from subscriptions.search.held import Held
 
 log = getLogger("hub.fanout")
@@ -111,19 +115,10 @@ class Fanout:
         """Owe a batch of one partition's changes to whomever they concern, and mark those as due."""
         _, changes = await asyncio.gather(self.in_force.refresh(), self._read(entries))
         owed: defaultdict[SubscriptionKey, list[Entry]] = defaultdict(list)
-        for entry, change in zip(entries, changes, strict=True):
-            if change is None:
-                continue
-            try:
-                matches, failures = self.in_force.index(entry.resource.tenant, change.version).match(
-                    change, Held(change.at)
-                )
-            except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
-                self._set_aside("matching", entry, type(bug).__name__)
-                continue
-            for key in matches:
+        for entry, matches in await self._matches(entries, changes):
+            for key in matches.keys:
                 owed[key].append(entry)
-            for key, error in failures:
+            for key, error in matches.failures:
                 self._set_aside("evaluation", entry, str(error), subscription=str(key))
         results = await asyncio.gather(
             *(self.outboxes.owe(key, partition.number, concerned) for key, concerned in owed.items())
@@ -141,6 +136,46 @@ class Fanout:
                 "subscriptions": len(owed),
             },
         )
+
+    async def _matches(
+        self, entries: list[Entry], changes: list[Change | None]
+    ) -> list[tuple[Entry, Matches[SubscriptionKey]]]:
+        """
+        Whom the changes concern, in their order.
+
+        What they want to know of other resources is fetched for all of them at once, and those that wanted it are
+        matched again. Nothing is fetched when none does.
+        """
+        known: dict[tuple[str, FhirVersion], Held] = {}
+        waiting: list[tuple[int, Change, Held]] = []
+        for place, (entry, change) in enumerate(zip(entries, changes, strict=True)):
+            if change is not None:
+                shared = known.setdefault((entry.resource.tenant, change.version), Held(change.at))
+                waiting.append((place, change, shared.at_time(change.at)))
+        found: dict[int, Matches[SubscriptionKey]] = {}
+        while waiting:
+            again = []
+            for place, change, held in waiting:
+                entry, held.wanted = entries[place], set()
+                try:
+                    matches = self.in_force.index(entry.resource.tenant, change.version).match(change, held)
+                except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
+                    self._set_aside("matching", entry, type(bug).__name__)
+                    continue
+                if held.wanted:
+                    known[entry.resource.tenant, change.version].wanted |= held.wanted
+                    again.append((place, change, held))
+                else:
+                    found[place] = matches
+            await asyncio.gather(
+                *(
+                    Holdings(self.store, tenant, version).fetch(shared)
+                    for (tenant, version), shared in known.items()
+                    if shared.wanted
+                )
+            )
+            waiting = again
+        return [(entries[place], found[place]) for place in sorted(found)]
 
     async def _read(self, entries: list[Entry]) -> list[Change | None]:
         """The changes with their bodies; None for one whose body is gone or broken."""

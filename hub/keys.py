@@ -10,7 +10,13 @@ hub:{p}:changes
 hub:{p}:types:<tenant>/<v>/<Type>
     zset: id -> last update in ms, of what is not deleted
 hub:{p}:identifiers:<tenant>/<v>/<Type>
-    zset: `system|value`, NUL, id: who bears an identifier, by lexical range
+    zset: `system|value`, NUL, id: who bears an identifier, by lexical range; so are the next three read
+hub:{p}:references:<tenant>/<v>/<Type>
+    zset: `Type/id` of what a resource of this type refers to, NUL, id
+hub:{p}:members:<tenant>/<v>
+    zset: `Type/id` of a member, NUL, type of the roster, NUL, start, NUL, end (ms, or empty), NUL, id of the roster
+hub:{p}:merged:<tenant>/<v>
+    zset: `Patient/id`, NUL, `Patient/id` of another that it is one with, NUL, id of the one that says so
 hub:{p}:lock:<digest>
     string: who may do a conditional create; seconds, or until a transaction ends
 hub:{p}:locks
@@ -50,6 +56,7 @@ hub:{pumps}:<kind>
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 from hashlib import blake2b
 
 from subscriptions.codes import FhirVersion
@@ -67,6 +74,20 @@ CLOCK = "hub:{clock}:lease"
 def _spread(text: str, buckets: int) -> int:
     """The same bucket for the same text, in every process and for ever."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") % buckets
+
+
+class Index(IntEnum):
+    """What `put` keeps an index of, beside types and times. The numbers are stored with each resource."""
+
+    IDENTIFIERS = 1
+    REFERENCES = 2
+    MEMBERS = 3
+    MERGED = 4
+
+    @property
+    def by_type(self) -> bool:
+        """Whether there is one for each resource type."""
+        return self in (Index.IDENTIFIERS, Index.REFERENCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +168,10 @@ class Partition:
     def types(self, tenant: str, version: FhirVersion, type_: str) -> str:
         return f"hub:{{{self.number}}}:types:{tenant}/{version}/{type_}"
 
-    def identifiers(self, tenant: str, version: FhirVersion, type_: str) -> str:
-        return f"hub:{{{self.number}}}:identifiers:{tenant}/{version}/{type_}"
+    def index(self, index: Index, tenant: str, version: FhirVersion, type_: str) -> str:
+        """`type_`: Of the resources that are found by it, as far as it is `by_type`."""
+        place = f"{tenant}/{version}/{type_}" if index.by_type else f"{tenant}/{version}"
+        return f"hub:{{{self.number}}}:{index.name.lower()}:{place}"
 
     def lock(self, name: str) -> str:
         return f"hub:{{{self.number}}}:lock:{blake2b(name.encode(), digest_size=16).hexdigest()}"

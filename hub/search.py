@@ -14,8 +14,9 @@ from typing import Any, Self
 
 import msgspec
 
+from hub.holdings import Holdings
 from hub.keys import ResourceId
-from hub.store import Store, Version
+from hub.store import Store, Version, instant, now_ms
 from subscriptions.change import Resource
 from subscriptions.codes import Comparator, IssueCode
 from subscriptions.errors import EvaluationError, Issue, Rejected
@@ -127,7 +128,7 @@ def compiled(parameters: Iterable[tuple[str, str]], type_: str, context: Context
                     updated.append(tuple(_window(part) for part in split(value, ",")))
             except Rejected as rejected:
                 issues += [Issue(issue.code, f"`{name}={value}`: {issue.text}", name) for issue in rejected.issues]
-        elif name.startswith("_") and name.partition(":")[0] not in known:
+        elif name.startswith("_") and name.partition(":")[0] not in known | {"_has"}:
             issues.append(Issue(IssueCode.NOT_SUPPORTED, f"The parameter `{name}` is not supported.", name))
         else:
             rest.append((name, value))
@@ -185,6 +186,7 @@ class Search:
 
     def __init__(self, store: Store, tenant: str, context: Context, most_looked_at: int):
         self._store = store
+        self._holdings = Holdings(store, tenant, context.version)
         self._tenant = tenant
         self._version = context.version
         self._context = context
@@ -213,7 +215,7 @@ class Search:
                 return Page(found, last, True, unreadable)
             looked_at += 1
             try:
-                matches = _matches(query, version)
+                matches = await self._matches(query, version)
             except EvaluationError:
                 matches = False
                 unreadable += 1
@@ -237,7 +239,7 @@ class Search:
             if looked_at % CHUNK == 0:
                 await asyncio.sleep(0)
             try:
-                if _matches(query, one.version, one.content):
+                if await self._matches(query, one.version, one.content):
                     found.append((one.resource, one.version))
             except EvaluationError:
                 unreadable += 1
@@ -281,6 +283,18 @@ class Search:
         if rows:
             yield rows
 
+    async def _matches(self, query: Query, version: Version, content: Resource | None = None) -> bool:
+        """`content`: The version's body, where it was read before. Raises EvaluationError."""
+        at = _ms(version)
+        if not all(any(window.start <= at < window.end for window in windows) for windows in query.updated):
+            return False
+        if not query.criteria or version.body is None:
+            return True
+        resource, held = content or _RESOURCE.decode(version.body), Held(instant(now_ms()))
+        return await self._holdings.settled(
+            held, lambda: all(criterion.matches(resource, held) for criterion in query.criteria)
+        )
+
     async def _ids(self, query: Query) -> frozenset[str] | None:
         """The ids to look at, where something says so."""
         if query.identifiers is None:
@@ -289,18 +303,6 @@ class Search:
         for identifier in query.identifiers:
             bearers.update(await self._store.bearers(self._tenant, self._version, query.type, identifier))
         return frozenset(bearers) if query.ids is None else frozenset(bearers) & query.ids
-
-
-def _matches(query: Query, version: Version, content: Resource | None = None) -> bool:
-    """`content`: The version's body, where it was read before."""
-    at = _ms(version)
-    if not all(any(window.start <= at < window.end for window in windows) for windows in query.updated):
-        return False
-    if not query.criteria or version.body is None:
-        return True
-    resource = content or _RESOURCE.decode(version.body)
-    held = Held(version.at)
-    return all(criterion.matches(resource, held) for criterion in query.criteria)
 
 
 def _ms(version: Version) -> int:

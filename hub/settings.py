@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         description="Seconds, comma-separated. n waits are n + 1 attempts; then the subscription is in `error`.",
     )
 
+    allow_chained_filters: bool = Field(
+        False,
+        description="Accept filters and searches that look at other resources, as `patient.identifier` and `_has` do:"
+        " each change may then cost reads of these. Rosters (`_in`) are always accepted.",
+    )
     allow_http_endpoints: bool = Field(
         False,
         description="Accept `http://` endpoints. Notifications then travel readable by anybody on the way.",

@@ -1,10 +1,10 @@
 """
-Resources: their versions, and who is found by type and identifier. A write appends its change to the same partition.
+Resources: their versions, and the indexes by which they are found. A write appends its change to the same partition.
 
 `hub:{p}:resource:<tenant>/<v>/<Type>/<id>` is a hash of `version` (the number in force), `deleted`, `b<n>` (the exact
-JSON of version n; none for a delete), `m<n>` (`interaction ms` of version n), `identifiers`, `key` (fingerprint of the
-idempotent request that created it: kept as long as the resource, so a repeat never makes a second one) and `reserved`
-(the transaction that is about to write it).
+JSON of version n; none for a delete), `m<n>` (`interaction ms` of version n), `indexed` (all that it is found by),
+`key` (fingerprint of the idempotent request that created it: kept as long as the resource, so a repeat never makes a
+second one) and `reserved` (the transaction that is about to write it).
 """
 
 import time
@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from logging import getLogger
 from typing import Any
 
-from hub.keys import Partition, ResourceId, lock_partition
+from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.pipeline import Pipeline, script
+from hub.wire import Argument
 from hub.write import Held, Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion, Interaction
 
@@ -33,6 +34,17 @@ class Version:
     interaction: Interaction
     at: datetime
     body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """A key in an index. `type`: Of the resources that are looked for, where the index is by type."""
+
+    index: Index
+    tenant: str
+    version: FhirVersion
+    type: str
+    key: str
 
 
 class Store:
@@ -56,8 +68,8 @@ class Store:
             p.resource(r),
             p.changes,
             p.types(r.tenant, r.version, r.type),
-            p.identifiers(r.tenant, r.version, r.type),
             p.lock(write.lock.name if write.lock else ""),
+            *(p.index(index, r.tenant, r.version, r.type) for index in Index),
         ]
         reply = await self._pipeline.run(
             PUT,
@@ -75,7 +87,7 @@ class Store:
             write.fingerprint,
             write.transaction,
             write.lock.token if write.lock else "",
-            *write.identifiers,
+            *(part for each in write.indexed for part in (each.index.value, each.text)),
         )
         outcome = Put(reply[0].decode())
         if outcome is Put.RESERVED:
@@ -170,10 +182,29 @@ class Store:
 
     async def bearers(self, tenant: str, version: FhirVersion, type_: str, identifier: str) -> list[str]:
         """The ids of the resources of a type that bear an identifier, `system|value`; sorted."""
-        prefix = identifier.encode() + b"\0"
-        keys = [Partition(number).identifiers(tenant, version, type_) for number in range(self._partitions)]
-        found = await self._pipeline.all([("ZRANGEBYLEX", key, b"[" + prefix, b"[" + prefix + b"\xff") for key in keys])
-        return sorted(member[len(prefix) :].decode() for members in found for member in members)
+        (found,) = await self.indexed([LookUp(Index.IDENTIFIERS, tenant, version, type_, identifier)])
+        return sorted(id_ for (id_,) in found)
+
+    async def indexed(self, look_ups: list[LookUp], *, most: int = -1) -> list[list[list[str]]]:
+        """
+        What stands under keys in the indexes of all partitions: for each look-up its rows, of each what is behind the
+        key, the id last.
+
+        most: How many rows of one partition are read; -1 for all.
+        """
+        commands: list[tuple[Argument, ...]] = []
+        for each in look_ups:
+            start = b"[%b\0" % each.key.encode()
+            for number in range(self._partitions):
+                key = Partition(number).index(each.index, each.tenant, each.version, each.type)
+                commands.append(("ZRANGEBYLEX", key, start, start + b"\xff", "LIMIT", 0, most))
+        replies = await self._pipeline.all(commands)
+        found = []
+        for place, each in enumerate(look_ups):
+            behind = len(each.key.encode()) + 1
+            of_all = replies[place * self._partitions : (place + 1) * self._partitions]
+            found.append([row[behind:].decode().split("\0") for rows in of_all for row in rows])
+        return found
 
     async def lock(self, name: str, *, milliseconds: int) -> Lock | Held:
         """Take the lock of a conditional create, unless somebody else has it."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hub.keys import ResourceId
+from hub.keys import Index, ResourceId
 from subscriptions.codes import Interaction
 
 #: What a write expects when there must be no live version: `If-None-Match: *`.
@@ -40,6 +40,14 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Indexed:
+    """What a resource is found by in an index: a key and, behind NULs, what else is to be known. See `hub.keys`."""
+
+    index: Index
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """
     One version to be stored.
@@ -48,7 +56,7 @@ class Write:
     expected: Empty for anything, NOTHING, or the number of the version that must be in force.
     head, tail: The JSON before and after the number of its version; empty for a delete.
     at: When, in ms since 1970.
-    identifiers: `system|value` of the resource's identifiers.
+    indexed: All that the resource is found by from then on.
     fingerprint: Of an idempotent request; the id was derived from its key.
     transaction: The transaction that has reserved the resource.
     """
@@ -60,7 +68,7 @@ class Write:
     tail: bytes = b""
     expected: str = ""
     publisher: str = ""
-    identifiers: tuple[str, ...] = ()
+    indexed: tuple[Indexed, ...] = ()
     fingerprint: str = ""
     transaction: str = ""
     lock: Lock | None = None

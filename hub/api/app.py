@@ -81,8 +81,9 @@ def _routes(
     settings: Settings, store: Store, transactions: TransactionCoordinator, topics: Iterable[Topic], release: str
 ) -> Iterator[Route]:
     version, base = FhirVersion.R4, f"{settings.base_url}{PREFIX}"
-    search = Search(store, TENANT, Context(version, frozenset({base})), settings.max_search_scan)
-    interactions = Interactions(store, search, transactions, TENANT, version)
+    context = Context(version, frozenset({base}), settings.allow_chained_filters)
+    search = Search(store, TENANT, context, settings.max_search_scan)
+    interactions = Interactions(store, search, transactions, TENANT, context)
     resources = Resources(interactions, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting)
     searches = Searches(interactions, search, base, most_bytes=settings.max_body_bytes, most_entries=settings.max_page)
     histories = Histories(interactions, store, base, most_entries=settings.max_page)

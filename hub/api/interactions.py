@@ -21,9 +21,10 @@ from hub.keys import ResourceId
 from hub.search import Search, Upcoming
 from hub.store import Store, Version, now_ms
 from hub.transaction import PATIENCE, TransactionCoordinator
-from hub.write import Lock, Put, PutResult, Write
-from subscriptions.codes import FhirVersion, Interaction, IssueCode
+from hub.write import Indexed, Lock, Put, PutResult, Write
+from subscriptions.codes import Interaction, IssueCode
 from subscriptions.errors import Issue
+from subscriptions.search.asking import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,15 @@ class Interactions:
     """What can be done with single resources of one tenant and FHIR version."""
 
     def __init__(
-        self, store: Store, search: Search, transactions: TransactionCoordinator, tenant: str, version: FhirVersion
+        self, store: Store, search: Search, transactions: TransactionCoordinator, tenant: str, context: Context
     ) -> None:
         self._store = store
         self._search = search
         self._transactions = transactions
         self._tenant = tenant
-        self._version = version
-        self._types = stored_types(version)
+        self._version = context.version
+        self._bases = context.bases
+        self._types = stored_types(context.version)
 
     def known(self, type_: str) -> str:
         """The type, if the store holds it. Raises Refused: 404."""
@@ -73,6 +75,10 @@ class Interactions:
             text = f"{id_[:80]} is not an id: 1 to 64 letters, digits, `-` and `.`."
             raise Refused.because(404, IssueCode.VALUE, text)
         return ResourceId(self._tenant, self._version, self.known(type_), id_)
+
+    def indexed(self, draft: Draft, id_: str) -> tuple[Indexed, ...]:
+        """All that a draft is found by under this id."""
+        return draft.indexed(id_, self._bases)
 
     async def read(self, type_: str, id_: str, *, if_none_match: str = "", number: int | None = None) -> Answer:
         """The version in force, or the one of this number."""
@@ -128,10 +134,11 @@ class Interactions:
         if draft.id != id_:
             reason = f"must be {id_}, as in the URL" + (f", not {draft.id}." if draft.id else "; it is missing.")
             raise Refused.because(400, IssueCode.INVALID, f"id {reason}", f"{draft.type}.id")
+        indexed = self.indexed(draft, id_)
 
         def write(at: int) -> Write:
             head, tail = draft.numbered(id_, at)
-            return Write(resource, "update", at, head, tail, expected, client, draft.identifiers)
+            return Write(resource, "update", at, head, tail, expected, client, indexed)
 
         write_, result = await self._put(write)
         self.check(write_, result)
@@ -219,12 +226,11 @@ class Interactions:
     ) -> Answer:
         resource = self.resource(draft.type, id_)
         fingerprint = idempotency.fingerprint if idempotency else ""
+        indexed = self.indexed(draft, id_)
 
         def write(at: int) -> Write:
             head, tail = draft.numbered(id_, at)
-            return Write(
-                resource, "create", at, head, tail, "", client, draft.identifiers, fingerprint=fingerprint, lock=lock
-            )
+            return Write(resource, "create", at, head, tail, "", client, indexed, fingerprint=fingerprint, lock=lock)
 
         write_, result = await self._put(write)
         self.check(write_, result)

@@ -20,6 +20,7 @@ from hub.api.resources import version_number
 from hub.api.routes import Route
 from hub.api.search import left_out, posted, searchset
 from hub.errors import Refused, Unavailable
+from hub.holdings import Holdings
 from hub.ingest import is_id
 from hub.ingest.strict import parse
 from hub.ingest.validation import issues
@@ -45,6 +46,7 @@ class Subscriptions:
     now: ms since 1970.
     max_body, max_nesting: Bytes and levels of JSON.
     max_page: Entries on a page.
+    holdings: What searches may look at beside the Subscriptions.
     """
 
     version: FhirVersion
@@ -56,6 +58,7 @@ class Subscriptions:
     max_body: int
     max_nesting: int
     max_page: int
+    holdings: Holdings
 
     def routes(self) -> Iterator[Route]:
         yield Route("POST", "/Subscription", self.create, documentation.SUBSCRIBE)
@@ -151,7 +154,7 @@ class Subscriptions:
         total = behind = unreadable = 0
         async for member in self.membership.all(self.tenant, self.version, query.ids):
             try:
-                matches = _matches(query, member.state)
+                matches = await self._matches(query, member.state)
             except EvaluationError:
                 matches = False
                 unreadable += 1
@@ -167,6 +170,18 @@ class Subscriptions:
             following=page[-1][0] if behind > len(page) > 0 else None,
             total=None if unreadable else total,
             remarks=left_out(unreadable, "Subscription"),
+        )
+
+    async def _matches(self, query: Query, state: State) -> bool:
+        """Whether a search finds a Subscription of this state, its id apart. Raises EvaluationError."""
+        if not all(any(window.start <= state.updated < window.end for window in windows) for windows in query.updated):
+            return False
+        if not query.criteria:
+            return True
+        resource = msgspec.json.decode(state.resource) | {"status": state.status.value}
+        held = Held(instant(self.now()))
+        return await self.holdings.settled(
+            held, lambda: all(criterion.matches(resource, held) for criterion in query.criteria)
         )
 
     async def member(self, id_: str) -> Member:
@@ -210,17 +225,6 @@ class Subscriptions:
         revision = member.state.revision
         location = f"Subscription/{member.key.id}/_history/{revision}"
         return Answer(status, self.rendered(member), location, revision, member.state.updated)
-
-
-def _matches(query: Query, state: State) -> bool:
-    """Whether a search finds a Subscription of this state, its id apart. Raises EvaluationError."""
-    if not all(any(window.start <= state.updated < window.end for window in windows) for windows in query.updated):
-        return False
-    if not query.criteria:
-        return True
-    resource = msgspec.json.decode(state.resource) | {"status": state.status.value}
-    held = Held(instant(state.updated))
-    return all(criterion.matches(resource, held) for criterion in query.criteria)
 
 
 def _error(state: State) -> str | None:

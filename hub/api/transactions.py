@@ -110,7 +110,9 @@ class Transactions:
         resolution = Resolution(self._interactions, steps, self._base, at)
         drafts = await resolution.drafts()
         writes = {
-            step.entry.index: _write(step, drafts.get(step.entry.index), client, at) for step in steps if not step.found
+            step.entry.index: self._write(step, drafts.get(step.entry.index), client, at)
+            for step in steps
+            if not step.found
         }
         rows = [_found(step.entry.index, step.resource, step.found) for step in steps if step.found]
 
@@ -130,6 +132,18 @@ class Transactions:
                 raise told_at(f"Bundle.entry[{index}]", refused) from None
             raise
 
+    def _write(self, step: Step, draft: Draft | None, client: str, at: int) -> Write:
+        entry, resource = step.entry, step.resource
+        if draft is None:
+            return Write(resource, "delete", at, expected=entry.expected, publisher=client)
+        head, tail = draft.numbered(resource.id, at)
+        method = "create" if entry.method == "POST" else "update"
+        try:
+            indexed = self._interactions.indexed(draft, resource.id)
+        except Rejected as rejected:
+            raise told_at(f"{entry.expression}.resource", rejected) from None
+        return Write(resource, method, at, head, tail, entry.expected, client, indexed, lock=step.lock)
+
     def _step(self, entry: Entry, found: tuple[ResourceId, Version] | None, lock: Lock | None) -> Step:
         return Step(entry, *found) if found else Step(entry, self._target(entry, lock), lock=lock)
 
@@ -143,15 +157,6 @@ class Transactions:
             )
         except Refused as refused:
             raise told_at(f"{entry.expression}.request.url", refused) from None
-
-
-def _write(step: Step, draft: Draft | None, client: str, at: int) -> Write:
-    entry, resource = step.entry, step.resource
-    if draft is None:
-        return Write(resource, "delete", at, expected=entry.expected, publisher=client)
-    head, tail = draft.numbered(resource.id, at)
-    method = "create" if entry.method == "POST" else "update"
-    return Write(resource, method, at, head, tail, entry.expected, client, draft.identifiers, lock=step.lock)
 
 
 def _found(index: int, resource: ResourceId, version: Version) -> Row:

@@ -5,16 +5,17 @@ What is stored is the JSON as received plus `id`, `meta.versionId` and `meta.las
 members are lost, nothing else: each member's own bytes stay, so an instant keeps its digits and a decimal its zeros.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from hub.ingest import strict, validation
+from hub.ingest import found_by, strict, validation
 from hub.ingest.shapes import modelled, shape
 from hub.ingest.structure import ID
 from hub.store import instant
+from hub.write import Indexed
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
@@ -23,9 +24,6 @@ from subscriptions.versions.instant import write
 
 #: What a process that serves publishers loads when it starts: the first of each type costs up to 0.1 s.
 COMMON = ("Subscription", "Patient", "Observation", "Immunization", "Encounter", "Condition", "Bundle")
-
-#: The elements that the search parameter `identifier` finds, in one type or another.
-_IDENTIFYING = ("identifier", "masterIdentifier")
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -44,6 +42,15 @@ class Draft:
     resource: Resource
     identifiers: tuple[str, ...]
     members: Mapping[str, bytes | msgspec.Raw]
+
+    def indexed(self, id_: str, bases: Collection[str]) -> tuple[Indexed, ...]:
+        """
+        All that it is found by under this id. `bases`: The hub's own base URLs.
+
+        Raises:
+            Rejected: The period of a member is malformed.
+        """
+        return found_by.found_by({**self.resource, "id": id_}, bases)
 
     def numbered(self, id_: str, at: int) -> tuple[bytes, bytes]:
         """The JSON that is stored, before and after the number of its version. `at` is in ms since 1970."""
@@ -86,7 +93,7 @@ def drafted(resource: dict[str, Any], body: bytes | msgspec.Raw, *, type_: str =
         type=resource["resourceType"],
         id=resource.get("id", ""),
         resource=resource,
-        identifiers=tuple(dict.fromkeys(_identifiers(resource))),
+        identifiers=tuple(dict.fromkeys(found_by.identifiers(resource))),
         members=_MEMBERS.decode(body),
     )
 
@@ -128,11 +135,3 @@ def _of_meta(members: Mapping[str, bytes | msgspec.Raw]) -> Iterator[bytes]:
 
 def _member(name: str, value: bytes | msgspec.Raw) -> bytes:
     return b'"%b":%b' % (name.encode(), bytes(value))
-
-
-def _identifiers(resource: Resource) -> Iterator[str]:
-    for name in _IDENTIFYING:
-        held = resource.get(name, ())
-        for identifier in held if isinstance(held, list) else [held]:
-            if isinstance(identifier, dict) and isinstance(identifier.get("value"), str):
-                yield f"{identifier.get('system', '')}|{identifier['value']}"

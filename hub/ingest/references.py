@@ -7,6 +7,7 @@ These are references, URIs and the links of narratives, but no canonicals. All b
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import Enum, auto
 from typing import Any, TypeAlias, TypeVar
 
@@ -23,6 +24,7 @@ _OF_URIS = re.compile(r"url|uri|value(Uri|Url|Oid|Uuid)")
 _Value = TypeVar("_Value")
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -67,10 +69,11 @@ def replaced(draft: Draft, targets: Mapping[Link, str]) -> Draft:
     changes: dict[Path, dict[Link, str]] = {}
     for link, target in targets.items():
         changes.setdefault(link.path, {})[link] = target
-    members = dict(draft.members)
+    members, resource = dict(draft.members), dict(draft.resource)
     for name, inner in _by_first(changes).items():
-        members[str(name)] = _replaced(bytes(members[str(name)]), inner)
-    return replace(draft, members=members)
+        member = members[str(name)] = _replaced(bytes(members[str(name)]), inner)
+        resource[str(name)] = _VALUE.decode(member)
+    return replace(draft, members=members, resource=resource)
 
 
 def _in_object(value: Mapping[str, Any], known: Shape, path: Path, type_: str) -> Iterator[Link]:

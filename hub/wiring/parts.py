@@ -74,7 +74,8 @@ class Parts:
     @property
     def contexts(self) -> dict[FhirVersion, Context]:
         """What the filters of each version are understood in."""
-        return {version: Context(version, frozenset({base})) for version, base in self.bases.items()}
+        chained = self.settings.allow_chained_filters
+        return {version: Context(version, frozenset({base}), chained) for version, base in self.bases.items()}
 
     @property
     def transactions(self) -> TransactionCoordinator:

@@ -11,6 +11,7 @@ from hub.api.app import create_app
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.subscriptions import Subscriptions
+from hub.holdings import Holdings
 from hub.settings import Settings
 from hub.store import now_ms
 from hub.wiring.parts import TENANT, Parts, parts
@@ -39,6 +40,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,
         max_page=settings.max_page,
+        holdings=Holdings(p.store, TENANT, FhirVersion.R4),
     )
     return create_app(
         settings=settings,

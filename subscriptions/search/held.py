@@ -69,6 +69,10 @@ class Held:
     failed: dict[Wanted, str] = field(default_factory=dict)
     wanted: set[Wanted] = field(default_factory=set)
 
+    def at_time(self, at: datetime) -> "Held":
+        """The same resources for a change at another time: what is fetched for one is there for the other."""
+        return Held(at, self.resources, self.rosters, self.referrers, self.failed)
+
     def resource(self, reference: str) -> Resource | None:
         if reference not in self.resources:
             self._want(WantedResource(reference))

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import orjson
 
-from hub.keys import ResourceId, SubscriptionKey
+from hub.keys import Index, ResourceId, SubscriptionKey
 from hub.membership import Membership
 from hub.outbox import Turn, Verb
 from hub.stream import START
 from hub.wiring.parts import parts
-from hub.write import Put, Write
+from hub.write import Indexed, Put, Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.versions.forms import FORMS
 from subscriptions.versions.instant import read
@@ -22,7 +22,9 @@ async def test_the_trip_through_redis_works_on_a_cluster(redis_cluster_url: str,
     """From put to owe to settle, with registry, leases and due work."""
     built = await parts(settings(redis_cluster_url, tmp_path).model_copy(update={"redis_cluster": True}))
     resource = ResourceId("default", FhirVersion.R4, "Immunization", "1")
-    stored = await built.store.put(Write(resource, "create", 1, b'{"n":"', b'"}', identifiers=("s|1",)))
+    stored = await built.store.put(
+        Write(resource, "create", 1, b'{"n":"', b'"}', indexed=(Indexed(Index.IDENTIFIERS, "s|1"),))
+    )
     assert stored.outcome is Put.STORED
     assert await built.store.bearers("default", FhirVersion.R4, "Immunization", "s|1") == ["1"]
     assert [id_ async for _, id_ in built.store.newest("default", FhirVersion.R4, "Immunization")] == ["1"]

@@ -10,15 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.keys import Partition, ResourceId
-from hub.store import Store
+from hub.keys import Index, Partition, ResourceId
+from hub.store import LookUp, Store
 from hub.stream import START, Changes
 from hub.wiring.parts import Parts
-from hub.write import NOTHING, Held, Lock, Put, PutResult, Write
+from hub.write import NOTHING, Held, Indexed, Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion, Interaction
 
 IDS = ("a", "b")
-IDENTIFIERS = ("s|1", "s|2", "|2")
+INDEXED = (
+    Indexed(Index.IDENTIFIERS, "s|1"),
+    Indexed(Index.IDENTIFIERS, "s|2"),
+    Indexed(Index.REFERENCES, "Patient/a"),
+    Indexed(Index.REFERENCES, "s|1"),
+    Indexed(Index.MEMBERS, "Patient/a\0Group\0\x001"),
+    Indexed(Index.MERGED, "Patient/a\0Patient/b"),
+)
 #: Names of locks; the transactions use them as well.
 NAMES = ("Patient?identifier=1", "Patient?identifier=2")
 TRANSACTIONS = ("t1", "t2")
@@ -33,7 +40,7 @@ class Resource:
     """The model of one resource. `log` has (interaction, at, body) of each version."""
 
     log: list[tuple[Interaction, int, bytes | None]] = field(default_factory=list)
-    identifiers: tuple[str, ...] = ()
+    indexed: tuple[Indexed, ...] = ()
     fingerprint: str = ""
     reserved: str = ""
 
@@ -96,7 +103,7 @@ class DoPut:
     method: str
     expected: str
     at: int
-    identifiers: tuple[str, ...]
+    indexed: tuple[Indexed, ...]
     fingerprint: str
     transaction: str
     held: Believed | None
@@ -111,7 +118,7 @@ class DoPut:
             tail=b"" if deletes else b',"at":%d}' % self.at,
             expected=self.expected.format(version=world.resources[self.id].version),
             publisher="p",
-            identifiers=() if deletes else self.identifiers,
+            indexed=() if deletes else self.indexed,
             fingerprint=self.fingerprint if self.method == "create" else "",
             transaction=self.transaction,
             lock=world.lock(self.held),
@@ -150,7 +157,7 @@ class DoPut:
         number = resource.version + 1
         body = None if interaction is Interaction.DELETE else b'{"version":%d,"at":%d}' % (number, self.at)
         resource.log.append((interaction, self.at, body))
-        resource.identifiers = write.identifiers
+        resource.indexed = write.indexed
         resource.fingerprint = write.fingerprint or resource.fingerprint
         if write.transaction:
             resource.reserved = ""
@@ -270,7 +277,7 @@ _any: dict[str, st.SearchStrategy[Any]] = {
     "method": st.sampled_from(("update", "update", "create", "delete")),
     "expected": st.sampled_from(("", "", NOTHING, "{version}", "{version}", "1")),
     "at": st.sampled_from((1_700_000_000_000, 1_700_000_000_001, 1_700_000_000_002)),
-    "identifiers": st.sampled_from(((), IDENTIFIERS[:1], IDENTIFIERS[1:], IDENTIFIERS)),
+    "indexed": st.sampled_from(((), INDEXED[:1], INDEXED[1:], INDEXED[::2], INDEXED)),
     "fingerprint": st.sampled_from(("", "f1", "f2")),
     "transaction": st.just(""),
     "held": st.none() | _held,
@@ -328,9 +335,16 @@ async def _agree(store: Store, changes: Changes, world: World) -> None:
     listed = [row async for row in store.newest(world.tenant, R4, "Patient", chunk=1)]
     assert listed == sorted(((resource.log[-1][1], id_) for id_, resource in live.items()), reverse=True)
     assert await store.count(world.tenant, R4, "Patient") == len(live)
-    for identifier in IDENTIFIERS:
-        bearers = [id_ for id_, resource in live.items() if identifier in resource.identifiers]
-        assert await store.bearers(world.tenant, R4, "Patient", identifier) == sorted(bearers)
+    keys = sorted({(each.index, each.text.split("\0")[0]) for each in INDEXED})
+    look_ups = [LookUp(index, world.tenant, R4, "Patient", key) for index, key in keys]
+    for (index, key), found in zip(keys, await store.indexed(look_ups), strict=True):
+        expected = [
+            [*each.text.split("\0")[1:], id_]
+            for id_, resource in live.items()
+            for each in resource.indexed
+            if each.index is index and each.text.split("\0")[0] == key
+        ]
+        assert sorted(found) == sorted(expected)
 
 
 def write(id_: str = "a", method: str = "update", **more: Any) -> Write:

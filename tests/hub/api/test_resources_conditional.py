@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from hub.keys import ResourceId
-from hub.write import Lock, Put, Write
+from hub.keys import Index, ResourceId
+from hub.write import Indexed, Lock, Put, Write
 from tests.facts import eventually
 from tests.hub.api.server import Hub, issue, patient, place
 
@@ -168,9 +168,9 @@ def _in_partition(hub: Hub) -> ResourceId:
 
 def _create(resource: ResourceId, lock: Lock) -> Write:
     body = b'{"resourceType":"Patient","id":"%b","meta":{"versionId":"' % resource.id.encode()
-    identifiers = ("urn:nhi|ZAA0001",)
+    indexed = (Indexed(Index.IDENTIFIERS, "urn:nhi|ZAA0001"),)
     tail = b'"},"identifier":[{"system":"urn:nhi","value":"ZAA0001"}]}'
-    return Write(resource, "create", 1_700_000_000_000, body, tail, identifiers=identifiers, lock=lock)
+    return Write(resource, "create", 1_700_000_000_000, body, tail, indexed=indexed, lock=lock)
 
 
 async def _is_waited_for(hub: Hub) -> None:

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from hub.intent import Intent
+from hub.keys import Index
 from hub.store import Store
 from hub.transaction import TransactionCoordinator
 from hub.wiring.parts import Parts
-from hub.write import Lock, PutResult, Write
+from hub.write import Indexed, Lock, PutResult, Write
 from tests.facts import eventually
 from tests.hub.api.bundles import NHI, ask, done, located, observation, post, put, status, transaction
 from tests.hub.api.server import Hub, issue, patient, place
@@ -34,7 +35,15 @@ class Halting(Store):
 def write(id_: str, method: str = "update", lock: Lock | None = None) -> Write:
     head = b'{"resourceType":"Patient","id":"%b","meta":{"versionId":"' % id_.encode()
     tail = b'"},"identifier":[{"system":"urn:nhi","value":"1"}]}'
-    return Write(place("Patient", id_), method, 1_700_000_000_000, head, tail, identifiers=("urn:nhi|1",), lock=lock)
+    return Write(
+        place("Patient", id_),
+        method,
+        1_700_000_000_000,
+        head,
+        tail,
+        indexed=(Indexed(Index.IDENTIFIERS, "urn:nhi|1"),),
+        lock=lock,
+    )
 
 
 async def stopped(process: Hub, *writes: Write) -> Intent:
