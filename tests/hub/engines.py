@@ -1,7 +1,7 @@
 """Matchers and deliverers in the process of the tests, and what they are fed with."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,10 +16,11 @@ from hub.channels.rest_hook import RestHook
 from hub.delivery import SLOW_LANES, Delivery
 from hub.due import Due
 from hub.fanout import Fanout
+from hub.ingest import draft
 from hub.keys import Partition, ResourceId, SubscriptionKey
 from hub.lane import Sender
 from hub.membership import Member
-from hub.outbox import State, Subscribed
+from hub.outbox import State, Subscribed, Turn, Verb
 from hub.presence import Presence
 from hub.registry import InForce
 from hub.store import Store
@@ -146,6 +147,26 @@ async def subscribe(parts: Parts, endpoint: str, *filters: str, id_: str = "s", 
     written = await parts.membership.create("default", R4, id_, wanted, orjson.dumps(resource), now=now())
     assert written.outcome is Subscribed.CREATED
     return (await member(parts, id_)).key
+
+
+async def active(parts: Parts, id_: str = "s", *filters: str) -> SubscriptionKey:
+    """A subscription whose handshake was accepted, without anybody to deliver to it."""
+    key = await subscribe(parts, "http://127.0.0.1/hook", *filters, id_=id_)
+    turn = await parts.outboxes.take(key, "1")
+    assert isinstance(turn, Turn)
+    settled = await parts.outboxes.settle(key, "1", turn, Verb.ACTIVE, said="so", ends=await parts.changes.ends())
+    assert settled is not None
+    await parts.due.schedule(key, None, end=None)
+    return key
+
+
+async def publish(parts: Parts, resource: Mapping[str, Any]) -> None:
+    """What a client does with a PUT."""
+    found = draft(orjson.dumps(resource), max_nesting=64)
+    at, base = now(), parts.bases[R4]
+    place = ResourceId("default", R4, found.type, found.id)
+    write = Write(place, "update", at, *found.numbered(found.id, at), indexed=found.indexed(found.id, {base}))
+    assert (await parts.store.put(write)).outcome is Put.STORED
 
 
 async def rewrite(parts: Parts, endpoint: str, *filters: str, id_: str = "s", **options: Any) -> None:

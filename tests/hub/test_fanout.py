@@ -7,7 +7,6 @@ import pytest
 
 from hub.due import Due
 from hub.keys import Partition, SubscriptionKey
-from hub.outbox import Turn, Verb
 from hub.pipeline import Pipeline
 from hub.registry import InForce
 from hub.stream import START, Changes
@@ -17,18 +16,7 @@ from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index, Matches
 from subscriptions.search.held import Held
 from tests.facts import eventually
-from tests.hub.engines import Publisher, entries, events, fanout, matched, running, subscribe
-
-
-async def active(parts: Parts, id_: str = "s", *filters: str) -> SubscriptionKey:
-    """A subscription whose handshake was accepted, without anybody to deliver to it."""
-    key = await subscribe(parts, "http://127.0.0.1/hook", *filters, id_=id_)
-    turn = await parts.outboxes.take(key, "1")
-    assert isinstance(turn, Turn)
-    settled = await parts.outboxes.settle(key, "1", turn, Verb.ACTIVE, said="so", ends=await parts.changes.ends())
-    assert settled is not None
-    await parts.due.schedule(key, None, end=None)
-    return key
+from tests.hub.engines import Publisher, active, entries, events, fanout, matched, running
 
 
 async def due(parts: Parts) -> set[str]:
