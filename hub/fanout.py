@@ -30,8 +30,10 @@ from hub.store import Store, instant
 from hub.stream import Changes, Entry
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion, Interaction
+from subscriptions.errors import EvaluationError
 from subscriptions.matching import Matches
 from subscriptions.search.held import Held
+from subscriptions.shapes import Included, Shapes
 
 log = getLogger("hub.fanout")
 
@@ -39,6 +41,20 @@ log = getLogger("hub.fanout")
 LEASE = 3_000
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Concerned:
+    """
+    Whom one change concerns.
+
+    along: What comes along with it.
+    left_out: Why something that should come along doesn't.
+    """
+
+    matches: Matches[SubscriptionKey]
+    along: dict[SubscriptionKey, tuple[Included, ...]] = field(default_factory=dict)
+    left_out: list[EvaluationError] = field(default_factory=list)
 
 
 @dataclass
@@ -115,13 +131,18 @@ class Fanout:
         """Owe a batch of one partition's changes to whomever they concern, and mark those as due."""
         _, changes = await asyncio.gather(self.in_force.refresh(), self._read(entries))
         owed: defaultdict[SubscriptionKey, list[Entry]] = defaultdict(list)
-        for entry, matches in await self._matches(entries, changes):
-            for key in matches.keys:
+        included: defaultdict[SubscriptionKey, dict[str, tuple[Included, ...]]] = defaultdict(dict)
+        for entry, concerned in await self._concerned(entries, changes):
+            for key in concerned.matches.keys:
                 owed[key].append(entry)
-            for key, error in matches.failures:
+                if along := concerned.along.get(key):
+                    included[key][entry.id] = along
+            for key, error in concerned.matches.failures:
                 self._set_aside("evaluation", entry, str(error), subscription=str(key))
+            for error in concerned.left_out:
+                self._set_aside("include", entry, str(error))
         results = await asyncio.gather(
-            *(self.outboxes.owe(key, partition.number, concerned) for key, concerned in owed.items())
+            *(self.outboxes.owe(key, partition.number, changes, included[key]) for key, changes in owed.items())
         )
         send = [key for key, result in zip(owed, results, strict=True) if result is not None and result.send]
         if send:
@@ -137,11 +158,9 @@ class Fanout:
             },
         )
 
-    async def _matches(
-        self, entries: list[Entry], changes: list[Change | None]
-    ) -> list[tuple[Entry, Matches[SubscriptionKey]]]:
+    async def _concerned(self, entries: list[Entry], changes: list[Change | None]) -> list[tuple[Entry, _Concerned]]:
         """
-        Whom the changes concern, in their order.
+        Whom the changes concern, in their order, and what comes along with them.
 
         What they want to know of other resources is fetched for all of them at once, and those that wanted it are
         matched again. Nothing is fetched when none does.
@@ -152,13 +171,13 @@ class Fanout:
             if change is not None:
                 shared = known.setdefault((entry.resource.tenant, change.version), Held(change.at))
                 waiting.append((place, change, shared.at_time(change.at)))
-        found: dict[int, Matches[SubscriptionKey]] = {}
+        found: dict[int, _Concerned] = {}
         while waiting:
             again = []
             for place, change, held in waiting:
                 entry, held.wanted = entries[place], set()
                 try:
-                    matches = self.in_force.index(entry.resource.tenant, change.version).match(change, held)
+                    concerned = self._match(entry.resource.tenant, change, held)
                 except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
                     self._set_aside("matching", entry, type(bug).__name__)
                     continue
@@ -166,7 +185,7 @@ class Fanout:
                     known[entry.resource.tenant, change.version].wanted |= held.wanted
                     again.append((place, change, held))
                 else:
-                    found[place] = matches
+                    found[place] = concerned
             await asyncio.gather(
                 *(
                     Holdings(self.store, tenant, version).fetch(shared)
@@ -176,6 +195,19 @@ class Fanout:
             )
             waiting = again
         return [(entries[place], found[place]) for place in sorted(found)]
+
+    def _match(self, tenant: str, change: Change, held: Held) -> _Concerned:
+        found = _Concerned(self.in_force.index(tenant, change.version).match(change, held))
+        by_shapes: defaultdict[Shapes, list[SubscriptionKey]] = defaultdict(list)
+        for key in found.matches.keys:
+            if (shapes := self.in_force.shapes(key)) and shapes.concern(change.type):
+                by_shapes[shapes].append(key)
+        for shapes, keys in by_shapes.items():
+            try:
+                found.along.update(dict.fromkeys(keys, shapes.included(change, held)))
+            except EvaluationError as error:
+                found.left_out.append(error)
+        return found
 
     async def _read(self, entries: list[Entry]) -> list[Change | None]:
         """The changes with their bodies; None for one whose body is gone or broken."""

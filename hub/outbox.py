@@ -14,11 +14,13 @@ One subscription's state and the events owed to it.
   `outcome`, `outcome_at` (of the last attempt)
 
 `hub:{s}:outbox` is a stream whose ids are the event numbers (`17-0`), each with `type`, `id`, `number` (version),
-`interaction` and `at` (ms).
+`interaction`, `at` (ms) and, if anything comes along, `included` (`Type/id/number`, joined by blanks).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from hub.keys import SubscriptionKey
@@ -26,8 +28,10 @@ from hub.pipeline import Pipeline, script
 from hub.stream import Entry
 from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
+from subscriptions.shapes import Included
 
 OWE, TAKE, SETTLE = script("owe"), script("take"), script("settle")
+NOTHING_INCLUDED: Mapping[str, tuple[Included, ...]] = MappingProxyType({})
 SUBSCRIBE, UNSUBSCRIBE = script("subscribe"), script("unsubscribe")
 
 
@@ -62,7 +66,11 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class OwedEvent:
-    """One event of an outbox: number `number` is the change that made version `version` of a resource."""
+    """
+    One event of an outbox: number `number` is the change that made version `version` of a resource.
+
+    included: The versions that come along, resolved when it was matched.
+    """
 
     number: int
     type: str
@@ -70,6 +78,7 @@ class OwedEvent:
     version: int
     interaction: Interaction
     at: int
+    included: tuple[Included, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +163,22 @@ class Outboxes:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    async def owe(self, subscription: SubscriptionKey, partition: int, changes: list[Entry]) -> Owed | None:
-        """Owe these changes of one partition, in stream order; None when the subscription is numbered nothing."""
+    async def owe(
+        self,
+        subscription: SubscriptionKey,
+        partition: int,
+        changes: list[Entry],
+        included: Mapping[str, tuple[Included, ...]] = NOTHING_INCLUDED,
+    ) -> Owed | None:
+        """
+        Owe these changes of one partition, in stream order; None when the subscription is numbered nothing.
+
+        included: What comes along with a change, by its stream id.
+        """
         rows: list[Argument] = []
         for change in changes:
             rows += (change.id, change.resource.type, change.resource.id, change.number, change.interaction, change.at)
+            rows.append(" ".join(map(str, included.get(change.id, ()))))
         reply = await self._pipeline.run(OWE, [subscription.subscription, subscription.outbox], partition, *rows)
         return Owed(int(reply[0]), int(reply[1]), bool(reply[2])) if reply else None
 
@@ -305,4 +325,5 @@ def _event(id_: bytes, fields: Any) -> OwedEvent:
         version=int(named[b"number"]),
         interaction=Interaction(named[b"interaction"].decode()),
         at=int(named[b"at"]),
+        included=tuple(map(Included.parse, named.get(b"included", b"").decode().split())),
     )

@@ -22,6 +22,7 @@ from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index
 from subscriptions.search.asking import Context
 from subscriptions.search.parameters import resource_types
+from subscriptions.shapes import Shapes, shapes
 from subscriptions.topic import Topic, built_in
 from subscriptions.versions.forms import FORMS
 
@@ -147,6 +148,7 @@ class InForce:
     broken: dict[str, str] = field(default_factory=dict)
     _indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = field(default_factory=dict)
     _keys: dict[str, SubscriptionKey] = field(default_factory=dict)
+    _shapes: dict[SubscriptionKey, Shapes] = field(default_factory=dict)
     _mark: str = ""
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -155,6 +157,10 @@ class InForce:
         if (tenant, version) not in self._indexes:
             self._indexes[tenant, version] = Index(self.contexts[version])
         return self._indexes[tenant, version]
+
+    def shapes(self, key: SubscriptionKey) -> Shapes | None:
+        """What comes along with the changes that concern a subscription; None when nothing ever does."""
+        return self._shapes.get(key)
 
     async def refresh(self) -> None:
         """See everything that was registered before this was called."""
@@ -187,6 +193,7 @@ class InForce:
         old = self._keys.pop(name, None)
         if old is not None:
             self.index(old.tenant, old.version).remove(old)
+            self._shapes.pop(old, None)
         self.broken.pop(name, None)
         if registered is None or not registered.on:
             return
@@ -198,7 +205,10 @@ class InForce:
             topic = self.topics.find(key.version, subscription.topic)
             if topic is None:
                 raise LookupError(f"topic {subscription.topic} is not known any more")
+            come_along = shapes(topic, self.contexts[key.version])
             self.index(key.tenant, key.version).put(key, topic, subscription)
+            if topic.shapes:
+                self._shapes[key] = come_along
         except Exception as error:  # whatever it is, it must not stop the others
             self.broken[name] = str(error)
             log.error("subscription.broken", extra={"subscription": name, "reason": str(error)})

@@ -4,13 +4,14 @@ A pinned notification as the bytes that are sent.
 It is made of what was pinned, of the outbox and of kept versions alone, so that a repeat has the same bytes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hub.keys import ResourceId, SubscriptionKey
 from hub.outbox import Outboxes, OwedEvent, Sending
 from hub.store import Store, instant
 from subscriptions.codes import Content, Interaction, NotificationType, SubscriptionStatus
-from subscriptions.notification import Event, Notification, notification_id
+from subscriptions.notification import AdditionalContext, Event, Notification, notification_id
 from subscriptions.subscription import Subscription
 from subscriptions.versions.forms import FORMS
 
@@ -68,15 +69,19 @@ class Rendering:
             last = max(sending.last, min(events, sending.first + self.share - 1))
             self.ahead = {owed.number: owed for owed in await self.outboxes.events(key, sending.first, last)}
         owed = [self.ahead[number] for number in wanted]
-        bodies: list[bytes | None] = [None] * len(owed)
-        if subscription.content is Content.FULL_RESOURCE:
-            bodies = await self.store.bodies(
-                [(ResourceId(key.tenant, key.version, event.type, event.id), event.version) for event in owed]
-            )
-        return tuple(_event(event, body) for event, body in zip(owed, bodies, strict=True))
+        if subscription.content is not Content.FULL_RESOURCE:
+            return tuple(_event(event, {}) for event in owed)
+        versions = [(event.type, event.id, event.version) for event in owed]
+        versions += [(each.type, each.id, each.version) for event in owed for each in event.included]
+        bodies = await self.store.bodies(
+            [(ResourceId(key.tenant, key.version, type_, id_), version) for type_, id_, version in versions]
+        )
+        found = dict(zip(versions, bodies, strict=True))
+        return tuple(_event(event, found) for event in owed)
 
 
-def _event(owed: OwedEvent, body: bytes | None) -> Event:
+def _event(owed: OwedEvent, bodies: Mapping[tuple[str, str, int], bytes | None]) -> Event:
+    body = bodies.get((owed.type, owed.id, owed.version))
     return Event(
         number=owed.number,
         type=owed.type,
@@ -85,4 +90,8 @@ def _event(owed: OwedEvent, body: bytes | None) -> Event:
         interaction=owed.interaction,
         at=instant(owed.at),
         body=None if owed.interaction is Interaction.DELETE else body,
+        additional_context=tuple(
+            AdditionalContext(each.type, each.id, bodies.get((each.type, each.id, each.version)))
+            for each in owed.included
+        ),
     )

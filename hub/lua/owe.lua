@@ -3,7 +3,7 @@
 --
 -- KEYS  1 subscription  2 outbox
 -- ARGV  1 partition, then for each change, in stream order:
---       stream id, type, id, version number, interaction, ms
+--       stream id, type, id, version number, interaction, ms, what is included (`Type/id/number …`, or '')
 -- Returns  {events so far, how many of the batch were owed now, 1 if there is something to send now else 0}
 --          {} when nothing is numbered: no such subscription, off, or never active
 local held = redis.call('HMGET', KEYS[1], 'counting', 'events', 'delivered', 'status', 'owed:' .. ARGV[1])
@@ -15,12 +15,17 @@ end
 local events, owed = tonumber(held[2]), held[5] or '0-0'
 local owed_ms, owed_seq = parts(owed)
 local fresh = 0
-for i = 2, #ARGV, 6 do
+for i = 2, #ARGV, 7 do
   local ms, seq = parts(ARGV[i])
   if ms > owed_ms or (ms == owed_ms and seq > owed_seq) then
     fresh = fresh + 1
-    redis.call('XADD', KEYS[2], string.format('%.0f-0', events + fresh), 'type', ARGV[i + 1], 'id', ARGV[i + 2],
-      'number', ARGV[i + 3], 'interaction', ARGV[i + 4], 'at', ARGV[i + 5])
+    local event = {'type', ARGV[i + 1], 'id', ARGV[i + 2], 'number', ARGV[i + 3], 'interaction', ARGV[i + 4],
+      'at', ARGV[i + 5]}
+    if ARGV[i + 6] ~= '' then
+      event[#event + 1] = 'included'
+      event[#event + 1] = ARGV[i + 6]
+    end
+    redis.call('XADD', KEYS[2], string.format('%.0f-0', events + fresh), unpack(event))
     owed, owed_ms, owed_seq = ARGV[i], ms, seq
   end
 end
