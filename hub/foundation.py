@@ -55,11 +55,12 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """The checked Redis. `epoch` is the store's id."""
+    """The checked Redis. `epoch` is the store's id, `layout` the one that it was found in."""
 
     pipeline: Pipeline
     settings: Settings
     epoch: str
+    layout: int = LAYOUT
 
     async def standing(self) -> str:
         """
@@ -101,7 +102,7 @@ async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
     Check the Redis, and begin a store in an empty one.
 
     Raises:
-        NotTheHub: It is too old, may forget, has lost its memory, or was begun with other settings.
+        NotTheHub: It is too old, may forget, has lost its memory, or was begun with other settings or by a newer hub.
         Unavailable: It does not answer.
     """
     try:
@@ -122,14 +123,14 @@ async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
             f"Redis holds the data of another hub ({held['id']}) than {mark} says ({remembered}): correct"
             f" HUB_REDIS_URL or HUB_DATA_DIR, or remove {mark} if this is the right Redis"
         )
-    if int(held["layout"]) != LAYOUT:
+    if int(held["layout"]) > LAYOUT:
         raise NotTheHub(f"Redis was written in layout {held['layout']}; this hub knows layout {LAYOUT}")
     for name in FIXED:
         if held[name] != (wanted := str(getattr(settings, name))):
             raise NotTheHub(f"HUB_{name.upper()} is {wanted}, but the store was begun with {held[name]}: set it back")
     if settings.data_dir.is_dir() and not remembered:
         _remember(mark, held["id"])
-    return Foundation(pipeline, settings, held["id"])
+    return Foundation(pipeline, settings, held["id"], int(held["layout"]))
 
 
 async def _begun(pipeline: Pipeline, settings: Settings) -> dict[str, str]:

@@ -62,7 +62,7 @@ from hashlib import blake2b
 from subscriptions.codes import FhirVersion
 
 #: Raised when keys or fields change their meaning; a store with another number is migrated or refused at start.
-LAYOUT = 1
+LAYOUT = 2
 
 REGISTRY = "hub:{registry}:subscriptions"
 REGISTRY_LOG = "hub:{registry}:log"

@@ -17,11 +17,11 @@ from typing import Any
 from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.pipeline import Pipeline, script
 from hub.wire import Argument
-from hub.write import Held, Lock, Put, PutResult, Write
+from hub.write import Held, Indexed, Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion, Interaction
 
 PUT, READ, RESERVE, UNRESERVE = script("put"), script("read"), script("reserve"), script("unreserve")
-LOCK, DROP = script("lock"), script("drop")
+LOCK, DROP, REINDEX = script("lock"), script("drop"), script("reindex")
 
 log = getLogger("hub")
 
@@ -205,6 +205,13 @@ class Store:
             of_all = replies[place * self._partitions : (place + 1) * self._partitions]
             found.append([row[behind:].decode().split("\0") for rows in of_all for row in rows])
         return found
+
+    async def reindex(self, resource: ResourceId, number: int, indexed: tuple[Indexed, ...]) -> bool:
+        """Have a resource found by this while this version is in force; False if another one is."""
+        p, r = self._partition(resource), resource
+        keys = [p.resource(r), *(p.index(index, r.tenant, r.version, r.type) for index in Index)]
+        pairs = (part for each in indexed for part in (each.index.value, each.text))
+        return bool(await self._pipeline.run(REINDEX, keys, r.id, number, *pairs))
 
     async def lock(self, name: str, *, milliseconds: int) -> Lock | Held:
         """Take the lock of a conditional create, unless somebody else has it."""

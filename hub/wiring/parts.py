@@ -12,7 +12,9 @@ from hub.channels.guard import Guard
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import Foundation, Memory, check
+from hub.keys import LAYOUT
 from hub.membership import Membership
+from hub.migration import Migration
 from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
 from hub.registry import Registry, Topics
@@ -107,7 +109,7 @@ async def parts(settings: Settings) -> Parts:
     pipeline = Pipeline(client)
     foundation = await _foundation(pipeline, settings)
     memory.epoch = foundation.epoch
-    return Parts(
+    built = Parts(
         settings=settings,
         client=client,
         pipeline=pipeline,
@@ -119,6 +121,10 @@ async def parts(settings: Settings) -> Parts:
         registry=Registry(pipeline),
         topics=Topics(settings.canonical_base),
     )
+    if foundation.layout < LAYOUT:
+        contexts = tuple(built.contexts.values())
+        await Migration(pipeline, built.store, built.transactions, TENANT, contexts).run()
+    return built
 
 
 async def _foundation(pipeline: Pipeline, settings: Settings) -> Foundation:

@@ -138,11 +138,11 @@ async def test_another_base_of_the_topics_is_refused(redis_url: str, tmp_path: P
     )
 
 
-async def test_another_layout_is_refused(redis_url: str, tmp_path: Path) -> None:
+async def test_the_layout_of_a_newer_hub_is_refused(redis_url: str, tmp_path: Path) -> None:
     await start(redis_url, tmp_path)
     async with pipeline(redis_url) as redis:
-        await redis.command("HSET", EPOCH, "layout", 2)
-    assert await refusal(redis_url, tmp_path) == "Redis was written in layout 2; this hub knows layout 1"
+        await redis.command("HSET", EPOCH, "layout", 3)
+    assert await refusal(redis_url, tmp_path) == "Redis was written in layout 3; this hub knows layout 2"
 
 
 async def test_an_empty_redis_is_refused_when_the_directory_remembers_another(redis_url: str, tmp_path: Path) -> None:
