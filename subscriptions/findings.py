@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable
 from subscriptions.change import Change, Resource
 from subscriptions.codes import Interaction
 from subscriptions.errors import EvaluationError
-from subscriptions.fhirpath import Predicate
+from subscriptions.predicate import Predicate
 from subscriptions.search.comparison import Criterion, Source
 from subscriptions.search.held import Held
 
@@ -55,6 +55,7 @@ class Findings:
 
     def __init__(self, change: Change, held: Held) -> None:
         self.change = change
+        held.interaction = change.interaction
         self.before = Facts(_known(change, change.previous, "before the change"), held)
         self.after = Facts(_known(change, change.resource, "that the change made"), held)
         self.subject = self.before if change.interaction is Interaction.DELETE else self.after

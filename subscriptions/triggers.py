@@ -16,8 +16,8 @@ from subscriptions import filters
 from subscriptions.change import Change
 from subscriptions.codes import Interaction, IssueCode
 from subscriptions.errors import EvaluationError, Issue, Rejected
-from subscriptions.fhirpath import Predicate, predicate
 from subscriptions.findings import Findings, every, some
+from subscriptions.predicate import Predicate, predicate
 from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.parameters import resource_types

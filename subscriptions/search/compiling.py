@@ -7,11 +7,13 @@ from subscriptions.errors import Issue, Rejected
 from subscriptions.search import date, reference, string, token, uri
 from subscriptions.search.asking import Asked, Context
 from subscriptions.search.comparison import Criterion
+from subscriptions.search.definition import defined
 from subscriptions.search.extraction import Extraction, extraction
 from subscriptions.search.following import extracted
 from subscriptions.search.parameters import SearchParameter, parameters
 from subscriptions.search.paths import path
 from subscriptions.subscription import Filter
+from subscriptions.topic import Definition
 
 _BY_TYPE: Mapping[SearchType, Callable[[Asked], Criterion]] = {
     SearchType.DATE: date.criterion,
@@ -22,23 +24,34 @@ _BY_TYPE: Mapping[SearchType, Callable[[Asked], Criterion]] = {
 }
 
 
-def criterion(filter_: Filter, resource_type: str, context: Context) -> Criterion:
+def criterion(filter_: Filter, resource_type: str, context: Context, definition: Definition | None = None) -> Criterion:
     """
     What a filter asks of a resource of this type.
+
+    Args:
+        definition: What the topic defines the parameter as; None for the official one.
 
     Raises:
         Rejected: It can't be evaluated, or its value is malformed for the parameter's type.
     """
+    if definition:
+        return _criterion(defined(definition, resource_type, context.version), filter_, filter_.modifier, context)
     asked = path(filter_.parameter, filter_.modifier)
 
     def plain(type_: str, code: str) -> Extraction:
         return _plain(type_, code, context)
 
-    found = extracted(asked, resource_type, context, plain)
+    return _criterion(extracted(asked, resource_type, context, plain), filter_, asked.modifier, context)
+
+
+def _criterion(found: Extraction, filter_: Filter, modifier: str | None, context: Context) -> Criterion:
     type_ = found.parameter.type
+    if not is_evaluated(found.parameter):
+        reason = f"the parameter `{found.parameter.code}` of type {type_} is not supported"
+        raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
     if type_ is not SearchType.STRING and any(value != value.strip() for value in filter_.values):
         raise Rejected(Issue(IssueCode.VALUE, "a value begins or ends with a blank"))
-    return _BY_TYPE[type_](Asked(found, asked.modifier, filter_.comparator, filter_.values, context))
+    return _BY_TYPE[type_](Asked(found, modifier, filter_.comparator, filter_.values, context))
 
 
 def is_evaluated(parameter: SearchParameter) -> bool:

@@ -6,26 +6,27 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-import fhirpathpy
 from fhirpathpy.engine.nodes import ResourceNode
-from fhirpathpy.models import models
 
 from subscriptions.change import Resource
-from subscriptions.codes import FhirVersion
+from subscriptions.codes import FhirVersion, SearchType
+from subscriptions.search.fhirpath import compiled
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
-
-#: FHIRPath's model of a version: which elements have a choice of types. R4B has R4's.
-_MODELS = {FhirVersion.R4: "r4", FhirVersion.R4B: "r4", FhirVersion.R5: "r5"}
 
 _RESOLVES = re.compile(r"\.where\(resolve\(\) is (\w+)\)$")
 _CAST = re.compile(r"\(([\w.]+) as (\w+)\)|\b([\w.]+)\.(?:as|ofType)\((\w+)\)")
 _LITERAL_REFERENCE = re.compile(r"(?:^|/)([A-Z]\w+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
 
 
-def model(version: FhirVersion) -> Any:
-    """FHIRPath's model of a version."""
-    return models[_MODELS[version]]
+#: The data type of what an expression computes, by the type of the parameter that it is compared as.
+_COMPUTED = {
+    SearchType.NUMBER: "decimal",
+    SearchType.DATE: "dateTime",
+    SearchType.STRING: "string",
+    SearchType.TOKEN: "code",
+    SearchType.URI: "uri",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,14 @@ class Expression:
         self.version = version
         self.resource_type = resource_type
         self.parameter = parameter
-        model, raw = models[_MODELS[version]], {"returnRawData": True}
         self._branches = [
-            (fhirpathpy.compile(path, model, raw), target)
-            for path, target in _branches(parameter.expression, resource_type)
+            (compiled(path, version), target) for path, target in _branches(parameter.expression, resource_type)
         ]
+
+    @property
+    def finds_something(self) -> bool:
+        """Whether a part of the expression is for this resource type."""
+        return bool(self._branches)
 
     @property
     def name(self) -> str:
@@ -98,10 +102,12 @@ class Expression:
         restricted = frozenset(target for _, target in self._branches if target)
         return restricted if all(target for _, target in self._branches) else self.parameter.targets
 
-    def values(self, resource: Resource, _: Held) -> Iterator[Value]:
+    def values(self, resource: Resource, held: Held) -> Iterator[Value]:
         """All values in a resource, in its order."""
+        variables = {"interaction": [held.interaction.value] if held.interaction else []}
         for find, target in self._branches:
-            for value in map(_value, find(resource, None)):
+            for node in find(resource, variables):
+                value = _value(node, self.parameter.type)
                 if value and self._is_wanted(value.data, target, resource):
                     yield value
 
@@ -144,14 +150,14 @@ def _branches(expression: str, resource_type: str) -> Iterator[tuple[str, str | 
             yield _CAST.sub(_property, _RESOLVES.sub("", path)), resolves[1] if resolves else None
 
 
-def _value(node: Any) -> Value | None:
+def _value(node: Any, type_: SearchType) -> Value | None:
     """What the engine found; None for a primitive that has only extensions."""
     if not isinstance(node, ResourceNode):  # what an expression computes: `Patient.deceased != false`
-        return Value("boolean", node, "")
-    type_ = "id" if node.path == "System.String" else str(node.path)
-    if node.data is None or (isinstance(node.data, Mapping) and type_[0].islower()):
+        return Value("boolean" if isinstance(node, bool) else _COMPUTED.get(type_, "string"), node, "")
+    held = "id" if node.path == "System.String" else str(node.path)
+    if node.data is None or (isinstance(node.data, Mapping) and held[0].islower()):
         return None
-    return Value(type_, node.data, node.propName or "")
+    return Value(held, node.data, node.propName or "")
 
 
 def _property(cast: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from subscriptions.change import Resource
+from subscriptions.codes import Interaction
 from subscriptions.errors import EvaluationError
 
 
@@ -54,11 +55,12 @@ class Membership:
 @dataclass(slots=True)
 class Held:
     """
-    Other resources, as far as they were fetched.
+    Other resources, as far as they were fetched, at the time of a change.
 
     What is asked for and was not fetched counts as absent and is noted in `wanted`: whoever evaluates fetches it and
     evaluates again, until nothing is wanted. So evaluating never waits, and never asks for what it doesn't need.
 
+    interaction: The change's; None where resources are only searched.
     failed: What was asked for and can't be had, and why: an EvaluationError for whoever asks.
     """
 
@@ -68,6 +70,7 @@ class Held:
     referrers: dict[tuple[str, str], tuple[Resource, ...]] = field(default_factory=dict)
     failed: dict[Wanted, str] = field(default_factory=dict)
     wanted: set[Wanted] = field(default_factory=set)
+    interaction: Interaction | None = None
 
     def at_time(self, at: datetime) -> "Held":
         """The same resources for a change at another time: what is fetched for one is there for the other."""

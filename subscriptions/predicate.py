@@ -1,0 +1,59 @@
+"""
+A trigger's FHIRPath: https://hl7.org/fhir/R5/subscriptiontopic-definitions.html (resourceTrigger.fhirPathCriteria).
+
+`%previous` and `%current` are the versions before and after, empty where there is none. Paths that begin with neither
+start at the newer of both.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from fhirpathpy.engine.nodes import ResourceNode
+
+from subscriptions.change import Change
+from subscriptions.codes import FhirVersion, Interaction
+from subscriptions.errors import EvaluationError
+from subscriptions.search.fhirpath import accept, compiled
+
+
+class Predicate:
+    """An expression that is true or not. Get it from `predicate`: there is one object of each."""
+
+    def __init__(self, expression: str, version: FhirVersion) -> None:
+        """
+        Raises:
+            Rejected: It is not accepted.
+        """
+        accept(expression)
+        self.expression = expression
+        self._evaluate = compiled(expression, version)
+
+    def holds(self, change: Change) -> bool | EvaluationError:
+        """Whether it is true of a change. Empty is not; anything but a truth value is an error."""
+        previous = None if change.interaction is Interaction.CREATE else change.previous
+        current = None if change.interaction is Interaction.DELETE else change.resource
+        if previous is None and change.interaction is not Interaction.CREATE:
+            return EvaluationError(f"the version of {change.type}/{change.id} before the change is not known")
+        # An empty object would count as something: only an empty list is nothing.
+        variables: dict[str, Any] = {"previous": previous or [], "current": current or []}
+        try:
+            nodes = self._evaluate(current or previous or {}, variables)
+        except Exception as error:  # whatever the engine's operators meet
+            return EvaluationError(f"`{self.expression}` failed: {' '.join(str(error).split())}")
+        found = [node.data if isinstance(node, ResourceNode) else node for node in nodes]
+        match found:
+            case [] | [False]:
+                return False
+            case [True]:
+                return True
+        what = f"{len(found)} values" if len(found) > 1 else "a value that is neither true nor false"
+        return EvaluationError(f"`{self.expression}` gives {what}")
+
+
+@lru_cache(maxsize=4096)
+def predicate(expression: str, version: FhirVersion) -> Predicate:
+    """
+    Raises:
+        Rejected: As `Predicate` does.
+    """
+    return Predicate(expression, version)

@@ -1,0 +1,65 @@
+"""FHIRPath as the engine has it, and what of it is accepted from somebody else: https://hl7.org/fhirpath/N1/."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import fhirpathpy
+from antlr4 import CommonTokenStream, InputStream
+from antlr4.error.ErrorListener import ErrorListener
+from fhirpathpy.models import models
+from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
+from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
+
+from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.errors import Issue, Rejected
+
+#: From a resource and the values of environment variables to what is found, with the engine's nodes around it.
+Compiled: TypeAlias = Callable[[Any, dict[str, Any] | None], list[Any]]
+
+#: FHIRPath's model of a version: which elements have a choice of types. R4B has R4's.
+_MODELS = {FhirVersion.R4: "r4", FhirVersion.R4B: "r4", FhirVersion.R5: "r5"}
+
+#: What reads the clock: the same change would fire today and not tomorrow, and a repeat might not be one.
+_CLOCK = re.compile(r"\b(?:now|today|timeOfDay)\s*\(\s*\)")
+_STRING = re.compile(r"'(?:\\.|[^'\\])*'")
+
+
+def compiled(expression: str, version: FhirVersion) -> Compiled:
+    """An expression, compiled. The engine raises anything for one that `accept` refuses, or fails when it is used."""
+    # The engine writes what is traced to the standard output, unless it is told where to.
+    options = {"returnRawData": True, "traceFn": _untraced}
+    found: Compiled = fhirpathpy.compile(expression, models[_MODELS[version]], options)
+    return found
+
+
+def accept(expression: str) -> None:
+    """
+    Judge an expression of a topic's author. The engine's own parser passes over whatever it doesn't understand.
+
+    Raises:
+        Rejected: It is not FHIRPath, or depends on the time at which it is evaluated.
+    """
+    clock = _CLOCK.search(_STRING.sub("''", expression))
+    if clock:
+        text = f"`{clock[0]}` is not supported: what is found in a change must not depend on when it is looked for."
+        raise Rejected(Issue(IssueCode.NOT_SUPPORTED, text))
+    lexer = FHIRPathLexer(InputStream(expression))
+    parser = FHIRPathParser(CommonTokenStream(lexer))
+    for part in (lexer, parser):
+        part.removeErrorListeners()
+        part.addErrorListener(_Strict(expression))
+    parser.entireExpression()  # type: ignore[no-untyped-call]  # generated code has no types
+
+
+class _Strict(ErrorListener):  # type: ignore[misc]  # antlr4 has no types
+    def __init__(self, expression: str) -> None:
+        self._expression = expression
+
+    def syntaxError(self, _recognizer: Any, _symbol: Any, _line: int, column: int, msg: str, _error: Any) -> None:
+        reason = f"{' '.join(msg.split())} (at {column})"
+        raise Rejected(Issue(IssueCode.INVALID, f"`{self._expression}` is not FHIRPath: {reason}"))
+
+
+def _untraced(*_: object) -> None:
+    pass
