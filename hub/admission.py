@@ -14,7 +14,7 @@ from hub.channels.guard import Guard
 from hub.registry import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
-from subscriptions.filters import criteria
+from subscriptions.filters import criteria, queries
 from subscriptions.search.asking import Context
 from subscriptions.subscription import Reading, Subscription
 from subscriptions.versions.forms import FORMS
@@ -63,15 +63,13 @@ class Admission:
             )
             yield Issue(IssueCode.NOT_SUPPORTED, text, CRITERIA)
         named = frozenset(each.resource_type for each in wanted.filters if each.resource_type)
-        types = topic.resource_types if topic else named
+        context = self.contexts[wanted.version]
         for element, filters in reading.filters.items():
             try:
-                criteria(
-                    (each for each in filters if topic or each.resource_type),
-                    types,
-                    self.contexts[wanted.version],
-                    element,
-                )
+                if topic:
+                    criteria(filters, topic, context, element)
+                else:
+                    queries((each for each in filters if each.resource_type), named, context, element)
             except Rejected as rejected:
                 yield from rejected.issues
 

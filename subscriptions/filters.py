@@ -9,10 +9,11 @@ Nothing in a filter is ignored: what can't be evaluated here is rejected. http:/
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
+from subscriptions.can_filter_by import concerns, not_listed, permitted
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Context
@@ -21,6 +22,7 @@ from subscriptions.search.compiling import criterion, is_evaluated
 from subscriptions.search.escapes import split
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
 from subscriptions.subscription import Filter
+from subscriptions.topic import ANY, Topic
 
 _NAME = re.compile(r"(?:([A-Z][A-Za-z]+)\.)?([_a-z][A-Za-z0-9_.\-]*)(?::(.*))?", re.DOTALL)
 _TYPE = re.compile(r"([A-Z][A-Za-z]+)\?")
@@ -53,29 +55,71 @@ def parse(text: str) -> tuple[Filter, ...]:
 
 
 def criteria(
-    filters: Iterable[Filter], types: frozenset[str], context: Context, expression: str = ""
+    filters: Iterable[Filter], topic: Topic, context: Context, expression: str = ""
 ) -> dict[str, tuple[Criterion, ...]]:
     """
     What a resource has to meet, for each resource type whose changes notify: all criteria of its type.
 
-    Without filters these are the topic's types. A filter that names no type is one for each of the topic's types. If
-    filters name types, only changes of these notify (US Core, patient data feed).
+    Without filters these are the topic's types. A filter that names no type is one for each type that the topic lists
+    it for. If filters name types, only changes of these notify (US Core, patient data feed).
 
     Args:
-        types: Those of the topic.
         expression: The element that the filters stand in, for the issues.
+
+    Raises:
+        Rejected: For each filter that the topic doesn't allow, or that can't be evaluated on one of its types.
+    """
+
+    def compiled(filter_: Filter, type_: str) -> Criterion:
+        return permitted(filter_, type_, topic, context)
+
+    def concerned(filter_: Filter) -> Sequence[str]:
+        types = _types(filter_, _every(topic.resource_types, context), context)
+        found = [type_ for type_ in types if concerns(filter_, type_, topic)]
+        if not found:
+            raise not_listed(filter_, topic, types)
+        return found
+
+    return _criteria(filters, _every(topic.resource_types, context), concerned, compiled, expression)
+
+
+def queries(
+    filters: Iterable[Filter], types: frozenset[str], context: Context, expression: str = ""
+) -> dict[str, tuple[Criterion, ...]]:
+    """
+    `criteria` where everything is allowed that can be evaluated.
+
+    Args:
+        types: Perhaps `Resource` for all.
 
     Raises:
         Rejected: For each filter that can't be evaluated on one of its types.
     """
+
+    def compiled(filter_: Filter, type_: str) -> Criterion:
+        return criterion(filter_, type_, context)
+
+    def concerned(filter_: Filter) -> Sequence[str]:
+        return _types(filter_, _every(types, context), context)
+
+    return _criteria(filters, _every(types, context), concerned, compiled, expression)
+
+
+def _criteria(
+    filters: Iterable[Filter],
+    types: frozenset[str],
+    concerned: Callable[[Filter], Sequence[str]],
+    compiled: Callable[[Filter, str], Criterion],
+    expression: str,
+) -> dict[str, tuple[Criterion, ...]]:
     filters = tuple(filters)
     named = {filter_.resource_type for filter_ in filters} - {None}
     found: dict[str, list[Criterion]] = {type_: [] for type_ in sorted(types)}
     issues: list[Issue] = []
     for filter_ in filters:
         try:
-            for type_ in _types(filter_, types, context):
-                found[type_].append(criterion(filter_, type_, context))
+            for type_ in concerned(filter_):
+                found[type_].append(compiled(filter_, type_))
         except Rejected as rejected:
             issues += _about(filter_, rejected, expression)
     if issues:
@@ -129,6 +173,10 @@ def _decoded(text: str) -> str:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
         return text
+
+
+def _every(types: frozenset[str], context: Context) -> frozenset[str]:
+    return resource_types(context.version) if ANY in types else types
 
 
 def _types(filter_: Filter, types: frozenset[str], context: Context) -> Sequence[str]:

@@ -15,6 +15,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from subscriptions.can_filter_by import concerns, permitted
 from subscriptions.change import Change
 from subscriptions.codes import SearchType
 from subscriptions.errors import EvaluationError
@@ -22,7 +23,6 @@ from subscriptions.filters import criteria
 from subscriptions.findings import Findings, every
 from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion, Equal, Source
-from subscriptions.search.compiling import criterion
 from subscriptions.search.extraction import Extraction, Value
 from subscriptions.search.held import Held
 from subscriptions.subscription import Filter, Subscription
@@ -84,7 +84,7 @@ class Index(Generic[K]):
         Raises:
             Rejected: One of its filters or the topic's triggers can't be evaluated. The index is as it was.
         """
-        wanted = criteria(subscription.filters, topic.resource_types, self.context)
+        wanted = criteria(subscription.filters, topic, self.context)
         if topic not in self._triggers:
             self._triggers[topic] = Triggers(topic, self.context)
         self.remove(key)
@@ -250,12 +250,12 @@ def explain(subscription: Subscription, topic: Topic, change: Change, context: C
     Raises:
         Rejected: One of the filters or triggers can't be evaluated.
     """
-    wanted = criteria(subscription.filters, topic.resource_types, context)
+    wanted = criteria(subscription.filters, topic, context)
     findings = Findings(change, held)
     trigger = Triggers(topic, context).firing(findings)
     filters = tuple(
-        _explained(filter_, change, context, held)
-        if change.type in topic.resource_types and filter_.resource_type in (None, change.type)
+        _explained(filter_, topic, change, context, held)
+        if concerns(filter_, change.type, topic)
         else FilterExplanation(filter_, None)
         for filter_ in subscription.filters
     )
@@ -264,8 +264,8 @@ def explain(subscription: Subscription, topic: Topic, change: Change, context: C
     return Explanation(matched, trigger, change.type in wanted, filters)
 
 
-def _explained(filter_: Filter, change: Change, context: Context, held: Held) -> FilterExplanation:
-    asked = criterion(filter_, change.type, context)
+def _explained(filter_: Filter, topic: Topic, change: Change, context: Context, held: Held) -> FilterExplanation:
+    asked = permitted(filter_, change.type, topic, context)
     try:
         matched = asked.matches(change.subject, held)
     except EvaluationError as error:

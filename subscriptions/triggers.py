@@ -245,4 +245,4 @@ def _test(
         asked = filters.parse(query)
     except Rejected as rejected:
         raise Rejected(*(Issue(each.code, each.text, path) for each in rejected.issues)) from rejected
-    yield _Test(side, query, filters.criteria(asked, types, context, path), absent)
+    yield _Test(side, query, filters.queries(asked, types, context, path), absent)

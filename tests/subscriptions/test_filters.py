@@ -18,6 +18,7 @@ from subscriptions.search.compiling import criterion
 from subscriptions.search.escapes import escape
 from subscriptions.search.parameters import parameters, resource_types
 from subscriptions.subscription import Filter
+from subscriptions.topic import ResourceTrigger, Topic
 from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
@@ -31,8 +32,9 @@ def equality(type_: str | None, parameter: str, *values: str, text: str, modifie
     return Filter(type_, parameter, modifier, None, values, text)
 
 
-def scope(*types: str) -> frozenset[str]:
-    return frozenset(types)
+def scope(*types: str) -> Topic:
+    """A topic on any change of some types."""
+    return Topic("https://topics.example/t", "1.0.0", "", "", tuple(map(ResourceTrigger, types)))
 
 
 def issues(filters: tuple[Filter, ...], *types: str) -> tuple[Issue, ...]:

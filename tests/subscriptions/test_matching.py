@@ -370,7 +370,7 @@ RESOURCES = st.one_of(
 
 def naively(subscription: Subscription, topic: Topic, change: Change) -> bool | None:
     """Whether a change concerns a subscription, filter by filter; None if that can't be decided."""
-    wanted = criteria(subscription.filters, topic.resource_types, CONTEXT)
+    wanted = criteria(subscription.filters, topic, CONTEXT)
     if not Triggers(topic, CONTEXT).fires(Findings(change, nothing_else())) or change.type not in wanted:
         return False
     verdicts: list[bool | None] = []

@@ -1,0 +1,193 @@
+"""Filters, as far as a topic allows them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from subscriptions.change import Change
+from subscriptions.codes import (
+    ChannelType,
+    Comparator,
+    Content,
+    FhirVersion,
+    Interaction,
+    SearchType,
+    SubscriptionStatus,
+)
+from subscriptions.errors import Issue, Rejected
+from subscriptions.filters import criteria, parse
+from subscriptions.matching import explain
+from subscriptions.search.asking import Context
+from subscriptions.subscription import Filter, Subscription
+from subscriptions.topic import CanFilterBy, Definition, ResourceTrigger, Topic
+from tests.subscriptions.alone import nothing_else
+
+CONTEXT = Context(FhirVersion.R4, frozenset({"https://hub.example/fhir/r4"}), chained=True)
+
+WARD = Definition("ward", "ward", SearchType.TOKEN, frozenset({"Encounter"}), "Encounter.location.location.identifier")
+WHAT = Definition(
+    "what",
+    "what",
+    SearchType.TOKEN,
+    frozenset({"Encounter", "Observation"}),
+    ("Encounter.select(%interaction) | Observation.select(%interaction)"),
+)
+TOPIC = Topic(
+    url="https://topics.example/care",
+    version="1.0.0",
+    title="Care",
+    description="",
+    triggers=(ResourceTrigger("Encounter"), ResourceTrigger("Observation")),
+    can_filter_by=(
+        CanFilterBy("Encounter", "patient", modifiers=frozenset({"missing"})),
+        CanFilterBy("Observation", "patient"),
+        CanFilterBy("Encounter", "date", comparators=frozenset({Comparator.GT, Comparator.LE})),
+        CanFilterBy("Encounter", "subject.gender"),
+        CanFilterBy("Encounter", "ward", "#ward"),
+        CanFilterBy(None, "what", "#what"),
+        CanFilterBy("Observation", "test", "http://hl7.org/fhir/SearchParameter/clinical-code"),
+    ),
+    definitions=(WARD, WHAT),
+)
+
+ENCOUNTER = {
+    "resourceType": "Encounter",
+    "id": "1",
+    "subject": {"reference": "Patient/1"},
+    "location": [{"location": {"identifier": {"system": "https://wards.example", "value": "7"}}}],
+}
+
+
+def refused(text: str, topic: Topic = TOPIC) -> list[Issue]:
+    with pytest.raises(Rejected) as caught:
+        criteria(parse(text), topic, CONTEXT, "Subscription.criteria")
+    return list(caught.value.issues)
+
+
+@pytest.mark.parametrize(
+    ("text", "types"),
+    [
+        pytest.param("Encounter?patient=1", {"Encounter"}, id="a-parameter"),
+        pytest.param("Encounter?date=2026", {"Encounter"}, id="equality-with-comparators-listed"),
+        pytest.param("Encounter?date=eq2026", {"Encounter"}, id="equality-said"),
+        pytest.param("Encounter?subject.gender=male", {"Encounter"}, id="a-chain"),
+        pytest.param("Encounter?subject:Patient.gender=male", {"Encounter"}, id="a-chain-through-one-type"),
+        pytest.param("Encounter?ward=7", {"Encounter"}, id="a-label-with-a-contained-definition"),
+        pytest.param("Observation?test=8310-5", {"Observation"}, id="a-label-for-an-official-parameter"),
+        pytest.param("patient=1", {"Encounter", "Observation"}, id="without-a-type"),
+        pytest.param("what=create", {"Encounter", "Observation"}, id="listed-without-a-type"),
+    ],
+)
+def test_what_a_topic_lists_is_accepted(text: str, types: set[str]) -> None:
+    assert criteria(parse(text), TOPIC, CONTEXT).keys() == types
+
+
+def test_a_filter_without_a_type_is_for_the_types_that_list_it() -> None:
+    found = criteria(parse("ward=7"), TOPIC, CONTEXT)
+    assert {type_: len(met) for type_, met in found.items()} == {"Encounter": 1, "Observation": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param(
+            "Encounter?status=finished",
+            "the topic has no filter `status`; for Encounter it allows: "
+            "`patient` (:missing), `date` (gt le), `subject.gender`, `ward`, `what`",
+            id="a-parameter-that-is-not-listed",
+        ),
+        pytest.param(
+            "status=final",
+            "the topic has no filter `status`; for Encounter, Observation it allows: "
+            "`patient` (:missing), `date` (gt le), `subject.gender`, `ward`, `what`, `patient`, `test`",
+            id="without-a-type",
+        ),
+        pytest.param(
+            "Observation?date=2026",
+            "the topic has no filter `date`; for Observation it allows: `patient`, `what`, `test`",
+            id="listed-for-another-type",
+        ),
+        pytest.param(
+            "Encounter?subject.name=x",
+            "the topic has no filter `subject.name`; for Encounter it allows: "
+            "`patient` (:missing), `date` (gt le), `subject.gender`, `ward`, `what`",
+            id="another-chain",
+        ),
+    ],
+)
+def test_what_a_topic_does_not_list_is_rejected_with_what_it_allows(text: str, reason: str) -> None:
+    (issue,) = refused(text)
+    assert issue.expression == "Subscription.criteria"
+    assert issue.text == f"`{text}`: {reason}"
+
+
+def test_a_comparator_that_is_not_listed_is_rejected() -> None:
+    (issue,) = refused("Encounter?date=lt2026")
+    assert "comparator `lt`" in issue.text
+
+
+def test_a_modifier_that_is_not_listed_is_rejected() -> None:
+    (issue,) = refused("Observation?patient:missing=true")
+    assert "modifier `:missing`" in issue.text
+
+
+def test_a_topic_may_list_no_filter_at_all() -> None:
+    (issue,) = refused("Encounter?patient=1", replace(TOPIC, can_filter_by=()))
+    assert issue.text.endswith("for Encounter it allows: no filters")
+
+
+def matched(text: str, interaction: Interaction = Interaction.CREATE) -> bool:
+    deleted = interaction is Interaction.DELETE
+    change = Change(
+        version=FhirVersion.R4,
+        interaction=interaction,
+        type="Encounter",
+        id="1",
+        version_id=1,
+        at=datetime(2026, 11, 21, tzinfo=UTC),
+        resource=None if deleted else ENCOUNTER,
+        previous=None if interaction is Interaction.CREATE else ENCOUNTER,
+    )
+    return explain(asking(*parse(text)), TOPIC, change, CONTEXT, nothing_else()).matched
+
+
+def asking(*filters: Filter) -> Subscription:
+    return Subscription(
+        version=FhirVersion.R4,
+        status=SubscriptionStatus.REQUESTED,
+        topic=TOPIC.url,
+        filters=filters,
+        channel=ChannelType.REST_HOOK,
+        endpoint="https://subscriber.example/hook",
+        headers=(),
+        content=Content.ID_ONLY,
+        content_type="application/fhir+json",
+        notification_version=FhirVersion.R4,
+    )
+
+
+def test_a_label_finds_what_its_definition_says() -> None:
+    assert matched("Encounter?ward=https://wards.example|7")
+    assert matched("Encounter?ward=8,7")
+    assert not matched("Encounter?ward=8")
+
+
+@pytest.mark.parametrize("interaction", Interaction)
+def test_a_definition_may_ask_for_the_interaction(interaction: Interaction) -> None:
+    assert [other for other in Interaction if matched(f"what={other}", interaction)] == [interaction]
+
+
+@pytest.mark.parametrize(
+    ("definition", "reason"),
+    [
+        (replace(WARD, base=frozenset({"Observation"})), "the topic defines `ward` for Observation, not Encounter"),
+        (replace(WARD, expression="Observation.code"), "no branch of `Observation.code` begins with `Encounter.`"),
+        (replace(WARD, expression="Encounter.status ="), "`Encounter.status =` is not FHIRPath"),
+        (replace(WARD, expression="Encounter.where(now() > period.end)"), "`now()` is not supported"),
+        (replace(WARD, type=SearchType.SPECIAL), "the parameter `ward` of type special is not supported"),
+    ],
+)
+def test_a_definition_that_finds_nothing_is_rejected(definition: Definition, reason: str) -> None:
+    (issue,) = refused("Encounter?ward=7", replace(TOPIC, definitions=(definition, WHAT)))
+    assert reason in issue.text
