@@ -54,16 +54,18 @@ def own(resource: Resource) -> str | None:
     return None if not isinstance(id_, str) or id_.startswith("#") else f"{resource['resourceType']}/{id_}"
 
 
-def literals(value: Any) -> Iterator[str]:
-    """Every literal reference anywhere in a resource."""
-    if isinstance(value, Mapping):
-        if isinstance(literal := value.get("reference"), str):
-            yield literal
-        for inner in value.values():
-            yield from literals(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from literals(inner)
+def literals(resource: Resource) -> Iterator[str]:
+    """Every literal reference anywhere in a resource, in no order."""
+    left: list[Any] = list(resource.values())
+    while left:  # without recursion, and over JSON's own types: every write goes through this
+        value = left.pop()
+        if isinstance(value, dict):
+            literal = value.get("reference")
+            if isinstance(literal, str):
+                yield literal
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
 
 
 def _contained(id_: str, resource: Resource, types: Collection[str]) -> Resource | None:
