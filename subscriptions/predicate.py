@@ -16,6 +16,10 @@ from subscriptions.errors import EvaluationError
 from subscriptions.search.fhirpath import accept, compiled
 
 
+class NoTruthValue(EvaluationError):
+    """An expression gives something that is neither true nor false."""
+
+
 class Predicate:
     """An expression that is true or not. Get it from `predicate`: there is one object of each."""
 
@@ -30,6 +34,11 @@ class Predicate:
 
     def holds(self, change: Change) -> bool | EvaluationError:
         """Whether it is true of a change. Empty is not; anything but a truth value is an error."""
+        said = self.says(change)
+        return False if said is None else said
+
+    def says(self, change: Change) -> bool | EvaluationError | None:
+        """`holds`, with None for empty."""
         previous = None if change.interaction is Interaction.CREATE else change.previous
         current = None if change.interaction is Interaction.DELETE else change.resource
         if previous is None and change.interaction is not Interaction.CREATE:
@@ -42,12 +51,12 @@ class Predicate:
             return EvaluationError(f"`{self.expression}` failed: {' '.join(str(error).split())}")
         found = [node.data if isinstance(node, ResourceNode) else node for node in nodes]
         match found:
-            case [] | [False]:
-                return False
-            case [True]:
-                return True
+            case []:
+                return None
+            case [bool(truth)]:
+                return truth
         what = f"{len(found)} values" if len(found) > 1 else "a value that is neither true nor false"
-        return EvaluationError(f"`{self.expression}` gives {what}")
+        return NoTruthValue(f"`{self.expression}` gives {what}")
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from subscriptions.change import Change, Resource
 from subscriptions.codes import IssueCode, SearchType
-from subscriptions.errors import EvaluationError, Issue, Rejected
+from subscriptions.errors import EvaluationError, Issue
 from subscriptions.search.asking import Context
 from subscriptions.search.extraction import Extraction, extraction
 from subscriptions.search.held import Held
@@ -77,23 +77,28 @@ class _RevInclude:
 
 
 class Shapes:
-    """The shapes of one topic, compiled; Rejected if one of their directives can't be followed. See `shapes`."""
+    """
+    The shapes of one topic, compiled. See `shapes`.
+
+    issues: Directives that can't be followed, and so find nothing. A topic is none the worse: subscribers have to do
+        without anything that a shape names (R5 framework).
+    """
 
     def __init__(self, topic: Topic, context: Context) -> None:
         self._bases = context.bases
         self._of: dict[str, list[_Include | _RevInclude]] = {}
         issues: list[Issue] = []
-        for shape in topic.shapes:
+        for i, shape in enumerate(topic.shapes):
+            path = f"SubscriptionTopic.notificationShape[{i}]"
             types = resource_types(context.version) if shape.resource == ANY else frozenset({shape.resource})
             for text, back in [
                 *((text, False) for text in shape.include),
                 *((text, True) for text in shape.rev_include),
             ]:
-                for type_, directive in _compiled(text, context, issues, types, back=back):
+                for type_, directive in _compiled(text, context, issues, types, path, back=back):
                     if directive not in self._of.setdefault(type_, []):
                         self._of[type_].append(directive)
-        if issues:
-            raise Rejected(*issues)
+        self.issues = tuple(issues)
 
     def concern(self, type_: str) -> bool:
         """Whether anything comes along with changes of this type."""
@@ -121,7 +126,7 @@ class Shapes:
 
 @lru_cache(maxsize=1024)
 def shapes(topic: Topic, context: Context) -> Shapes:
-    """The same object for the same topic. Raises Rejected."""
+    """The same object for the same topic."""
     return Shapes(topic, context)
 
 
@@ -135,7 +140,7 @@ def _guarded(
 
 
 def _compiled(
-    text: str, context: Context, issues: list[Issue], types: frozenset[str], *, back: bool
+    text: str, context: Context, issues: list[Issue], types: frozenset[str], path: str, *, back: bool
 ) -> Iterator[tuple[str, _Include | _RevInclude]]:
     """The directive for each type of focus that it concerns."""
     first = text.partition("&")[0]
@@ -144,12 +149,12 @@ def _compiled(
     directive = _DIRECTIVE.fullmatch(first)
     if not directive:
         reason = f"`{text}` is not of the form `Type:reference`, such as `Encounter:patient`"
-        issues.append(Issue(IssueCode.VALUE, reason))
+        issues.append(Issue(IssueCode.VALUE, reason, path))
         return
     type_, code, target = directive["type"], directive["code"], directive["target"]
     parameter = parameters(context.version).get((type_, code))
     if parameter is None or parameter.type is not SearchType.REFERENCE or not parameter.expression:
-        issues.append(Issue(IssueCode.NOT_SUPPORTED, f"`{text}`: {type_} has no reference parameter `{code}`"))
+        issues.append(Issue(IssueCode.NOT_SUPPORTED, f"`{text}`: {type_} has no reference parameter `{code}`", path))
         return
     reference = extraction(context.version, type_, code)
     if back:
@@ -157,6 +162,6 @@ def _compiled(
     else:
         focuses = types & {type_}
     if not focuses:
-        issues.append(Issue(IssueCode.VALUE, f"`{text}` has nothing to do with {', '.join(sorted(types))}"))
+        issues.append(Issue(IssueCode.VALUE, f"`{text}` has nothing to do with {', '.join(sorted(types))}", path))
     for focus in sorted(focuses):
         yield focus, _RevInclude(text, reference) if back else _Include(text, reference, target)

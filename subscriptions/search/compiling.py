@@ -34,24 +34,34 @@ def criterion(filter_: Filter, resource_type: str, context: Context, definition:
     Raises:
         Rejected: It can't be evaluated, or its value is malformed for the parameter's type.
     """
+    found, modifier = extraction_of(filter_, resource_type, context, definition)
+    type_ = found.parameter.type
+    if type_ is not SearchType.STRING and any(value != value.strip() for value in filter_.values):
+        raise Rejected(Issue(IssueCode.VALUE, "a value begins or ends with a blank"))
+    return _BY_TYPE[type_](Asked(found, modifier, filter_.comparator, filter_.values, context))
+
+
+def extraction_of(
+    filter_: Filter, resource_type: str, context: Context, definition: Definition | None = None
+) -> tuple[Extraction, str | None]:
+    """
+    What a filter looks at, and its modifier.
+
+    Raises:
+        Rejected: It can't be evaluated, whatever its values are.
+    """
     if definition:
-        return _criterion(defined(definition, resource_type, context.version), filter_, filter_.modifier, context)
+        found, modifier = defined(definition, resource_type, context.version), filter_.modifier
+        if not is_evaluated(found.parameter):
+            reason = f"the parameter `{definition.code}` of type {definition.type} is not supported"
+            raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
+        return found, modifier
     asked = path(filter_.parameter, filter_.modifier)
 
     def plain(type_: str, code: str) -> Extraction:
         return _plain(type_, code, context)
 
-    return _criterion(extracted(asked, resource_type, context, plain), filter_, asked.modifier, context)
-
-
-def _criterion(found: Extraction, filter_: Filter, modifier: str | None, context: Context) -> Criterion:
-    type_ = found.parameter.type
-    if not is_evaluated(found.parameter):
-        reason = f"the parameter `{found.parameter.code}` of type {type_} is not supported"
-        raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
-    if type_ is not SearchType.STRING and any(value != value.strip() for value in filter_.values):
-        raise Rejected(Issue(IssueCode.VALUE, "a value begins or ends with a blank"))
-    return _BY_TYPE[type_](Asked(found, modifier, filter_.comparator, filter_.values, context))
+    return extracted(asked, resource_type, context, plain), asked.modifier
 
 
 def is_evaluated(parameter: SearchParameter) -> bool:

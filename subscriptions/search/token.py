@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
-from subscriptions.search.comparison import Criterion, Meets, source
+from subscriptions.search.comparison import Criterion, Meets, Not, source
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
 
@@ -24,14 +24,16 @@ def criterion(asked: Asked) -> Criterion:
     Raises:
         Rejected: No value of the parameter can be equal to one of those asked for.
     """
-    asked.plain()
+    negated = asked.modifier == "not"
+    (replace(asked, modifier=None) if negated else asked).plain()
     found = asked.found
     held = found.parameter.held(found.resource_type)
     values: Iterable[str] = asked.values
     if found.parameter.code == "_id":
         values = [value.removeprefix(f"{found.resource_type}/") for value in values]
     keys = frozenset().union(*(parse(value, held) for value in values))
-    return Criterion(source(found, Reading(held.get("code") or "")), Meets(keys))
+    meets = Meets(keys)
+    return Criterion(source(found, Reading(held.get("code") or "")), Not(meets) if negated else meets)
 
 
 def parse(text: str, held: Mapping[str, str | None]) -> frozenset[Key]:

@@ -161,7 +161,7 @@ def test_any_text_is_read_or_rejected(text: str) -> None:
         pytest.param("patient.name=x", "`patient.name`: it looks at other resources", id="chain"),
         pytest.param("patient:Patient.name=x", "`patient:Patient.name`: it looks at", id="typed-chain"),
         pytest.param("_has:Observation:patient:code=1", "`_has:Observation:patient:code`: it", id="reverse-chain"),
-        pytest.param("status:not=completed", "the modifier `:not` of `status` is not supported", id="not"),
+        pytest.param("status:exact=completed", "the modifier `:exact` of `status` is not supported", id="exact"),
         pytest.param("patient:Patient=1", "the modifier `:Patient` of `patient` is not supported", id="type-modifier"),
         pytest.param("patient:missing=true", "the modifier `:missing` of `patient` is not supported", id="missing"),
         pytest.param("status:=completed", "the modifier `:` of `status` is not supported", id="empty-modifier"),
@@ -233,9 +233,9 @@ def test_a_filter_without_type_has_to_fit_every_type_of_the_topic() -> None:
 
 
 def test_all_reasons_are_given_at_once() -> None:
-    found = issues(parse("Observation?code:not=1&date=soon&subject=Patient/1&status=a|b|c"), "Observation")
+    found = issues(parse("Observation?code:exact=1&date=soon&subject=Patient/1&status=a|b|c"), "Observation")
     assert [issue.text.split("`")[1] for issue in found] == [
-        "Observation?code:not=1",
+        "Observation?code:exact=1",
         "Observation?date=soon",
         "Observation?status=a|b|c",
     ]
@@ -316,7 +316,7 @@ def test_no_accepted_filter_is_ignored(where: tuple[str, str], value: str) -> No
 @settings(max_examples=300)
 @given(
     st.sampled_from([(type_, code) for type_, code in parameters(R4)]),
-    st.sampled_from(["", ":not", ":missing", ":exact", ":Patient", ".name", ":x"]),
+    st.sampled_from(["", ":missing", ":exact", ":Patient", ".name", ":x"]),
     st.sampled_from(["", "gt", "ne", "ap"]),
     VALUES,
 )
@@ -328,3 +328,12 @@ def test_whatever_is_beyond_equality_is_rejected(where: tuple[str, str], suffix:
     assume(suffix or code not in compared or (prefix and is_date and value[:1].isdigit()))
     with pytest.raises(Rejected):
         search([(f"{code}{suffix}", f"{prefix}{value}")], type_, NO_BASES)
+
+
+def test_not_is_met_by_whatever_has_none_of_the_values() -> None:
+    """https://hl7.org/fhir/R4/search.html#token: also by a resource that has no value at all."""
+    (met,) = criteria(parse("status:not=planned,finished"), scope("Encounter"), NO_BASES)["Encounter"]
+    said = {"resourceType": "Encounter", "status": "arrived"}
+    assert met.matches(said, nothing_else())
+    assert not met.matches(said | {"status": "finished"}, nothing_else())
+    assert met.matches({"resourceType": "Encounter"}, nothing_else())

@@ -39,10 +39,10 @@ REFUSED = [
         id="chained-parameter",
     ),
     pytest.param(
-        {"_criteria": extension("filter-criteria", valueString="Immunization?vaccine-code:not=207")},
+        {"_criteria": extension("filter-criteria", valueString="Immunization?vaccine-code:exact=207")},
         "not-supported",
         "Subscription.criteria.extension[0]",
-        id="modifier-not",
+        id="modifier-of-another-type",
     ),
     pytest.param(
         {"_criteria": extension("filter-criteria", valueString="Immunization?lot-number:missing=true")},
