@@ -162,4 +162,6 @@ def _value(node: Any, type_: SearchType) -> Value | None:
 
 def _property(cast: re.Match[str]) -> str:
     path, type_ = cast[1] or cast[3], cast[2] or cast[4]
+    if path.rpartition(".")[2] == "contained":  # the one element that holds resources and is no choice of types
+        return cast[0]
     return f"{path}{type_[0].upper()}{type_[1:]}"

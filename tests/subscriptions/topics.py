@@ -15,7 +15,9 @@ WRITTEN_IN = {
     "hl7-r4b-admission": FhirVersion.R4B,
     "hl7-r5-admission": FhirVersion.R5,
     "hl7-r5-encounter-complete": FhirVersion.R5,
+    "immunisation-administered": FhirVersion.R4B,
     "us-core-patient-data-feed": FhirVersion.R4,
+    "vaccination-record-change": FhirVersion.R5,
 }
 
 
