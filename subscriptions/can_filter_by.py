@@ -8,18 +8,22 @@ comparators and modifiers, it is one on equality only.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 
-from subscriptions.codes import Comparator, IssueCode, SearchType
+from subscriptions.codes import Comparator, FhirVersion, IssueCode, SearchType
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion
-from subscriptions.search.compiling import criterion
+from subscriptions.search.compiling import criterion, is_evaluated
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
 from subscriptions.search.paths import Backward, Path, path
 from subscriptions.subscription import Filter
-from subscriptions.topic import ANY, CanFilterBy, Definition, Topic
+from subscriptions.topic import ANY, MODIFIERS, CanFilterBy, Definition, Topic
 
 _ORDERED = frozenset({SearchType.DATE, SearchType.NUMBER, SearchType.QUANTITY})
+#: One of these is a value of any parameter, with any modifier.
+_VALUES = ("true", "2026", "1", "https://example.org/1", "a|b", "a|b|c")
+
 _PREFIX = re.compile(rf"({'|'.join(Comparator)})(?=[\d+\-.])")
 
 
@@ -57,6 +61,50 @@ def permitted(filter_: Filter, resource_type: str, topic: Topic, context: Contex
     if wanted.source.extraction.parameter.type in _ORDERED and modifier is None:
         _check_comparators(filter_, allowed)
     return wanted
+
+
+@cache
+def evaluable(resource_type: str, version: FhirVersion) -> tuple[CanFilterBy, ...]:
+    """Every filter on a type that can be evaluated from the resource alone, as a topic lists it. Found by trying."""
+    context = Context(version, frozenset())
+    known = (each for (type_, _), each in parameters(version).items() if type_ == resource_type)
+    return tuple(
+        CanFilterBy(
+            resource=resource_type,
+            parameter=each.code,
+            definition=each.url,
+            comparators=frozenset(
+                code
+                for code in Comparator
+                if each.type in _ORDERED and _works(each, resource_type, context, code, None)
+            ),
+            modifiers=frozenset(code for code in MODIFIERS if _works(each, resource_type, context, None, code)),
+        )
+        for each in sorted(known, key=lambda each: each.code)
+        if is_evaluated(each)
+    )
+
+
+def _works(
+    parameter: SearchParameter,
+    resource_type: str,
+    context: Context,
+    comparator: Comparator | None,
+    modifier: str | None,
+) -> bool:
+    """Whether a filter can be compiled with one of the values that somebody could give."""
+    if modifier == "type":
+        modifiers = sorted(parameter.targets or resource_types(context.version))[:1]
+    else:
+        modifiers = [modifier] if modifier else []
+    for value in _VALUES:
+        asked = Filter(resource_type, parameter.code, next(iter(modifiers), None), comparator, (value,), value)
+        try:
+            criterion(asked, resource_type, context)
+        except Rejected:
+            continue
+        return True
+    return False
 
 
 def official(canonical: str, resource_type: str, context: Context) -> SearchParameter | None:

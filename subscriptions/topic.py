@@ -7,6 +7,12 @@ from subscriptions.codes import Comparator, Interaction, PublicationStatus, Sear
 #: What stands for every resource type in a trigger, a filter or a shape.
 ANY = "Resource"
 
+#: http://hl7.org/fhir/ValueSet/search-modifier-code, of which R4B's subscription-search-modifier has a few.
+MODIFIERS = (
+    *("missing", "exact", "contains", "not", "text", "in", "not-in", "below", "above", "type", "identifier"),
+    *("of-type", "code-text", "text-advanced", "iterate"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class QueryCriteria:

@@ -8,7 +8,8 @@ import pytest
 
 from subscriptions.codes import Comparator, FhirVersion, Interaction, IssueCode, PublicationStatus, SearchType
 from subscriptions.errors import Rejected
-from subscriptions.topic import CanFilterBy, Definition, EventTrigger, NotificationShape, QueryCriteria, Topic
+from subscriptions.filters import searchable
+from subscriptions.topic import CanFilterBy, Definition, EventTrigger, NotificationShape, QueryCriteria, Topic, built_in
 from subscriptions.topic import ResourceTrigger as Trigger
 from subscriptions.versions.topics import is_topic, read_topic, topic_json
 from tests.subscriptions import topics
@@ -170,6 +171,19 @@ def test_r4b_has_equality_and_comparators_as_modifiers_and_the_rest_in_extension
     (filter_,) = rendered(topic, sent, FhirVersion.R5, FhirVersion.R4B)["canFilterBy"]
     assert filter_["modifier"] == ["=", "gt", "in"]
     assert [each["valueCode"] for each in filter_["extension"]] == ["missing"]
+
+
+@pytest.mark.parametrize("version", [FhirVersion.R4])
+def test_a_built_in_topic_lists_every_filter_that_can_be_evaluated(version: FhirVersion) -> None:
+    topic = built_in("https://hub.example", "Immunization")
+    listed = read_topic(rendered(topic, b"", version, version), version)
+    assert listed.triggers == topic.triggers
+    allowed = {each.parameter: each for each in listed.can_filter_by or ()}
+    assert allowed.keys() == {parameter.code for parameter in searchable(version, "Immunization")}
+    assert "not" in allowed["status"].modifiers
+    assert "not" not in allowed["lot-number"].modifiers
+    assert allowed["patient"].definition == "http://hl7.org/fhir/SearchParameter/clinical-patient"
+    assert Comparator.EQ in allowed["date"].comparators
 
 
 def test_a_contained_search_parameter_defines_a_label() -> None:

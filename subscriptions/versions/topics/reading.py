@@ -14,6 +14,7 @@ from subscriptions.codes import Comparator, FhirVersion, Interaction, IssueCode,
 from subscriptions.errors import Issue, Rejected
 from subscriptions.topic import (
     ANY,
+    MODIFIERS,
     CanFilterBy,
     Definition,
     EventTrigger,
@@ -29,11 +30,6 @@ E = TypeVar("E", bound=StrEnum)
 _ABSOLUTE = re.compile(r"(?:https?://|urn:)[^\s|#]+")
 _TYPE = re.compile(r"(?:http://hl7\.org/fhir/StructureDefinition/)?([A-Z][A-Za-z]+)")
 _PARAMETER = re.compile(r"[A-Za-z_][\w.\-]*|https?://[^\s|]+", re.ASCII)
-#: http://hl7.org/fhir/ValueSet/search-modifier-code, and R4B's http://hl7.org/fhir/ValueSet/subscription-search-modifier.
-MODIFIERS = (
-    *("missing", "exact", "contains", "not", "text", "in", "not-in", "below", "above", "type", "identifier"),
-    *("of-type", "code-text", "text-advanced", "iterate"),
-)
 _TYPE_CODE = ("http://hl7.org/fhir/fhir-types", "SubscriptionTopic")
 
 

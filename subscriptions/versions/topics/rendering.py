@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from subscriptions.can_filter_by import evaluable
 from subscriptions.codes import Comparator, FhirVersion, Interaction
 from subscriptions.topic import CanFilterBy, EventTrigger, NotificationShape, ResourceTrigger, Topic
 from subscriptions.versions import instant
@@ -75,7 +76,7 @@ def topic_json(
         return msgspec.json.encode(ours | {name: value for name, value in members.items() if name not in ours})
     published = _published(members, written_in)
     frame = {name: members[name] for name in _FRAME if name in members}
-    return msgspec.json.encode(ours | frame | _formed(published | _elements(topic), version))
+    return msgspec.json.encode(ours | frame | _formed(published | _elements(topic, version), version))
 
 
 def _formed(elements: dict[str, Any], version: FhirVersion) -> dict[str, Any]:
@@ -112,8 +113,11 @@ def _of_extensions(extensions: bytes) -> dict[str, Any]:
     return found
 
 
-def _elements(topic: Topic) -> dict[str, Any]:
-    """The topic in R5's form."""
+def _elements(topic: Topic, version: FhirVersion) -> dict[str, Any]:
+    """The topic in R5's form. Where it allows every filter, they are listed."""
+    allowed = topic.can_filter_by
+    if allowed is None:
+        allowed = tuple(each for type_ in sorted(topic.resource_types) for each in evaluable(type_, version))
     return _present(
         url=topic.url,
         version=topic.version,
@@ -123,7 +127,7 @@ def _elements(topic: Topic) -> dict[str, Any]:
         description=topic.description,
         resourceTrigger=[_trigger(each) for each in topic.triggers],
         eventTrigger=[_event(each) for each in topic.event_triggers],
-        canFilterBy=[_allowed(each) for each in topic.can_filter_by or ()],
+        canFilterBy=[_allowed(each) for each in allowed],
         notificationShape=[_shape(each) for each in topic.shapes],
     )
 
