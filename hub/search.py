@@ -26,6 +26,7 @@ from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.held import Held
+from subscriptions.search.ranges import prefixed
 
 #: Resources that are evaluated between two looks at what else there is to do.
 CHUNK = 100
@@ -125,7 +126,7 @@ def compiled(parameters: Iterable[tuple[str, str]], type_: str, context: Context
                     named = _ids(value, type_)
                     ids = named if ids is None else ids & named
                 else:
-                    updated.append(tuple(_window(part) for part in split(value, ",")))
+                    updated.append(tuple(window for part in split(value, ",") for window in _windows(part)))
             except Rejected as rejected:
                 issues += [Issue(issue.code, f"`{name}={value}`: {issue.text}", name) for issue in rejected.issues]
         elif name.startswith("_") and name.partition(":")[0] not in known | {"_has"}:
@@ -163,22 +164,31 @@ def _borne(value: str) -> frozenset[str] | None:
     return frozenset("|".join(part) for part in parts)
 
 
-def _window(text: str) -> Window:
-    """The times that a value of `_lastUpdated` matches."""
-    prefix = Comparator(text[:2]) if text[:2] in set(Comparator) else Comparator.EQ
-    if prefix not in (Comparator.EQ, Comparator.GT, Comparator.GE, Comparator.LT, Comparator.LE):
-        reason = f"The comparator `{prefix}` of `_lastUpdated` is not supported: eq, gt, ge, lt and le are."
-        raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
-    found = date.parse(text.removeprefix(prefix))
-    start, end = (found.start - _EPOCH) / 10**6, (found.end - _EPOCH) / 10**6
+def _windows(text: str) -> tuple[Window, ...]:
+    """The times that a value of `_lastUpdated` matches. A version's time is a point, so most comparators are alike."""
+    prefix, literal = prefixed(text)
+    found = date.parse(literal)
+    near = date.approximate(found)
     forever = float("inf")
-    return {
-        Comparator.EQ: Window(start, end),
-        Comparator.GT: Window(end, forever),
-        Comparator.GE: Window(start, forever),
-        Comparator.LT: Window(-forever, start),
-        Comparator.LE: Window(-forever, end),
-    }[prefix]
+    match prefix or Comparator.EQ:
+        case Comparator.EQ:
+            return (_window(found.start, found.end),)
+        case Comparator.NE:
+            return _window(-forever, found.start), _window(found.end, forever)
+        case Comparator.GT | Comparator.SA:
+            return (_window(found.end, forever),)
+        case Comparator.GE:
+            return (_window(found.start, forever),)
+        case Comparator.LT | Comparator.EB:
+            return (_window(-forever, found.start),)
+        case Comparator.LE:
+            return (_window(-forever, found.end),)
+        case Comparator.AP:
+            return (_window(near.start, near.end),)
+
+
+def _window(start: float, end: float) -> Window:
+    return Window((start - _EPOCH) / 10**6, (end - _EPOCH) / 10**6)
 
 
 class Search:

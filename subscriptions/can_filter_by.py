@@ -5,7 +5,6 @@ A filter is listed by the name of a search parameter, chained or not, or by a la
 comparators and modifiers, it is one on equality only.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -17,14 +16,13 @@ from subscriptions.search.comparison import Criterion
 from subscriptions.search.compiling import criterion, is_evaluated
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
 from subscriptions.search.paths import Backward, Path, path
+from subscriptions.search.ranges import prefixed
 from subscriptions.subscription import Filter
 from subscriptions.topic import ANY, MODIFIERS, CanFilterBy, Definition, Topic
 
 _ORDERED = frozenset({SearchType.DATE, SearchType.NUMBER, SearchType.QUANTITY})
 #: One of these is a value of any parameter, with any modifier.
 _VALUES = ("true", "2026", "1", "https://example.org/1", "a|b", "a|b|c")
-
-_PREFIX = re.compile(rf"({'|'.join(Comparator)})(?=[\d+\-.])")
 
 
 def listed(topic: Topic, filter_: Filter, resource_type: str) -> tuple[CanFilterBy, ...]:
@@ -162,7 +160,7 @@ def _check_modifier(modifier: str | None, allowed: tuple[CanFilterBy, ...], cont
 
 
 def _check_comparators(filter_: Filter, allowed: tuple[CanFilterBy, ...]) -> None:
-    named = {Comparator(found[1]) for value in filter_.values if (found := _PREFIX.match(value))}
+    named = {prefixed(value)[0] for value in filter_.values}
     for comparator in sorted((named | {filter_.comparator}) - {None, Comparator.EQ}, key=str):
         if all(comparator not in each.comparators for each in allowed):
             text = f"the topic does not allow the comparator `{comparator}`; it allows: "

@@ -45,10 +45,19 @@ class Asked:
         Raises:
             Rejected: Something else is asked.
         """
+        self.unmodified()
         code = self.found.parameter.code
-        if self.modifier is not None:
-            reason = f"the modifier `:{self.modifier}` of `{code}` is not supported; only equality is"
-            raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
         if self.comparator not in (None, Comparator.EQ):
             reason = f"the comparator `{self.comparator}` of `{code}` is not supported; only equality (`eq`) is"
+            raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
+
+    def unmodified(self) -> None:
+        """
+        Allow no modifier.
+
+        Raises:
+            Rejected: There is one.
+        """
+        if self.modifier is not None:
+            reason = f"the modifier `:{self.modifier}` of `{self.found.parameter.code}` is not supported"
             raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))

@@ -37,8 +37,8 @@ class Beginning:
 @dataclass(frozen=True, slots=True)
 class Reaching:
     """
-    It passes only if a `Range` of this group was read that ends at the limit or after it; with `down`, that starts at
-    the limit or before it.
+    A `Range` of this group was read that ends at the limit or after it; with `down`, that starts at the limit or before
+    it. In one group limits, starts and ends compare with each other, all of them.
     """
 
     group: Hashable
@@ -46,8 +46,9 @@ class Reaching:
     down: bool = False
 
 
-#: How an index can find the tests that may pass; None: each one has to be run.
-Access: TypeAlias = Equal | Beginning | Reaching | None
+#: How an index can find the tests that may pass; None: each one has to be run. Of a tuple one has to be reached, or the
+#: test does not pass; if one is, it may: there is one for each group and direction, since values are joined by OR.
+Access: TypeAlias = Equal | Beginning | tuple[Reaching, ...] | None
 
 
 class Test(Protocol):

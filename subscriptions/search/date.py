@@ -1,21 +1,27 @@
 """
 Date search: https://hl7.org/fhir/R4/search.html#date.
 
-Every date is the range that its precision gives it. What is written without a time zone is taken as UTC.
+Every date is the range that its precision gives it, in nanoseconds since the year 1, infinite where it is open. What is
+written without a time zone is taken as UTC: "the servers local time zone should be assumed", and this is the hub's.
+
+What `ap` allows is "at the discretion of the system"; the recommended tenth of the gap between now and the date would
+make the answer depend on when it is given. Here it is the precision of the value, on both sides: `ap2013-03-14` is a
+day more before and after, `ap2013` a year.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 from subscriptions.codes import Comparator, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
-from subscriptions.search.comparison import Access, Criterion, source
+from subscriptions.search.comparison import Criterion, source
 from subscriptions.search.escapes import unescape
 from subscriptions.search.extraction import Value
+from subscriptions.search.ranges import Compared, Range, Wanted, compared
 
 _FORM = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
@@ -24,51 +30,46 @@ _FORM = re.compile(
     r"(?P<zone>Z|(?P<sign>[+\- ])(?P<zone_hour>0\d|1[0-4]):(?P<zone_minute>[0-5]\d))?)?)?)?",
     re.ASCII,
 )
-_PREFIX = re.compile(rf"({'|'.join(Comparator)})(?=\d)")
 
 _SECOND = 10**9
 _DAY = 86_400 * _SECOND
 _NEVER = float("inf")
 
 
-class Range(NamedTuple):
-    """From `start` up to, not including, `end`, in nanoseconds since the year 1; infinite where it is open."""
-
-    start: float
-    end: float
-
-    def contains(self, other: "Range") -> bool:
-        return self.start <= other.start and other.end <= self.end
-
-
 def criterion(asked: Asked) -> Criterion:
     """
     Raises:
-        Rejected: One of the values is no date.
+        Rejected: One of the values is no date, or there is a modifier.
     """
-    asked.plain()
-    return Criterion(source(asked.found, Reading()), Within(frozenset(parse(value) for value in asked.values)))
+    asked.unmodified()
+    wanted = frozenset(_wanted(asked, value) for value in asked.values)
+    return Criterion(source(asked.found, Reading()), Compared(wanted))
 
 
-def parse(text: str) -> Range:
+def _wanted(asked: Asked, value: str) -> Wanted:
+    comparator, literal = compared(asked, unescape(value))
+    found = parse(literal)
+    return Wanted(comparator, approximate(found) if comparator is Comparator.AP else found)
+
+
+def parse(literal: str) -> Range:
     """
     Read a date, with or without a time, as its range.
 
     Raises:
-        Rejected: It is no date, or has a comparator before it other than `eq`.
+        Rejected: It is no date.
     """
-    literal = unescape(text)
-    prefix = _PREFIX.match(literal)
-    if prefix and prefix[1] != Comparator.EQ:
-        reason = (
-            f"the comparator `{prefix[1]}` is not supported: only equality is, with `eq` or nothing before the date"
-        )
-        raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
     try:
-        return _range(literal.removeprefix(Comparator.EQ))
+        return _range(literal)
     except ValueError:
         reason = "a date is written `2024`, `2024-02`, `2024-02-29` or `2024-02-29T12:00:00Z`"
         raise Rejected(Issue(IssueCode.VALUE, reason)) from None
+
+
+def approximate(exactly: Range) -> Range:
+    """What is approximately the same date: no further from it than it is long itself."""
+    width = exactly.end - exactly.start
+    return Range(exactly.start - width, exactly.end + width)
 
 
 def _range(literal: str) -> Range:
@@ -88,10 +89,11 @@ def _range(literal: str) -> Range:
     return Range(start, start + width)
 
 
-def _first(year: int, month: int) -> float:
+def _first(year: int, month: int) -> int:
     """The first moment of a month; the thirteenth is the next year's first."""
     year, month = (year + 1, 1) if month == 13 else (year, month)
-    return date(year, month, 1).toordinal() * _DAY if year < 10_000 else _NEVER
+    day = date(year, month, 1) if year < 10_000 else None
+    return (day.toordinal() if day else date.max.toordinal() + 1) * _DAY
 
 
 def _since_midnight(found: re.Match[str]) -> int:
@@ -114,12 +116,19 @@ def _width(found: re.Match[str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The range of a date, an instant, a Period, or a Timing, of which only the outer limits count."""
+    """
+    The range of a date, an instant, a Period, or a Timing, of which only the outer limits count.
+
+    An instant has "an effective width of 0": here, of a nanosecond. What has no limit at all is no date.
+    """
 
     def __call__(self, value: Value) -> Iterator[Range]:
         match value.type:
-            case "date" | "dateTime" | "instant":
+            case "date" | "dateTime":
                 yield _range(value.data)
+            case "instant":
+                start = _range(value.data).start
+                yield Range(start, start + 1)
             case "Period":
                 yield from _outer([value.data])
             case "Timing":
@@ -129,22 +138,14 @@ class Reading:
 
 def _outer(periods: list[Any]) -> Iterator[Range]:
     """What lies within the limits of all periods, if there is any; a missing limit is open."""
-    known = [period for period in periods if "start" in period or "end" in period]
+    known = [_period(period) for period in periods if "start" in period or "end" in period]
     if known:
-        starts = [_range(period["start"]).start if "start" in period else -_NEVER for period in known]
-        ends = [_range(period["end"]).end if "end" in period else _NEVER for period in known]
-        yield Range(min(starts), max(ends))
+        yield Range(min(each.start for each in known), max(each.end for each in known))
 
 
-@dataclass(frozen=True, slots=True)
-class Within:
-    """One of the ranges that were read lies within one of these."""
-
-    ranges: frozenset[Range]
-
-    @property
-    def access(self) -> Access:
-        return None
-
-    def passes(self, read: frozenset[Any]) -> bool:
-        return any(wanted.contains(found) for wanted in self.ranges for found in read)
+def _period(period: Mapping[str, str]) -> Range:
+    start = _range(period["start"]).start if "start" in period else -_NEVER
+    end = _range(period["end"]).end if "end" in period else _NEVER
+    if end <= start:
+        raise ValueError("the period ends before it starts")
+    return Range(start, end)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.codes import FhirVersion
 from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.filters import search
 from subscriptions.search import date, string
@@ -385,11 +385,6 @@ def test_text_in_place_of_a_date_is_no_date() -> None:
     assert not matches(immunization, "date", "2013")
 
 
-@pytest.mark.parametrize("prefix", ["ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
-def test_a_comparator_is_rejected(prefix: str) -> None:
-    assert f"the comparator `{prefix}` is not supported" in rejection("Observation", "date", f"{prefix}2013")
-
-
 @pytest.mark.parametrize(
     "value",
     [
@@ -431,9 +426,3 @@ def test_a_malformed_resource_is_an_error_and_no_match(resource: Json, name: str
 @given(st.lists(st.text(), min_size=1), st.sampled_from([",", "|", "$"]))
 def test_what_was_escaped_and_joined_is_split_and_read_back(texts: list[str], separator: str) -> None:
     assert [unescape(part) for part in split(separator.join(map(escape, texts)), separator)] == texts
-
-
-def test_a_rejected_comparator_is_said_to_be_unsupported() -> None:
-    with pytest.raises(Rejected) as caught:
-        date.parse("gt2013")
-    assert [issue.code for issue in caught.value.issues] == [IssueCode.NOT_SUPPORTED]
