@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from subscriptions.codes import IssueCode, SearchType
 from subscriptions.errors import Issue, Rejected
-from subscriptions.search import date, reference, string, token, uri
+from subscriptions.search import composite, date, number, quantity, reference, special, string, token, uri
 from subscriptions.search.asking import Asked, Context
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.definition import defined
@@ -15,9 +15,18 @@ from subscriptions.search.paths import path
 from subscriptions.subscription import Filter
 from subscriptions.topic import Definition
 
+
+def _composite(asked: Asked) -> Criterion:
+    return composite.criterion(asked, lambda component: _BY_TYPE[component.found.parameter.type](component))
+
+
 _BY_TYPE: Mapping[SearchType, Callable[[Asked], Criterion]] = {
+    SearchType.COMPOSITE: _composite,
     SearchType.DATE: date.criterion,
+    SearchType.NUMBER: number.criterion,
+    SearchType.QUANTITY: quantity.criterion,
     SearchType.REFERENCE: reference.criterion,
+    SearchType.SPECIAL: special.criterion,
     SearchType.STRING: string.criterion,
     SearchType.TOKEN: token.criterion,
     SearchType.URI: uri.criterion,
@@ -66,7 +75,13 @@ def extraction_of(
 
 def is_evaluated(parameter: SearchParameter) -> bool:
     """Whether filters on it can be compiled."""
-    return parameter.type in _BY_TYPE and bool(parameter.expression or parameter.code == "_in")
+    match parameter.type:
+        case SearchType.COMPOSITE:
+            return bool(parameter.components)
+        case SearchType.SPECIAL:
+            return parameter.expression in special.EVALUATED
+        case _:
+            return bool(parameter.expression or parameter.code == "_in")
 
 
 def _plain(resource_type: str, code: str, context: Context) -> Extraction:
@@ -77,6 +92,8 @@ def _plain(resource_type: str, code: str, context: Context) -> Extraction:
         reason = f"{resource_type} has no search parameter `{code}`"
     elif not is_evaluated(parameter):
         reason = f"the parameter `{code}` of type {parameter.type} is not supported"
+    elif parameter.type is SearchType.COMPOSITE:
+        return composite.composition(context.version, resource_type, code)
     else:
         return extraction(context.version, resource_type, code)
     supported = sorted(one.code for (type_, _), one in known.items() if type_ == resource_type and is_evaluated(one))

@@ -104,12 +104,16 @@ class Expression:
 
     def values(self, resource: Resource, held: Held) -> Iterator[Value]:
         """All values in a resource, in its order."""
+        return (value for value, _ in self.nodes(resource, held))
+
+    def nodes(self, resource: Resource, held: Held) -> Iterator[tuple[Value, Any]]:
+        """The values, each with the engine's node of it, from which further expressions can go on."""
         variables = {"interaction": [held.interaction.value] if held.interaction else []}
         for find, target in self._branches:
             for node in find(resource, variables):
-                value = _value(node, self.parameter.type)
+                value = value_of(node, self.parameter.type)
                 if value and self._is_wanted(value.data, target, resource):
-                    yield value
+                    yield value, node
 
     def _is_wanted(self, data: Any, target: str | None, resource: Resource) -> bool:
         """Whether what was found is of the right type, if it is a reference or a resource (a Bundle's first entry)."""
@@ -145,12 +149,12 @@ def _branches(expression: str, resource_type: str) -> Iterator[tuple[str, str | 
             path = path.replace("Resource.", f"{resource_type}.", 1)
         elif re.match(r"[a-z]", path):  # HL7 wrote one without its type: InsurancePlan's `name | alias`
             path = f"{resource_type}.{path}"
-        if re.match(rf"\(?{resource_type}\.", path):
+        if re.match(rf"\(?{resource_type}(?:\.|$)", path):
             resolves = _RESOLVES.search(path)
-            yield _CAST.sub(_property, _RESOLVES.sub("", path)), resolves[1] if resolves else None
+            yield without_casts(_RESOLVES.sub("", path)), resolves[1] if resolves else None
 
 
-def _value(node: Any, type_: SearchType) -> Value | None:
+def value_of(node: Any, type_: SearchType) -> Value | None:
     """What the engine found; None for a primitive that has only extensions."""
     if not isinstance(node, ResourceNode):  # what an expression computes: `Patient.deceased != false`
         return Value("boolean" if isinstance(node, bool) else _COMPUTED.get(type_, "string"), node, "")
@@ -158,6 +162,11 @@ def _value(node: Any, type_: SearchType) -> Value | None:
     if node.data is None or (isinstance(node.data, Mapping) and held[0].islower()):
         return None
     return Value(held, node.data, node.propName or "")
+
+
+def without_casts(path: str) -> str:
+    """`value.as(Quantity)` as `valueQuantity`, since the engine refuses to cast more than one value."""
+    return _CAST.sub(_property, path)
 
 
 def _property(cast: re.Match[str]) -> str:

@@ -14,6 +14,7 @@ from subscriptions.errors import Rejected
 from subscriptions.filters import search, searchable
 from subscriptions.search.asking import Context
 from subscriptions.search.compiling import is_evaluated
+from subscriptions.search.composite import composition
 from subscriptions.search.escapes import escape
 from subscriptions.search.extraction import Value, extraction
 from subscriptions.search.parameters import parameters, resource_types
@@ -46,6 +47,18 @@ def found(resource: Json, code: str) -> list[Any]:
 def as_filters(value: Value, kind: SearchType) -> list[str]:
     """Filter values that a value has to be equal to, if its data type can be compared."""
     match value.data:
+        case {"value": number, **unit} if kind is SearchType.QUANTITY:
+            names = [f"|{escape(str(unit[name]))}" for name in ("code", "unit") if name in unit]
+            names += (
+                [f"{escape(str(unit['system']))}|{escape(str(unit['code']))}"]
+                if {"system", "code"} <= unit.keys()
+                else []
+            )
+            return [] if "comparator" in unit else [str(number), *(f"{number}|{name}" for name in names)]
+        case int(number) | float(number) if kind is SearchType.NUMBER:
+            return [str(number)]
+        case {"latitude": latitude, "longitude": longitude}:
+            return [f"{latitude}|{longitude}|1|m"]
         case {"coding": codings}:
             return [text for coding in codings for text in as_filters(Value("Coding", coding, ""), kind)]
         case {"system": str(system), "code": str(code)}:
@@ -94,7 +107,7 @@ def test_every_parameter_that_can_be_compared_finds_values_in_all_examples() -> 
     hits: defaultdict[SearchType, set[str]] = defaultdict(set)
     for (type_, code), parameter in parameters(R4).items():
         if is_evaluated(parameter):
-            compiled = extraction(R4, type_, code)
+            compiled = (composition if parameter.components else extraction)(R4, type_, code)
             values = [value for resource in examples()[type_] for value in compiled.values(resource, nothing_else())]
             held = parameter.held(type_)
             assert not held or {value.type for value in values} <= held.keys(), (type_, code)
@@ -108,6 +121,10 @@ def test_every_parameter_that_can_be_compared_finds_values_in_all_examples() -> 
         SearchType.DATE: 115,
         SearchType.STRING: 126,
         SearchType.URI: 25,
+        SearchType.NUMBER: 6,
+        SearchType.QUANTITY: 15,
+        SearchType.COMPOSITE: 24,
+        SearchType.SPECIAL: 1,
     }
 
 
@@ -125,7 +142,7 @@ def test_every_value_in_the_examples_is_equal_to_itself() -> None:
     wrong = set()
     for type_, resources in examples().items():
         for parameter in searchable(R4, type_):
-            for resource in resources:
+            for resource in resources if not parameter.components else ():
                 for value in extraction(R4, type_, parameter.code).values(resource, nothing_else()):
                     for text in as_filters(value, parameter.type):
                         try:

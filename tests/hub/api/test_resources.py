@@ -221,6 +221,7 @@ async def test_the_capability_statement_tells_what_is_there(hub: Hub) -> None:
 async def test_what_the_capability_statement_promises_of_searches_holds(hub: Hub) -> None:
     """Each parameter that it lists for a few types is accepted with a value of its type."""
     values = {"token": "true", "reference": "1", "string": "x", "uri": "http://x", "date": "2020"}
+    values |= {"quantity": "1", "number": "1", "composite": "true$2020"}
     statement = (await hub.get("/metadata")).json()
     for entry in statement["rest"][0]["resource"]:
         if entry["type"] in (
