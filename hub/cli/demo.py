@@ -27,7 +27,7 @@ from hub.errors import NotTheHub
 from hub.settings import Settings
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion, Interaction
-from subscriptions.matching import Explanation, explain
+from subscriptions.explanation import Explanation, explain
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.topic import built_in

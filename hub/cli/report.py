@@ -11,7 +11,7 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 
 from hub.cli.evidence import Trip
-from subscriptions.matching import Explanation
+from subscriptions.explanation import Explanation
 
 
 @dataclass

@@ -16,8 +16,8 @@ from subscriptions.codes import (
     SubscriptionStatus,
 )
 from subscriptions.errors import Issue, Rejected
+from subscriptions.explanation import explain
 from subscriptions.filters import criteria, parse
-from subscriptions.matching import explain
 from subscriptions.search.asking import Context
 from subscriptions.subscription import Filter, Subscription
 from subscriptions.topic import CanFilterBy, Definition, ResourceTrigger, Topic

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from subscriptions.change import Change
 from subscriptions.codes import ChannelType, Content, FhirVersion, Interaction, SubscriptionStatus
 from subscriptions.errors import EvaluationError, Rejected
+from subscriptions.explanation import Explanation, explain
 from subscriptions.filters import criteria, parse
 from subscriptions.findings import Findings
-from subscriptions.matching import Explanation, Index, explain
+from subscriptions.matching import Index
 from subscriptions.search.asking import Context
 from subscriptions.subscription import Subscription
 from subscriptions.topic import ResourceTrigger, Topic, built_in
