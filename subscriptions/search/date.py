@@ -5,8 +5,8 @@ Every date is the range that its precision gives it, in nanoseconds since the ye
 written without a time zone is taken as UTC: "the servers local time zone should be assumed", and this is the hub's.
 
 What `ap` allows is "at the discretion of the system"; the recommended tenth of the gap between now and the date would
-make the answer depend on when it is given. Here it is the precision of the value, on both sides: `ap2013-03-14` is a
-day more before and after, `ap2013` a year.
+make the answer depend on when it is given. Here it is as long as the value itself, on both sides: `ap2013-03-14` is a
+day more before and after, `ap2013` 365 days.
 """
 
 import re

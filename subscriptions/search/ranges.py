@@ -43,7 +43,12 @@ class Wanted(NamedTuple):
     range: Range
 
     def holds(self, found: Range) -> bool:
-        """The right column of the table of prefixes. What is above a range begins at its end."""
+        """
+        The right column of the table of prefixes.
+
+        `ge` and `le` have the value in what is above and below it ("the specified value and up", "up to the specified
+        value"); `gt` and `lt` can't, or they would hold of what is equal.
+        """
         wanted = self.range
         if found.group != wanted.group:
             return False
@@ -57,9 +62,9 @@ class Wanted(NamedTuple):
             case Comparator.LT:
                 return bool(found.start < wanted.start)
             case Comparator.GE:
-                return bool(found.end > wanted.end) or wanted.contains(found)
+                return bool(found.end > wanted.start)
             case Comparator.LE:
-                return bool(found.start < wanted.start) or wanted.contains(found)
+                return bool(found.start < wanted.end)
             case Comparator.SA:
                 return bool(found.start >= wanted.end)
             case Comparator.EB:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.filters import search
-from subscriptions.search import date, string
+from subscriptions.search import string
 from subscriptions.search.asking import Context
 from subscriptions.search.escapes import escape, split, unescape
 from tests.subscriptions.alone import nothing_else
@@ -315,99 +315,6 @@ def test_a_uri_equals_literally(value: str, expected: bool) -> None:
 
 def test_a_uri_with_a_version_is_rejected_where_there_is_none() -> None:
     assert "without a version" in rejection("ValueSet", "url", "http://a.example/b|2")
-
-
-@pytest.mark.parametrize(
-    ("literal", "equal", "different"),
-    [
-        pytest.param(
-            "2013-01-14", ["2013-01-14", "2013-01", "2013", "eq2013"], ["2013-01-14T00:00Z", "2014"], id="day"
-        ),
-        pytest.param("2013-01", ["2013-01", "2013"], ["2013-01-01", "2013-02"], id="month"),
-        pytest.param("2013", ["2013"], ["2013-01", "2012"], id="year"),
-        pytest.param("2013-12", ["2013-12", "2013"], ["2014"], id="december"),
-        pytest.param(
-            "2013-01-14T23:30:00-05:00",
-            ["2013-01-15", "2013-01-15T04:30Z", "2013-01-15T04:30:00Z", "2013-01-14T23:30-05:00"],
-            ["2013-01-14", "2013-01-14T23:30:00Z", "2013-01-15T04:30:01Z"],
-            id="zones-are-corrected",
-        ),
-        pytest.param(
-            "2013-01-14T10:00:00", ["2013-01-14T10:00:00Z"], ["2013-01-14T10:00:00+01:00"], id="no-zone-is-utc"
-        ),
-        pytest.param(
-            "2013-01-14T10:00:00.1234567+02:00",
-            ["2013-01-14T08:00:00Z", "2013-01-14T10:00:00.123+02:00", "2013-01-14T10:00:00.1234567 02:00"],
-            ["2013-01-14T08:00:00.124Z", "2013-01-14T08:00:00.1234568Z"],
-            id="fractions",
-        ),
-        pytest.param("2016-12-31T23:59:60Z", ["2016-12-31T23:59:60Z", "2017"], ["2016-12-31"], id="leap-second"),
-        pytest.param("9999-12-31", ["9999-12-31", "9999-12", "9999"], ["9998"], id="the-last-day"),
-        pytest.param("0001-01-01", ["0001-01-01", "0001"], ["0002"], id="the-first-day"),
-    ],
-)
-def test_a_date_equals_when_it_lies_within_the_range_of_the_value(
-    literal: str, equal: list[str], different: list[str]
-) -> None:
-    resource = {"resourceType": "Observation", "effectiveDateTime": literal}
-    assert [value for value in equal if not matches(resource, "date", value)] == []
-    assert [value for value in different if matches(resource, "date", value)] == []
-
-
-@pytest.mark.parametrize(
-    ("choice", "value", "expected"),
-    [
-        pytest.param({"effectivePeriod": {"start": "2013-01-02", "end": "2013-01-30"}}, "2013-01", True, id="period"),
-        pytest.param({"effectivePeriod": {"start": "2013-01-02", "end": "2013-02"}}, "2013-01", False, id="too-long"),
-        pytest.param({"effectivePeriod": {"start": "2013-01-02"}}, "2013", False, id="open-end"),
-        pytest.param({"effectivePeriod": {"end": "2013-01-02"}}, "2013", False, id="open-start"),
-        pytest.param({"effectivePeriod": {"id": "x"}}, "2013", False, id="empty-period"),
-        pytest.param({"effectiveInstant": "2013-01-02T00:00:00.5Z"}, "2013-01-02", True, id="instant"),
-        pytest.param({"effectiveTiming": {"event": ["2013-01-02", "2013-03"]}}, "2013", True, id="events"),
-        pytest.param({"effectiveTiming": {"event": ["2013-01-02", "2014"]}}, "2013", False, id="late-event"),
-        pytest.param({"effectiveTiming": {"event": ["2013-01-02"]}}, "2013-01-02", True, id="one-event"),
-        pytest.param(
-            {"effectiveTiming": {"event": ["2013-05"], "repeat": {"boundsPeriod": {"start": "2013", "end": "2013"}}}},
-            "2013",
-            True,
-            id="bounds",
-        ),
-        pytest.param({"effectiveTiming": {"repeat": {"frequency": 3}}}, "2013", False, id="no-limits"),
-        pytest.param({}, "2013", False, id="nothing"),
-    ],
-)
-def test_periods_and_timings_equal_by_their_outer_limits(choice: Json, value: str, expected: bool) -> None:
-    assert matches({"resourceType": "Observation", **choice}, "date", value) is expected
-
-
-def test_text_in_place_of_a_date_is_no_date() -> None:
-    immunization = {"resourceType": "Immunization", "occurrenceString": "2013-01-10"}
-    assert not matches(immunization, "date", "2013")
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *("yesterday", "2013-13", "2013-02-30", "13-01-01", "2013-1-1", "2013-01-01T10", "2013-01-01T25:00", "0000"),
-        *(
-            "2013-01-01T10:61",
-            "2013-01-01T10:00:61Z",
-            "2013-01-01T10:00+15:00",
-            "2013-01-01Z",
-            "２０１３",
-            "eq",
-        ),
-    ],
-)
-def test_what_is_no_date_is_rejected(value: str) -> None:
-    assert "a date is written" in rejection("Observation", "date", value)
-
-
-@given(st.datetimes(), st.sampled_from(["%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
-def test_less_precision_contains_more(moment: Any, form: str) -> None:
-    """Whatever is cut off a date, its range contains the date."""
-    coarse = form.replace("%Y", f"{moment.year:04}")
-    assert date.parse(moment.strftime(coarse)).contains(date.parse(moment.isoformat()))
 
 
 @pytest.mark.parametrize(
