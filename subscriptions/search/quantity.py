@@ -59,15 +59,23 @@ class Reading:
     """
 
     def __call__(self, value: Value) -> Iterator[Range]:
-        data = value.data
-        if value.type == "Range":
-            limits = [data[end] for end in ("low", "high") if "value" in data.get(end, {})]
-            if limits:
-                cuts = between(*(data.get(end, {}).get("value") for end in ("low", "high")))
-                shared = frozenset.intersection(*map(_units, limits))
-                yield from (Range(*cuts, unit) for unit in shared)
-        elif value.type in _QUANTITIES and "value" in data and (held := _held(data)):
-            yield from (Range(*held, unit) for unit in _units(data))
+        if value.type in _QUANTITIES or value.type == "Range":
+            if not isinstance(value.data, Mapping):
+                raise ValueError(f"it is not a {value.type}")
+            yield from _between(value.data) if value.type == "Range" else _alone(value.data)
+
+
+def _between(data: Mapping[str, Any]) -> Iterator[Range]:
+    limits = [data[end] for end in ("low", "high") if "value" in data.get(end, {})]
+    if limits:
+        cuts = between(*(data.get(end, {}).get("value") for end in ("low", "high")))
+        shared = frozenset.intersection(*map(_units, limits))
+        yield from (Range(*cuts, unit) for unit in shared)
+
+
+def _alone(data: Mapping[str, Any]) -> Iterator[Range]:
+    if "value" in data and (held := _held(data)):
+        yield from (Range(*held, unit) for unit in _units(data))
 
 
 def _held(quantity: Mapping[str, Any]) -> tuple[Cut, Cut] | None:
