@@ -107,14 +107,17 @@ def composition(version: FhirVersion, resource_type: str, code: str) -> Composit
     """The extraction of a composite that exists, else KeyError."""
     elements = extraction(version, resource_type, code)
     by_url = {each.url: each for each in parameters(version).values()}
+    definitions = [by_url[definition] for definition, _ in elements.parameter.components]
+    paths = [path for _, path in elements.parameter.components]
+    if all(each.expression.endswith(f".{path}") for each, path in zip(reversed(definitions), paths, strict=True)):
+        definitions.reverse()  # HL7 has those of DocumentReference's `relationship` in another order than the paths
 
-    def component(definition: str, expression: str) -> Component:
-        branches = (without_casts(branch.strip()) for branch in expression.split("|"))
-        parameter = by_url[definition]
+    def component(parameter: SearchParameter, path: str) -> Component:
+        branches = (without_casts(branch.strip()) for branch in path.split("|"))
         name = f"{elements.name}.{parameter.code}"
         return Component(elements, parameter, name, tuple(compiled(branch, version) for branch in branches))
 
-    return Composition(elements, tuple(component(*each) for each in elements.parameter.components))
+    return Composition(elements, tuple(map(component, definitions, paths)))
 
 
 class Key(NamedTuple):

@@ -22,8 +22,8 @@ Row = tuple[Any, str, str]
 def table(rows: Iterable[Row]) -> pytest.MarkDecorator:
     """One test for each value and filter."""
     cases = [
-        pytest.param(value, query, expected, id=f"{'' if expected else 'not '}{query}: {value}"[:90])
-        for value, met, unmet in rows
+        pytest.param(value, query, expected, id=f"{row} {'' if expected else 'not '}{query}: {value}"[:80])
+        for row, (value, met, unmet) in enumerate(rows)
         for queries, expected in ((met, True), (unmet, False))
         for query in queries.split()
     ]
