@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from subscriptions.codes import Comparator, FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.extraction import Extraction
+from subscriptions.search.vocabulary import EMPTY, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +15,14 @@ class Context:
 
     bases: The hub's own base URLs: references below them are the relative ones.
     chained: Whether filters may look at other resources that the hub holds. Rosters always may.
+    vocabulary: The ValueSets and CodeSystems that they may name. Filters are compiled against it once: with another
+        one they have to be compiled anew.
     """
 
     version: FhirVersion
     bases: frozenset[str]
     chained: bool = False
+    vocabulary: Vocabulary = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
