@@ -106,14 +106,12 @@ def point(number: Decimal) -> tuple[Cut, Cut]:
 
 def exact(data: Any) -> Decimal:
     """A number in JSON. Raises ValueError if it is none."""
-    match data:
-        case bool():
-            pass
-        case int() | Decimal():
-            return Decimal(data)
-        case float():
-            return Decimal(repr(data))
-    raise ValueError(f"`{data}` is not a number")
+    if isinstance(data, bool) or not isinstance(data, int | float | Decimal):
+        raise ValueError(f"`{data}` is not a number")
+    number = Decimal(repr(data)) if isinstance(data, float) else Decimal(data)
+    if not number.is_finite():
+        raise ValueError(f"`{data}` is not a number")
+    return number
 
 
 def between(low: Any, high: Any) -> tuple[Cut, Cut]:
@@ -134,7 +132,7 @@ class Reading:
             case "decimal" | "integer" | "positiveInt" | "unsignedInt", _:
                 yield Range(*point(exact(value.data)))
             case "integer64", _:  # which is a string in JSON
-                yield Range(*point(Decimal(int(value.data))))
+                yield Range(*point(exact(int(value.data) if isinstance(value.data, str) else value.data)))
             case "Range", data:
                 low, high = (data.get(end, {}).get("value") for end in ("low", "high"))
                 if (low, high) != (None, None):

@@ -202,6 +202,24 @@ def test_has_is_a_filter_on_what_refers_here(type_: str, query: str, found: bool
     assert hub.matches(criterion(type_, query), PATIENT) is found
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("code-value-quantity=1234-5$gt38", True),
+        ("code-value-quantity=1234-5$gt39", False),
+        ("code-value-quantity=other$gt38", False),
+        ("value-quantity=38.4", True),
+        ("value-quantity=lt38.4", False),
+        ("date=ge2026-11", True),
+        ("date=gt2026-11", False),
+    ],
+)
+def test_what_is_ordered_or_composed_can_stand_at_the_end(query: str, found: bool) -> None:
+    measured = observation(ref("Patient/1")) | {"valueQuantity": {"value": 38.4}, "effectiveDateTime": "2026-11-21"}
+    hub = Hub(RESOURCES, referrers={("Observation", "Patient/1"): (measured,)})
+    assert hub.matches(criterion("Patient", f"_has:Observation:patient:{query}"), PATIENT) is found
+
+
 def test_has_can_stand_behind_a_chain() -> None:
     hub = Hub(RESOURCES, referrers={("Observation", "Patient/1"): (observation(ref("Patient/1")),)})
     wanted = criterion("Immunization", "patient._has:Observation:patient:code=1234-5")

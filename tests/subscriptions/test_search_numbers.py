@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from subscriptions.codes import Comparator
 from subscriptions.errors import EvaluationError
+from subscriptions.search import number
+from subscriptions.search.extraction import Value
 from tests.subscriptions.searching import Json, matches, parsed, rejection, table
 
 ALL = "eq ne gt lt ge le sa eb ap"
@@ -190,6 +193,13 @@ def test_a_plus_that_was_decoded_to_a_blank_is_a_plus() -> None:
     assert matches(assessed("100"), "probability", "1.00e 2")
 
 
+@pytest.mark.parametrize("data", ["9007199254740993", 9007199254740993], ids=["text", "number"])
+def test_an_integer64_is_a_string_in_json(data: str | int) -> None:
+    (read,) = number.Reading()(Value("integer64", data, ""))
+    assert number.wanted(Comparator.GT, "9007199254740992").holds(read)
+    assert not number.wanted(Comparator.GT, "9007199254740993").holds(read)
+
+
 def test_a_number_may_be_a_binary_one() -> None:
     """Where JSON was read without regard to digits, its shortest form counts."""
     assert matches(
@@ -212,7 +222,7 @@ def test_a_modifier_is_rejected() -> None:
     assert "`:exact` of `probability` is not supported" in rejection("RiskAssessment", "probability:exact", "1")
 
 
-@pytest.mark.parametrize("value", ["true", '"0.5"', '"x"', "0.6..0.2", '"a"..'])
+@pytest.mark.parametrize("value", ["true", '"0.5"', '"x"', "0.6..0.2", "NaN", "Infinity", '"a"..'])
 @pytest.mark.parametrize("comparator", ["eq", "ne", "ge"])
 def test_a_malformed_number_in_a_resource_is_an_error_and_no_match(value: Any, comparator: str) -> None:
     with pytest.raises(EvaluationError, match=r"RiskAssessment\.probability could not be read"):

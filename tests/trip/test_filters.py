@@ -9,6 +9,7 @@ from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver
 
 CVX = "http://hl7.org/fhir/sid/cvx"
+UCUM = "http://unitsofmeasure.org"
 
 
 def coded(code: str, system: str = CVX) -> dict[str, Any]:
@@ -21,6 +22,25 @@ def named(family: str, given: str) -> dict[str, Any]:
 
 def kept(resource_type: str, **elements: Any) -> dict[str, Any]:
     return {"resourceType": resource_type, **elements}
+
+
+def pressure(**numbers: int) -> dict[str, Any]:
+    codes = {"systolic": "8480-6", "diastolic": "8462-4"}
+    return observation(
+        "any",
+        component=[
+            {
+                "code": {"coding": [{"system": "http://loinc.org", "code": codes[name]}]},
+                "valueQuantity": {"value": number},
+            }
+            for name, number in numbers.items()
+        ],
+    )
+
+
+def risk(probability: float) -> dict[str, Any]:
+    subject = {"reference": "Patient/a"}
+    return kept("RiskAssessment", status="final", subject=subject, prediction=[{"probabilityDecimal": probability}])
 
 
 #: The filters, what they let through, and what they don't.
@@ -96,6 +116,36 @@ FILTERS = [
         immunization(occurrenceDateTime="2026-11-21T23:59:00Z"),
         immunization(occurrenceDateTime="2026-11-22T00:01:00Z"),
         id="date-of-a-day",
+    ),
+    pytest.param(
+        ["Immunization?date=ge2026-11-21T12:00:00+13:00&date=lt2026-12"],
+        immunization(occurrenceDateTime="2026-11-20T23:00:00Z"),
+        immunization(occurrenceDateTime="2026-11-20T22:59:59Z"),
+        id="dates-between-two-in-a-time-zone",
+    ),
+    pytest.param(
+        [f"Observation?value-quantity=gt38.0|{UCUM}|Cel"],
+        observation("any", valueQuantity={"value": 38.01, "system": UCUM, "code": "Cel"}),
+        observation("any", valueQuantity={"value": 38, "system": UCUM, "code": "Cel"}),
+        id="quantity-with-unit",
+    ),
+    pytest.param(
+        ["RiskAssessment?probability=0.80"],
+        risk(0.804),
+        risk(0.806),
+        id="number-by-its-digits",
+    ),
+    pytest.param(
+        ["Observation?component-code-value-quantity=http://loinc.org|8480-6$gt140"],
+        pressure(systolic=150, diastolic=80),
+        pressure(systolic=80, diastolic=150),
+        id="composite-within-one-component",
+    ),
+    pytest.param(
+        ["Location?near=-41.2889|174.7772|50|km"],
+        kept("Location", position={"latitude": -41.3, "longitude": 174.8}),
+        kept("Location", position={"latitude": -36.8, "longitude": 174.8}),
+        id="near",
     ),
     pytest.param(
         ["Immunization?patient=Patient%2Fa"],
