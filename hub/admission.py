@@ -16,7 +16,7 @@ from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
 from subscriptions.filters import criteria, queries
 from subscriptions.search.asking import Context
-from subscriptions.subscription import Reading, Subscription
+from subscriptions.subscription import Reading, Style, Subscription
 from subscriptions.versions.forms import FORMS
 
 CRITERIA = "Subscription.criteria"
@@ -29,6 +29,7 @@ class Admission:
     Decides which Subscriptions are accepted.
 
     trusted_hosts: Host names that may have private addresses.
+    legacy: The style of those whose criteria are a search.
     """
 
     topics: Topics
@@ -36,6 +37,7 @@ class Admission:
     trusted_hosts: frozenset[str]
     contexts: Mapping[FhirVersion, Context]
     allow_http: bool
+    legacy: Style = Style.R4
 
     async def admit(self, version: FhirVersion, resource: Mapping[str, Any], *, now: datetime) -> Subscription:
         """
@@ -44,7 +46,8 @@ class Admission:
         Raises:
             Rejected: For all reasons that could be found at once.
         """
-        reading = FORMS[version].read_subscription(resource, now=now, allow_http=self.allow_http)
+        form = FORMS[version]
+        reading = form.read_subscription(resource, now=now, allow_http=self.allow_http, legacy=self.legacy)
         wanted, issues = reading.subscription, [*reading.issues, *self._about_topic(reading)]
         # A subscription that is off sends nothing: it may keep an endpoint that is not allowed any more.
         if wanted.status is not SubscriptionStatus.OFF and wanted.endpoint and reading.is_sound(ENDPOINT):
@@ -56,7 +59,7 @@ class Admission:
     def _about_topic(self, reading: Reading) -> Iterator[Issue]:
         """What is wrong with the topic and the filters; without a topic, filters that name a type are judged by it."""
         wanted = reading.subscription
-        topic = self.topics.find(wanted.version, wanted.topic)
+        topic = self.topics.of(wanted)
         if topic is None and reading.is_sound(CRITERIA):
             text = (
                 f"The topic {wanted.topic} is not supported; the CapabilityStatement at metadata lists those that are."

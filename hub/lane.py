@@ -27,6 +27,7 @@ from hub.store import Store, instant
 from hub.stream import Changes
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
+from subscriptions.message import Message
 from subscriptions.retry import (
     Decision,
     Delivered,
@@ -38,7 +39,7 @@ from subscriptions.retry import (
     decide,
     decide_handshake,
 )
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
 
 log = getLogger("hub.delivery")
@@ -111,7 +112,9 @@ class Sender:
         if state is None or state.revision != revision:
             return None
         resource = msgspec.json.decode(state.resource)
-        subscription = FORMS[key.version].parse_subscription(resource, now=instant(0), allow_http=True)
+        subscription = FORMS[key.version].parse_subscription(
+            resource, now=instant(0), allow_http=True, legacy=state.style
+        )
         if len(self._recipients) >= 10_000:
             self._recipients.clear()
         found = Recipient(subscription, revision, state.resource, origin(subscription.endpoint))
@@ -174,6 +177,8 @@ class Lane:
     async def _visit(self, recipient: Recipient, sending: Sending) -> Turn | int | None:
         """Attempt it if the origin has a place. Returns as `_attempt` does."""
         sender = self.sender
+        if sending.handshake and recipient.subscription.style is not Style.TOPIC:
+            return await self._until_confirmed(lambda: self._activate(recipient))  # R4 had no handshake
         slow = recipient.slow or self.turn.attempt > 0
         visit = sender.origins.enter(recipient.origin, slow=slow, now=sender.due.now())
         if isinstance(visit, int):
@@ -190,12 +195,14 @@ class Lane:
         Returns the next turn; or the ms before which nothing is sent; or None when this lane has no say any more.
         """
         sender, subscription = self.sender, recipient.subscription
-        body = await self._rendering.notification(subscription, sending, events=self.turn.events)
+        message = await self._rendering.message(subscription, sending, events=self.turn.events)
+        if message is None:
+            return await self._pass_by(sending)
         if not await self._outlasts():  # the last question to Redis: the request begins at once
             return None
         started = monotonic()
         seconds = min(subscription.timeout or sender.timeout, sender.timeout)
-        outcome = await self._send(subscription, body, seconds, visit)
+        outcome = await self._send(subscription, message, seconds, visit)
         if outcome is None:
             recipient.slow = True
             log.info(
@@ -220,7 +227,7 @@ class Lane:
                 "outcome": type(outcome).__name__.lower(),
                 "decision": type(decision).__name__.lower(),
                 "milliseconds": round(took * 1000, 1),
-                "bytes": len(body),
+                "bytes": len(message.body),
             },
         )
         if isinstance(decision, Delivered) and sending.handshake:
@@ -234,7 +241,15 @@ class Lane:
         )
         return again_at if turn is not None and again_at is not None else turn
 
-    async def _send(self, subscription: Subscription, body: bytes, seconds: float, visit: Visit) -> Outcome | None:
+    async def _pass_by(self, sending: Sending) -> Turn | int | None:
+        """Go on without a notification of which nothing is left to be told: it must not hold up those behind it."""
+        sender, key, said = self.sender, self.lease.subscription, "the version that it was about is not kept any more"
+        log.error("delivery.set-aside", extra={"subscription": str(key), "event": sending.first, "reason": said})
+        return await self._until_confirmed(
+            lambda: sender.outboxes.settle(key, self.lease.token, self.turn, Verb.DELIVERED, said=said)
+        )
+
+    async def _send(self, subscription: Subscription, message: Message, seconds: float, visit: Visit) -> Outcome | None:
         """One request; None when it has become slow and was broken off, since there are too many slow ones."""
         sender, loop = self.sender, asyncio.get_running_loop()
 
@@ -245,7 +260,7 @@ class Lane:
         turning = loop.call_later(SLOW, turn_slow)
         try:
             async with asyncio.timeout(None) as patience:
-                return await sender.channel.send(subscription, body, seconds=seconds)
+                return await sender.channel.send(subscription, message, seconds=seconds)
         except TimeoutError:  # never the channel's: it says so in its outcome
             return None
         finally:
@@ -277,7 +292,9 @@ class Lane:
             return sender.due.now() + STRAY
         # Whatever a crash left undone: it is in the index before it is active.
         if not await sender.registry.put(
-            Registered(key, True, recipient.revision, registered.since, recipient.resource)
+            Registered(
+                key, True, recipient.revision, registered.since, recipient.resource, recipient.subscription.style
+            )
         ):
             return sender.due.now() + STRAY
         ends = await sender.changes.ends()

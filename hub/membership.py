@@ -17,7 +17,7 @@ from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes, State, Subscribed
 from hub.registry import Registered, Registry
 from subscriptions.codes import FhirVersion, SubscriptionStatus
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Style, Subscription
 
 log = getLogger("hub.membership")
 
@@ -99,7 +99,7 @@ class Membership:
             return Written(Subscribed.CONFLICT, state.revision)
         # A registration without a state is what a crash left, or a delete or create under way: whoever comes last wins.
         before = held.key.incarnation if held else ""
-        if not await self.registry.enter(Registered(key, True, 1, now, resource), instead_of=before):
+        if not await self.registry.enter(Registered(key, True, 1, now, resource, wanted.style), instead_of=before):
             return Written(Subscribed.CONFLICT, 1)
         return await self._write(key, "", wanted, resource, now=now)
 
@@ -113,7 +113,7 @@ class Membership:
         self, key: SubscriptionKey, expected: str, wanted: Subscription, resource: bytes, *, now: int
     ) -> Written:
         on = wanted.status is not SubscriptionStatus.OFF
-        handshake = now + self.handshake_delay
+        handshake = now + (self.handshake_delay if wanted.style is Style.TOPIC else 0)
         end = int(wanted.end.timestamp() * 1000) if wanted.end and on else None
         outcome, revision = await self.outboxes.write(
             key,
@@ -124,10 +124,11 @@ class Membership:
             now=now,
             not_before=handshake,
             end=end,
+            style=wanted.style,
         )
         if outcome not in (Subscribed.CREATED, Subscribed.CHANGED):
             return Written(outcome, revision)
-        if not await self.registry.put(Registered(key, on, revision, now, resource)):
+        if not await self.registry.put(Registered(key, on, revision, now, resource, wanted.style)):
             if outcome is Subscribed.CHANGED:
                 raise Unavailable(f"Subscription/{key.id} was deleted in this moment")
             await self.outboxes.delete(key, expected="*")
@@ -162,11 +163,12 @@ class Membership:
                 max_count=1,
                 now=now,
                 not_before=now,
+                style=state.style,
             )
             if outcome is not Subscribed.CHANGED:
                 return None
             log.info("subscription.ended", extra={"subscription": str(key)})
-            await self.registry.put(Registered(key, False, revision, now, state.resource))
+            await self.registry.put(Registered(key, False, revision, now, state.resource, state.style))
         return await self.due.ends(key, None)
 
     async def repair(self, *, now: int) -> int:
@@ -213,6 +215,6 @@ class Membership:
             await self.registry.remove(key)
             return True
         on = state.status is not SubscriptionStatus.OFF
-        if on == registered.on and state.resource == registered.resource:
+        if (on, state.resource, state.style) == (registered.on, registered.resource, registered.style):
             return False
-        return await self.registry.put(Registered(key, on, state.revision, state.updated, state.resource))
+        return await self.registry.put(Registered(key, on, state.revision, state.updated, state.resource, state.style))

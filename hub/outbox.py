@@ -2,8 +2,8 @@
 One subscription's state and the events owed to it.
 
 `hub:{s}:subscription` is a hash:
-- `resource` (JSON as sent), `status`, `revision` (raised by every change of either), `updated` (ms), `max_count`, `end`
-  (ms, or empty)
+- `resource` (JSON as sent), `style` (in which it was accepted), `status`, `revision` (raised by every change of them),
+  `updated` (ms), `max_count`, `end` (ms, or empty)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
 - `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to`, the last such range),
@@ -29,6 +29,7 @@ from hub.stream import Entry
 from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
 from subscriptions.shapes import Included
+from subscriptions.subscription import Style
 
 OWE, TAKE, SETTLE = script("owe"), script("take"), script("settle")
 NOTHING_INCLUDED: Mapping[str, tuple[Included, ...]] = MappingProxyType({})
@@ -139,6 +140,7 @@ class State:
     failing: str
     failing_code: str
     skipped_events: int
+    style: Style = Style.TOPIC
 
     @property
     def waiting(self) -> bool:
@@ -246,6 +248,7 @@ class Outboxes:
         now: int,
         not_before: int,
         end: int | None = None,
+        style: Style = Style.TOPIC,
     ) -> tuple[Subscribed, int]:
         """
         Create or change a Subscription; returns what became of it and the revision in force.
@@ -264,6 +267,7 @@ class Outboxes:
             now,
             not_before,
             "" if end is None else end,
+            style,
         )
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 
@@ -285,7 +289,7 @@ class Outboxes:
 
 _FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
-    "error", "error_code", "failing", "failing_code", "skipped_events",
+    "error", "error_code", "failing", "failing_code", "skipped_events", "style",
 )  # fmt: skip
 
 
@@ -306,6 +310,7 @@ def _state(fields: dict[str, bytes | None]) -> State:
         failing=text("failing"),
         failing_code=text("failing_code"),
         skipped_events=int(text("skipped_events") or 0),
+        style=Style(text("style") or Style.TOPIC),
     )
 
 

@@ -2,8 +2,9 @@
 The subscriptions in force, and the topics.
 
 `hub:{registry}:subscriptions` is a hash: `tenant/version/id` -> `incarnation state revision ms resource`, where `state`
-is `on` (in the index) or `off`, `revision` is that of the write, so that no earlier one comes over a later one, `ms` is
-when it was accepted, and the resource is the JSON as the client sent it.
+is `on` (in the index) or `off`, with the style behind it (`on:r4`) where the criteria are a search, `revision` is that
+of the write, so that no earlier one comes over a later one, `ms` is when it was accepted, and the resource is the JSON
+as the client sent it.
 `hub:{registry}:log` is a stream with the name of whatever changed. A subscription enters before its status changes and
 leaves after, so that the index never lacks one that is active; `owe` alone decides by the status.
 """
@@ -23,6 +24,7 @@ from subscriptions.matching import Index
 from subscriptions.search.asking import Context
 from subscriptions.search.parameters import resource_types
 from subscriptions.shapes import Shapes, shapes
+from subscriptions.subscription import Style, Subscription
 from subscriptions.topic import Topic, built_in
 from subscriptions.versions.forms import FORMS
 
@@ -48,6 +50,10 @@ class Topics:
         """The topic of a canonical. Its URL is its identity: a `|version` behind it is not compared."""
         return self._by_url[version].get(canonical.partition("|")[0])
 
+    def of(self, subscription: Subscription) -> Topic | None:
+        """What a Subscription is on: the topic that it names, or what a search in its criteria comes to."""
+        return subscription.own_topic or self.find(subscription.version, subscription.topic)
+
 
 def _internal(topic: Topic) -> bool:
     """What notifying itself is made of makes no change."""
@@ -56,17 +62,22 @@ def _internal(topic: Topic) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """One Subscription in the registry, as the write that made its `revision` left it. `since` is when, in ms."""
+    """
+    One Subscription in the registry, as the write that made its `revision` left it. `since` is when, in ms.
+
+    style: The one that it was accepted in.
+    """
 
     key: SubscriptionKey
     on: bool
     revision: int
     since: int
     resource: bytes
+    style: Style = Style.TOPIC
 
     @property
     def record(self) -> bytes:
-        state = "on" if self.on else "off"
+        state = ("on" if self.on else "off") + ("" if self.style is Style.TOPIC else f":{self.style}")
         return f"{self.key.incarnation} {state} {self.revision} {self.since} ".encode() + self.resource
 
 
@@ -201,8 +212,10 @@ class InForce:
         try:
             resource = msgspec.json.decode(registered.resource)
             accepted = instant(registered.since)
-            subscription = FORMS[key.version].parse_subscription(resource, now=accepted, allow_http=True)
-            topic = self.topics.find(key.version, subscription.topic)
+            subscription = FORMS[key.version].parse_subscription(
+                resource, now=accepted, allow_http=True, legacy=registered.style
+            )
+            topic = self.topics.of(subscription)
             if topic is None:
                 raise LookupError(f"topic {subscription.topic} is not known any more")
             come_along = shapes(topic, self.contexts[key.version])
@@ -220,4 +233,5 @@ def _registered(name: str, record: bytes) -> Registered:
     tenant, version, id_ = name.split("/")
     incarnation, state, revision, since, resource = record.split(b" ", 4)
     key = SubscriptionKey(tenant, FhirVersion(version), id_, incarnation.decode())
-    return Registered(key, state == b"on", int(revision), int(since), resource)
+    on, _, style = state.decode().partition(":")
+    return Registered(key, on == "on", int(revision), int(since), resource, Style(style or Style.TOPIC))

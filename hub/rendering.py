@@ -1,5 +1,5 @@
 """
-A pinned notification as the bytes that are sent.
+A pinned notification as the message that is sent.
 
 It is made of what was pinned, of the outbox and of kept versions alone, so that a repeat has the same bytes.
 """
@@ -11,8 +11,9 @@ from hub.keys import ResourceId, SubscriptionKey
 from hub.outbox import Outboxes, OwedEvent, Sending
 from hub.store import Store, instant
 from subscriptions.codes import Content, Interaction, NotificationType, SubscriptionStatus
+from subscriptions.message import Message, of_bundle, of_event
 from subscriptions.notification import AdditionalContext, Event, Notification, notification_id
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
 
 
@@ -35,8 +36,19 @@ class Rendering:
     share: int
     ahead: dict[int, OwedEvent] = field(default_factory=dict)
 
-    async def notification(self, subscription: Subscription, sending: Sending, *, events: int) -> bytes:
-        """The Bundle of what was pinned. `events`: how many there are so far."""
+    async def message(self, subscription: Subscription, sending: Sending, *, events: int) -> Message | None:
+        """
+        What was pinned, as it is sent; None if it can't be told, since a version is not kept any more.
+
+        Args:
+            events: How many there are so far.
+        """
+        if subscription.style is Style.TOPIC:
+            return of_bundle(subscription, await self._notification(subscription, sending, events))
+        (event,) = await self._events(subscription, sending, events)
+        return of_event(subscription, event)
+
+    async def _notification(self, subscription: Subscription, sending: Sending, events: int) -> bytes:
         pinned = instant(sending.at)
         if sending.handshake:
             type_, status, first = NotificationType.HANDSHAKE, SubscriptionStatus.REQUESTED, 0

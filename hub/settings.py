@@ -164,6 +164,11 @@ class Settings(BaseSettings):
         description="Accept filters and searches that look at other resources, as `patient.identifier` and `_has` do:"
         " each change may then cost reads of these. Rosters (`_in`) are always accepted.",
     )
+    legacy_style: Literal["r4", "medplum"] = Field(
+        "r4",
+        description="`r4` or `medplum`. How Subscriptions are told whose criteria are a search: by PUT of the resource"
+        " or an empty POST, or by POST of the resource. Those that are registered keep their style.",
+    )
     allow_http_endpoints: bool = Field(
         False,
         description="Accept `http://` endpoints. Notifications then travel readable by anybody on the way.",

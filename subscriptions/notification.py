@@ -63,7 +63,7 @@ class Notification:
     id: A UUID, see `notification_id`. It names the Bundle and the status resource that is its first entry.
     base: The FHIR base under which subscription and resources are found, without a slash at its end.
     subscription_id: The Subscription's id.
-    topic: The canonical, as the client wrote it.
+    topic: The canonical, as the client wrote it; empty when the subscription names none.
     status: In force when the notification was made; `requested` in a new subscription's handshake.
     content: How much may be said.
     events_since_subscription_start: Events numbered so far. In an event notification it is the number of its last
@@ -103,7 +103,8 @@ class Notification:
     @property
     def names_topic(self) -> bool:
         """The canonical may give away what is watched: `empty` leaves it out of all that goes over the channel."""
-        return self.content is not Content.EMPTY or self.type is NotificationType.QUERY_STATUS
+        told = self.content is not Content.EMPTY or self.type is NotificationType.QUERY_STATUS
+        return told and bool(self.topic)
 
 
 def notification_id(

@@ -3,9 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from subscriptions.codes import ChannelType, Comparator, Content, FhirVersion, SubscriptionStatus
 from subscriptions.errors import Issue
+from subscriptions.topic import Topic
+
+
+class Style(StrEnum):
+    """How a subscriber says what it wants, and is told of it."""
+
+    #: By a topic; notifications are Bundles, after a handshake.
+    TOPIC = "topic"
+    #: By a search in `criteria`, as R4 had it before topics: an empty POST, or the resource as an update (PUT).
+    R4 = "r4"
+    #: By a search in `criteria`; the resource is POSTed, as Medplum does it.
+    MEDPLUM = "medplum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +49,15 @@ class Subscription:
     What a subscriber asked for.
 
     status: As the client wants it; the status in force is the hub's to keep.
-    topic: The topic's canonical as the client wrote it, perhaps with `|version`.
+    topic: The topic's canonical as the client wrote it, perhaps with `|version`; empty with `own_topic`.
     filters: Joined by AND; each one only for changes of its own resource type.
     headers: Name and value, in order, repetitions kept.
-    content_type: The MIME type of the notification, verbatim.
+    content_type: The MIME type of the notification, verbatim; empty when an empty body is sent.
     notification_version: The FHIR version whose form notifications have.
     heartbeat_period, timeout: Seconds; None when not asked for.
     max_count: The most events that one notification may hold; None when not asked for.
     end: When to turn off, aware; None for never.
+    own_topic: What a search in `criteria` comes to; None with Style.TOPIC.
     """
 
     version: FhirVersion
@@ -60,6 +74,8 @@ class Subscription:
     timeout: int | None = None
     max_count: int | None = None
     end: datetime | None = None
+    style: Style = Style.TOPIC
+    own_topic: Topic | None = None
 
 
 @dataclass(frozen=True, slots=True)

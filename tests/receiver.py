@@ -17,13 +17,14 @@ Answer = Callable[["Received"], Awaitable[int | web.StreamResponse]]
 @dataclass(frozen=True, slots=True)
 class Received:
     """
-    One notification as it arrived.
+    One notification as it arrived. What is no Bundle has no type and no numbers.
 
     at: Monotonic, in seconds.
     parameters: The R4 status Parameters of the bundle, as in `parameters`.
     numbers: The event numbers that it tells of.
     """
 
+    method: str
     path: str
     headers: list[tuple[str, str]]
     body: bytes
@@ -33,11 +34,13 @@ class Received:
     numbers: list[int]
 
     @classmethod
-    def of(cls, path: str, headers: list[tuple[str, str]], body: bytes) -> Self:
-        at, bundle = monotonic(), orjson.loads(body)
+    def of(cls, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Self:
+        at, bundle = monotonic(), orjson.loads(body or b"null")
+        if not bundle or "entry" not in bundle:
+            return cls(method, path, headers, body, at, bundle, {"type": ""}, [])
         status = parameters(bundle["entry"][0]["resource"])
         numbers = [int(event["event-number"]) for event in status["notification-event"]]
-        return cls(path, headers, body, at, bundle, status, numbers)
+        return cls(method, path, headers, body, at, bundle, status, numbers)
 
     @property
     def type(self) -> str:
@@ -145,7 +148,7 @@ class Receiver:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        received = Received.of(request.path, list(request.headers.items()), body)
+        received = Received.of(request.method, request.path, list(request.headers.items()), body)
         self.received.append(received)
         self.requests[received.path] += 1
         self.told[received.path].update(received.numbers)

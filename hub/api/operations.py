@@ -92,7 +92,7 @@ class Operations:
         s, state = self.subscriptions, member.state
         at = instant(s.now())
         resource = msgspec.json.decode(state.resource)
-        wanted = FORMS[s.version].parse_subscription(resource, now=instant(0), allow_http=True)
+        wanted = FORMS[s.version].parse_subscription(resource, now=instant(0), allow_http=True, legacy=state.style)
         code, text = (state.error_code, state.error) if state.error else (state.failing_code, state.failing)
         return Notification(
             id=notification_id(

@@ -1,5 +1,5 @@
 """
-The rest-hook channel: one POST of a Bundle, and what came of it.
+The rest-hook channel: one request, and what came of it.
 
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#rest-hook
 """
@@ -13,6 +13,7 @@ import httpx
 from multidict import CIMultiDict
 
 from hub.channels.guard import BlockedAddress
+from subscriptions.message import Message
 from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
 from subscriptions.subscription import Subscription
 
@@ -45,16 +46,18 @@ class RestHook:
         await self._client.aclose()
         await self._trusted.aclose()
 
-    async def send(self, subscription: Subscription, body: bytes, *, seconds: float) -> Outcome:
+    async def send(self, subscription: Subscription, message: Message, *, seconds: float) -> Outcome:
         """One attempt, over after so many seconds, whatever the endpoint does. Never raises for what it does."""
         try:
             url = _url(subscription.endpoint)
+            if message.suffix:
+                url = _below(subscription.endpoint, message.suffix)
         except (httpx.InvalidURL, UnicodeError):  # such as a label of 64 characters: no resolver takes it
             return Unreachable(Fault.DNS)
         response: httpx.Response | None = None
         try:
             async with asyncio.timeout(seconds):
-                response = await self._post(url, subscription, body)
+                response = await self._request(url, subscription, message)
                 try:
                     if response.is_success:
                         await _drain(response)
@@ -68,12 +71,13 @@ class RestHook:
             return Accepted(response.status_code)
         return Refused(response.status_code, response.headers.get("Retry-After"))
 
-    async def _post(self, url: httpx.URL, subscription: Subscription, body: bytes) -> httpx.Response:
+    async def _request(self, url: httpx.URL, subscription: Subscription, message: Message) -> httpx.Response:
         client = self._trusted if url.host in self._trusted_hosts else self._client
         headers = httpx.Headers(client.headers)
-        headers.update([*subscription.headers, ("Content-Type", subscription.content_type)])
+        content_type = [("Content-Type", message.content_type)] if message.content_type else []
+        headers.update([*subscription.headers, *message.headers, *content_type])
         # `client.build_request` would do the same, and twice the work: it merges cookies, parameters and base URL too.
-        request = httpx.Request("POST", url, content=body, headers=headers)
+        request = httpx.Request(message.method, url, content=message.body, headers=headers)
         request.headers = _Headers(request.headers)
         return await client.send(request, stream=True)
 
@@ -84,6 +88,12 @@ def _url(endpoint: str) -> httpx.URL:
     url = httpx.URL(endpoint)
     url.host.encode("idna")
     return url
+
+
+def _below(endpoint: str, suffix: str) -> httpx.URL:
+    """What lies behind the path of an endpoint; its query stays."""
+    path, mark, query = endpoint.partition("?")
+    return httpx.URL(path.rstrip("/") + suffix + mark + query)
 
 
 async def _drain(response: httpx.Response) -> None:

@@ -3,14 +3,14 @@
 -- KEYS  1 subscription
 -- ARGV  1 '' to create, '*' to change whatever is there, else the revision in force
 --       2 requested | off   3 resource as sent   4 most events in a notification   5 now in ms
---       6 ms before which no handshake starts   7 ms at which it ends, or ''
+--       6 ms before which no handshake starts   7 ms at which it ends, or ''   8 style
 -- Returns  {'created', 1} | {'changed', revision} | {'conflict', revision} | {'missing'}
 local held = redis.call('HMGET', KEYS[1], 'revision')
 local expected, status = ARGV[1], ARGV[2]
 if expected == '' then
   if held[1] then return {'conflict', tonumber(held[1])} end
   redis.call('HSET', KEYS[1], 'resource', ARGV[3], 'status', status, 'revision', '1', 'events', '0', 'delivered', '0',
-    'max_count', ARGV[4], 'updated', ARGV[5], 'next', ARGV[6], 'end', ARGV[7])
+    'max_count', ARGV[4], 'updated', ARGV[5], 'next', ARGV[6], 'end', ARGV[7], 'style', ARGV[8])
   if status == 'off' then redis.call('HSET', KEYS[1], 'skip', '1') end
   return {'created', 1}
 end
@@ -19,7 +19,7 @@ if expected ~= '*' and expected ~= held[1] then return {'conflict', tonumber(hel
 local revision = tonumber(held[1]) + 1
 redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'failing', 'failing_code', 'error', 'error_code')
 redis.call('HSET', KEYS[1], 'resource', ARGV[3], 'status', status, 'revision', string.format('%.0f', revision),
-  'max_count', ARGV[4], 'updated', ARGV[5], 'next', ARGV[6], 'end', ARGV[7])
+  'max_count', ARGV[4], 'updated', ARGV[5], 'next', ARGV[6], 'end', ARGV[7], 'style', ARGV[8])
 -- After `error` and `off` the subscriber asks for what it missed (`skip`); after a mere change, what is owed goes out.
 if status == 'off' then
   redis.call('HSET', KEYS[1], 'skip', '1')

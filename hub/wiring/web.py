@@ -16,6 +16,7 @@ from hub.settings import Settings
 from hub.store import now_ms
 from hub.wiring.parts import TENANT, Parts, parts
 from subscriptions.codes import FhirVersion
+from subscriptions.subscription import Style
 
 
 @asynccontextmanager
@@ -35,7 +36,14 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         tenant=TENANT,
         base=p.bases[FhirVersion.R4],
         membership=p.membership,
-        admission=Admission(p.topics, p.guard, settings.private_hosts, p.contexts, settings.allow_http_endpoints),
+        admission=Admission(
+            p.topics,
+            p.guard,
+            settings.private_hosts,
+            p.contexts,
+            settings.allow_http_endpoints,
+            Style(settings.legacy_style),
+        ),
         now=now_ms,
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,

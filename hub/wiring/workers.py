@@ -110,7 +110,9 @@ def http_client(guard: Guard) -> httpx.AsyncClient:
     """The client for all outgoing requests: guarded, without cookies, redirects or the environment's proxies."""
 
     def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=_Connector(guard), cookie_jar=aiohttp.DummyCookieJar())
+        return aiohttp.ClientSession(
+            connector=_Connector(guard), cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("Content-Type",)
+        )
 
     return httpx.AsyncClient(
         transport=AiohttpTransport(client=session),

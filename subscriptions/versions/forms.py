@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.notification import Notification
-from subscriptions.subscription import Reading, Subscription
+from subscriptions.subscription import Reading, Style, Subscription
 from subscriptions.versions import r4
 
 
@@ -14,10 +14,12 @@ class Form(Protocol):
     """One FHIR version: its JSON to and from the version-neutral types."""
 
     def parse_subscription(
-        self, resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False
+        self, resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False, legacy: Style = Style.R4
     ) -> Subscription: ...
 
-    def read_subscription(self, resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False) -> Reading: ...
+    def read_subscription(
+        self, resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False, legacy: Style = Style.R4
+    ) -> Reading: ...
 
     def to_json(
         self,

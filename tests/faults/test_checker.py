@@ -32,7 +32,7 @@ def notification(number: int, id_: str, version: int, lot: str = "", *, bundle: 
         {"name": "notification-event", "part": [{"name": "event-number", "valueString": str(number)}, focus]},
     ]
     entries = [{"resource": {"parameter": parameters}}, {"resource": resource}]
-    return Received.of("/", [], orjson.dumps({"id": bundle or f"bundle-{number}", "entry": entries}))
+    return Received.of("POST", "/", [], orjson.dumps({"id": bundle or f"bundle-{number}", "entry": entries}))
 
 
 FIRST, SECOND, THIRD = notification(1, "a", 1), notification(2, "b", 1), notification(3, "a", 2)

@@ -18,6 +18,7 @@ from hub.channels.guard import Guard
 from hub.channels.rest_hook import RestHook
 from hub.wiring.workers import http_client
 from subscriptions.codes import FhirVersion
+from subscriptions.message import Message
 from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Unreachable
 from subscriptions.versions.forms import FORMS
 from tests.facts import eventually
@@ -160,7 +161,7 @@ async def call(hook: RestHook, host: str, port: int) -> Outcome:
     wanted = FORMS[FhirVersion.R4].parse_subscription(
         subscription("http://127.0.0.1/"), now=datetime.now(UTC), allow_http=True
     )
-    return await hook.send(replace(wanted, endpoint=f"http://{host}:{port}/"), b"{}", seconds=10)
+    return await hook.send(replace(wanted, endpoint=f"http://{host}:{port}/"), Message(b"{}"), seconds=10)
 
 
 #: Ways to write loopback that lead there when it is allowed.

@@ -15,6 +15,7 @@ from hub.channels.guard import Guard
 from hub.channels.rest_hook import MOST_READ, RestHook
 from hub.wiring.workers import http_client
 from subscriptions.codes import FhirVersion
+from subscriptions.message import Message
 from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
 from subscriptions.subscription import Subscription
 from subscriptions.versions.forms import FORMS
@@ -23,6 +24,7 @@ from tests.processes import subscription
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BODY = b'{"resourceType":"Bundle"}'
+BUNDLE = Message(BODY, "application/fhir+json")
 #: Of an endpoint with a certificate of its own making: worthless anywhere else.
 SELF_SIGNED = """\
 -----BEGIN PRIVATE KEY-----
@@ -63,7 +65,7 @@ async def hook() -> AsyncIterator[RestHook]:
 
 async def attempt(hook: RestHook, wire: Wire, handler: Handler, *, seconds: float = 10) -> Outcome:
     async with serving(wire, handler):
-        return await hook.send(to(f"http://127.0.0.1:{wire.port}/hook"), BODY, seconds=seconds)
+        return await hook.send(to(f"http://127.0.0.1:{wire.port}/hook"), BUNDLE, seconds=seconds)
 
 
 async def unused_port() -> int:
@@ -108,7 +110,7 @@ async def test_a_redirect_is_not_followed(hook: RestHook, status: int) -> None:
 
 async def test_nobody_listens(hook: RestHook) -> None:
     port = await unused_port()
-    assert await hook.send(to(f"http://127.0.0.1:{port}/"), BODY, seconds=10) == Unreachable(Fault.REFUSED)
+    assert await hook.send(to(f"http://127.0.0.1:{port}/"), BUNDLE, seconds=10) == Unreachable(Fault.REFUSED)
 
 
 @pytest.mark.parametrize("when", ["at once", "after the request"])
@@ -146,7 +148,7 @@ async def test_tls_with_a_port_that_speaks_none(hook: RestHook) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
 
     async with serving(wire := Wire(), handle):
-        said = await hook.send(to(f"https://127.0.0.1:{wire.port}/"), BODY, seconds=10)
+        said = await hook.send(to(f"https://127.0.0.1:{wire.port}/"), BUNDLE, seconds=10)
     assert (said, wire.connections) == (Unreachable(Fault.TLS), 1)
 
 
@@ -155,14 +157,14 @@ async def test_a_certificate_that_nobody_vouches_for(hook: RestHook, tmp_path: P
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "self-signed.pem")
     async with serving(wire := Wire(), answering(wire, OK), context):
-        said = await hook.send(to(f"https://localhost:{wire.port}/"), BODY, seconds=10)
+        said = await hook.send(to(f"https://localhost:{wire.port}/"), BUNDLE, seconds=10)
     assert said == Unreachable(Fault.TLS)
     assert wire.requests == []
 
 
 @pytest.mark.parametrize("host", ["nobody.invalid", "a..example", "x" * 64 + ".example", "xn--a.example", "0177.0.0.1"])
 async def test_a_name_that_leads_nowhere(hook: RestHook, host: str) -> None:
-    assert await hook.send(to(f"http://{host}/"), BODY, seconds=10) == Unreachable(Fault.DNS)
+    assert await hook.send(to(f"http://{host}/"), BUNDLE, seconds=10) == Unreachable(Fault.DNS)
 
 
 async def test_an_endpoint_that_does_not_answer_is_left_when_the_time_is_up(hook: RestHook) -> None:
@@ -208,7 +210,7 @@ async def test_a_huge_body_is_cut(hook: RestHook, status: bytes) -> None:
         await wire.drip(writer, b"10000\r\n" + b"x" * MOST_READ + b"\r\n")
 
     async with serving(wire, handle):
-        said = await hook.send(to(f"http://127.0.0.1:{wire.port}/"), BODY, seconds=10)
+        said = await hook.send(to(f"http://127.0.0.1:{wire.port}/"), BUNDLE, seconds=10)
         async with asyncio.timeout(10):
             await wire.cut.wait()
     assert said == (Accepted(200) if status == b"200 OK" else Refused(500))
@@ -231,7 +233,7 @@ async def test_an_answer_before_the_request_was_read_counts(hook: RestHook) -> N
         await wire.cut.wait()
 
     async with serving(wire, handle):
-        said = await hook.send(to(f"http://127.0.0.1:{wire.port}/"), b"x" * 900_000, seconds=10)
+        said = await hook.send(to(f"http://127.0.0.1:{wire.port}/"), Message(b"x" * 900_000), seconds=10)
         wire.cut.set()
     assert said == Accepted(200)
 
@@ -248,7 +250,7 @@ async def test_headers_arrive_in_order_with_repetitions_and_their_values(hook: R
         ("X-First", "a"),
     ]
     async with serving(wire := Wire(), answering(wire, OK)):
-        await hook.send(to(f"http://127.0.0.1:{wire.port}/", *given), BODY, seconds=10)
+        await hook.send(to(f"http://127.0.0.1:{wire.port}/", *given), BUNDLE, seconds=10)
     lines = wire.requests[0].split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
     arrived = [(name, value.strip(" ")) for name, _, value in (line.partition(":") for line in lines)]
     own = [pair for pair in arrived if pair in given]
@@ -267,7 +269,7 @@ async def test_headers_arrive_in_order_with_repetitions_and_their_values(hook: R
 
 async def test_a_subscriber_may_name_the_user_agent(hook: RestHook) -> None:
     async with serving(wire := Wire(), answering(wire, OK)):
-        await hook.send(to(f"http://127.0.0.1:{wire.port}/", ("user-agent", "mine")), BODY, seconds=10)
+        await hook.send(to(f"http://127.0.0.1:{wire.port}/", ("user-agent", "mine")), BUNDLE, seconds=10)
     lines = wire.requests[0].lower().split(b"\r\n")
     assert [line for line in lines if line.startswith(b"user-agent")] == [b"user-agent: mine"]
 
@@ -279,8 +281,8 @@ async def test_cookies_are_never_sent_back(hook: RestHook) -> None:
     async with serving(wire := Wire(), answering(wire, *answers)):
         endpoint = f"http://127.0.0.1:{wire.port}/"
         for _ in range(4):
-            assert await hook.send(to(endpoint), BODY, seconds=10) == Accepted(200)
-        await hook.send(to(endpoint, ("Cookie", "own=1")), BODY, seconds=10)
+            assert await hook.send(to(endpoint), BUNDLE, seconds=10) == Accepted(200)
+        await hook.send(to(endpoint, ("Cookie", "own=1")), BUNDLE, seconds=10)
     assert wire.connections == 3
     *without, own = [b"\r\ncookie:" in request.lower() for request in wire.requests]
     assert (without, own) == ([False] * 4, True)
@@ -290,7 +292,7 @@ async def test_cookies_are_never_sent_back(hook: RestHook) -> None:
 async def test_a_connection_is_used_again(hook: RestHook) -> None:
     async with serving(wire := Wire(), answering(wire, OK, OK, OK)):
         for _ in range(3):
-            await hook.send(to(f"http://127.0.0.1:{wire.port}/"), BODY, seconds=10)
+            await hook.send(to(f"http://127.0.0.1:{wire.port}/"), BUNDLE, seconds=10)
     assert (wire.connections, len(wire.requests)) == (1, 3)
 
 

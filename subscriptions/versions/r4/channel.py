@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from subscriptions.codes import ChannelType, Content, IssueCode
 from subscriptions.errors import Issue
+from subscriptions.subscription import Style
 from subscriptions.versions.r4 import extensions
 
 #: The largest value of FHIR's integers.
@@ -168,6 +169,15 @@ def content_type(channel: Mapping[str, Any], issues: list[Issue]) -> str:
     if mime and wrong:
         issues.append(Issue(IssueCode.NOT_SUPPORTED, wrong, expression))
     return mime
+
+
+def payload(channel: Mapping[str, Any], style: Style, issues: list[Issue]) -> tuple[Content, str]:
+    """What is sent where the criteria are a search, and its MIME type; without `payload` nothing, but Medplum's way."""
+    if channel.get("payload") is not None:
+        return Content.FULL_RESOURCE, content_type(channel, issues)
+    if style is Style.MEDPLUM:
+        return Content.FULL_RESOURCE, "application/fhir+json"
+    return Content.EMPTY, ""
 
 
 def number(channel: Mapping[str, Any], url: str, issues: list[Issue]) -> int | None:

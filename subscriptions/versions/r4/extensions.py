@@ -1,5 +1,5 @@
 """
-The Backport IG's extensions on a Subscription, and which extensions it must not have.
+The extensions that a Subscription may have, the Backport IG's and Medplum's, and those that it must not have.
 
 An extension that changes what a Subscription means is honoured or refused, never ignored; any other one is kept.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
+from subscriptions.subscription import Style
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 
@@ -20,6 +21,14 @@ HEARTBEAT_PERIOD = f"{BACKPORT}/backport-heartbeat-period"
 TIMEOUT = f"{BACKPORT}/backport-timeout"
 MAX_COUNT = f"{BACKPORT}/backport-max-count"
 
+MEDPLUM = "https://medplum.com/fhir/StructureDefinition"
+
+SUPPORTED_INTERACTION = f"{MEDPLUM}/subscription-supported-interaction"
+FHIR_PATH_CRITERIA = f"{MEDPLUM}/fhir-path-criteria-expression"
+
+#: HAPI's, which change what is sent, or when.
+_HAPI = "http://hapifhir.io/fhir/StructureDefinition/subscription-"
+
 #: The element that each one belongs to. Anywhere else it would not be read.
 _HOME = {
     FILTER_CRITERIA: "Subscription.criteria",
@@ -28,6 +37,8 @@ _HOME = {
     HEARTBEAT_PERIOD: "Subscription.channel",
     TIMEOUT: "Subscription.channel",
     MAX_COUNT: "Subscription.channel",
+    SUPPORTED_INTERACTION: "Subscription",
+    FHIR_PATH_CRITERIA: "Subscription",
 }
 
 _CROSS_VERSION = re.compile(r"http://hl7\.org/fhir/\d+\.\d+/", re.ASCII)
@@ -42,12 +53,12 @@ def of(element: object, url: str) -> list[tuple[int, Mapping[str, Any]]]:
     return [(i, each) for i, each in enumerate(found) if isinstance(each, Mapping) and each.get("url") == url]
 
 
-def refused(resource: Mapping[str, Any]) -> Iterator[Issue]:
-    """The extensions for which a Subscription is not accepted, wherever they stand in it."""
-    return _refused(resource, "Subscription")
+def refused(resource: Mapping[str, Any], style: Style) -> Iterator[Issue]:
+    """The extensions for which a Subscription of a style is not accepted, wherever they stand in it."""
+    return _refused(resource, style, "Subscription")
 
 
-def _refused(element: Mapping[str, Any], path: str) -> Iterator[Issue]:
+def _refused(element: Mapping[str, Any], style: Style, path: str) -> Iterator[Issue]:
     for key, member in element.items():
         # FHIR's JSON keeps the extensions of a primitive `criteria` in `_criteria`.
         where = f"{path}.{key.removeprefix('_')}"
@@ -56,19 +67,32 @@ def _refused(element: Mapping[str, Any], path: str) -> Iterator[Issue]:
         for i, each in enumerate(member if isinstance(member, list) else [member]):
             at = f"{where}[{i}]" if isinstance(member, list) else where
             if key == "extension":
-                yield from _judge(each, path, at)
+                yield from _judge(each, style, path, at)
             if isinstance(each, Mapping):
-                yield from _refused(each, at)
+                yield from _refused(each, style, at)
 
 
-def _judge(extension: object, bearer: str, at: str) -> Iterator[Issue]:
+def _judge(extension: object, style: Style, bearer: str, at: str) -> Iterator[Issue]:
     url = extension.get("url") if isinstance(extension, Mapping) else None
     if not isinstance(url, str):
         yield Issue(IssueCode.STRUCTURE, "An extension is an object with a `url`.", at)
     elif _CROSS_VERSION.match(url) and url != _IDENTIFIER:
         text = f"The cross-version extension {url} is not supported: use the Backport IG's own extensions."
         yield Issue(IssueCode.NOT_SUPPORTED, text, at)
+    elif reason := _out_of_style(url, style):
+        yield Issue(IssueCode.NOT_SUPPORTED, f"The extension {url} {reason}", at)
     elif url in _HOME and bearer != _HOME[url]:
         yield Issue(IssueCode.STRUCTURE, f"The extension {url} belongs to {_HOME[url]}.", at)
-    elif url.startswith(f"{BACKPORT}/") and url not in _HOME:
+    elif url.startswith((f"{BACKPORT}/", f"{MEDPLUM}/", _HAPI)) and url not in _HOME:
         yield Issue(IssueCode.NOT_SUPPORTED, f"The extension {url} is not supported.", at)
+
+
+def _out_of_style(url: str, style: Style) -> str | None:
+    """Why an extension says nothing to a Subscription of this style; None if it may."""
+    if url.startswith(f"{BACKPORT}/") and style is not Style.TOPIC:
+        return "is for criteria that are the canonical URL of a topic; here they are a search: leave it out."
+    if url.startswith(f"{MEDPLUM}/") and style is Style.TOPIC:
+        return "is for criteria that are a search; here they are the canonical URL of a topic: leave it out."
+    if url.startswith(f"{MEDPLUM}/") and style is Style.R4:
+        return "is understood only by a hub whose operator has set HUB_LEGACY_STYLE=medplum: leave it out."
+    return None

@@ -1,5 +1,5 @@
 """
-The R4 Subscription of the Backport IG, in and out.
+The R4 Subscription, in and out: the Backport IG's, and the one whose criteria are a search (`legacy`).
 
 http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-backport-subscription.html
 """
@@ -15,29 +15,34 @@ import msgspec
 from subscriptions import filters
 from subscriptions.codes import ChannelType, FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
-from subscriptions.subscription import Filter, Reading, Subscription
+from subscriptions.subscription import Filter, Reading, Style, Subscription
 from subscriptions.versions import instant
 from subscriptions.versions.r4 import channel as channels
 from subscriptions.versions.r4 import extensions
+from subscriptions.versions.r4 import legacy as legacies
 
 _CANONICAL = re.compile(r"(https?://|urn:)[^\s]+")
-_SEARCH = re.compile(r"/?([A-Z][A-Za-z]+|\[.*\])(\?.*)?", re.DOTALL)
+_STARS = re.compile(r"\[.*\](\?.*)?", re.DOTALL)
 
 
-def parse_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False) -> Subscription:
+def parse_subscription(
+    resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False, legacy: Style = Style.R4
+) -> Subscription:
     """
     The Subscription of a `read_subscription` that found no issues.
 
     Raises:
         Rejected: For all of them at once.
     """
-    reading = read_subscription(resource, now=now, allow_http=allow_http)
+    reading = read_subscription(resource, now=now, allow_http=allow_http, legacy=legacy)
     if reading.issues:
         raise Rejected(*reading.issues)
     return reading.subscription
 
 
-def read_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False) -> Reading:
+def read_subscription(
+    resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False, legacy: Style = Style.R4
+) -> Reading:
     """
     Read a Subscription that a client wants to have, as far as it can be judged without topics and network.
 
@@ -45,8 +50,11 @@ def read_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http:
         now: When the client sent it, aware. One that was accepted earlier is read again with the time of its
             acceptance, so that the result stays the same after its `end`.
         allow_http: Whether endpoints without TLS are accepted.
+        legacy: The style in which criteria that are a search are understood; that of its acceptance, when it is read
+            again.
     """
-    issues = list(extensions.refused(resource))
+    style = legacy if legacies.is_search(resource.get("criteria")) else Style.TOPIC
+    issues = list(extensions.refused(resource, style))
     if resource.get("implicitRules") is not None:
         issue = "Implicit rules are not supported: they could change what the Subscription means."
         issues.append(Issue(IssueCode.NOT_SUPPORTED, issue, "Subscription.implicitRules"))
@@ -55,18 +63,26 @@ def read_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http:
         issues.append(Issue(IssueCode.STRUCTURE, "Subscription.channel must be an object.", "Subscription.channel"))
         channel = {}
     status = _status(resource, issues)
-    topic = _topic(resource, issues)
-    found = _filters(resource, issues)
+    own_topic = None
+    if style is Style.TOPIC:
+        topic, found = _topic(resource, issues), _filters(resource, issues)
+    else:
+        topic = ""
+        own_topic, found = legacies.read(resource, style, issues)
     channels.text(resource.get("reason"), "Subscription.reason", issues)
     end = _end(resource, issues, now=now)
     type_ = channels.channel_type(channel, issues)
     endpoint = channels.endpoint(channel, issues, allow_http=allow_http) if type_ is ChannelType.REST_HOOK else ""
     headers = channels.headers(channel, issues)
-    content = channels.content(channel, issues)
-    content_type = channels.content_type(channel, issues)
-    channels.without_heartbeat(channel, issues)
-    timeout = channels.number(channel, extensions.TIMEOUT, issues)
-    max_count = channels.number(channel, extensions.MAX_COUNT, issues)
+    timeout = max_count = None
+    if style is Style.TOPIC:
+        content = channels.content(channel, issues)
+        content_type = channels.content_type(channel, issues)
+        channels.without_heartbeat(channel, issues)
+        timeout = channels.number(channel, extensions.TIMEOUT, issues)
+        max_count = channels.number(channel, extensions.MAX_COUNT, issues)
+    else:
+        content, content_type = channels.payload(channel, style, issues)
     subscription = Subscription(
         version=FhirVersion.R4,
         status=status,
@@ -81,6 +97,8 @@ def read_subscription(resource: Mapping[str, Any], *, now: datetime, allow_http:
         timeout=timeout,
         max_count=max_count,
         end=end,
+        style=style,
+        own_topic=own_topic,
     )
     return Reading(subscription, found, tuple(issues))
 
@@ -140,14 +158,12 @@ def _topic(resource: Mapping[str, Any], issues: list[Issue]) -> str:
     criteria = channels.text(resource.get("criteria"), expression, issues)
     if not criteria or _CANONICAL.fullmatch(criteria):
         return criteria
-    if _SEARCH.fullmatch(criteria):
-        issue = (
-            "Criteria as a search are not supported: set the canonical URL of a topic, such as CapabilityStatement "
-            f"lists them, and put the search into the extension {extensions.FILTER_CRITERIA}."
-        )
+    if _STARS.fullmatch(criteria):
+        issue = "Criteria for several types are not supported: register a Subscription for each type."
         issues.append(Issue(IssueCode.NOT_SUPPORTED, issue, expression))
     else:
-        issues.append(Issue(IssueCode.VALUE, "The criteria must be the canonical URL of a topic.", expression))
+        issue = "The criteria must be the canonical URL of a topic, or a search such as `Patient?active=true`."
+        issues.append(Issue(IssueCode.VALUE, issue, expression))
     return criteria
 
 

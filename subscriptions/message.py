@@ -1,0 +1,50 @@
+"""
+What goes over the wire for an event: method, URL, headers and body of one HTTP request, for each style.
+
+A Bundle is POSTed to the endpoint. Where the criteria are a search, https://hl7.org/fhir/R4/subscription.html#channels
+has it that the endpoint is POSTed to without a body or, if it wants a payload, is the base that the resource is PUT to.
+"""
+
+from dataclasses import dataclass
+
+from subscriptions.codes import Content, Interaction
+from subscriptions.notification import Event
+from subscriptions.subscription import Style, Subscription
+
+DELETED = "X-Medplum-Deleted-Resource"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """
+    One request to an endpoint, repeats of it included.
+
+    content_type: Empty for none.
+    suffix: What follows the endpoint's path: `/Immunization/1`.
+    headers: Beside those that the subscriber asks for.
+    """
+
+    body: bytes
+    content_type: str = ""
+    method: str = "POST"
+    suffix: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def of_bundle(subscription: Subscription, bundle: bytes) -> Message:
+    """The message of a notification Bundle."""
+    return Message(bundle, subscription.content_type)
+
+
+def of_event(subscription: Subscription, event: Event) -> Message | None:
+    """The message of one event, where the criteria are a search; None if the version of the resource can't be had."""
+    name = f"{event.type}/{event.id}"
+    if subscription.content is Content.EMPTY:
+        return Message(b"")
+    if event.interaction is Interaction.DELETE:
+        return Message(b"{}", subscription.content_type, headers=((DELETED, name),))
+    if event.body is None:
+        return None
+    if subscription.style is Style.MEDPLUM:
+        return Message(event.body, subscription.content_type)
+    return Message(event.body, subscription.content_type, "PUT", f"/{name}")
