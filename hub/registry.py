@@ -219,7 +219,7 @@ class InForce:
             if topic is None:
                 raise LookupError(f"topic {subscription.topic} is not known any more")
             come_along = shapes(topic, self.contexts[key.version])
-            self.index(key.tenant, key.version).put(key, topic, subscription)
+            self.index(key.tenant, key.version).put(key, topic, subscription.filters)
             if topic.shapes:
                 self._shapes[key] = come_along
         except Exception as error:  # whatever it is, it must not stop the others

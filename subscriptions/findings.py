@@ -1,6 +1,6 @@
 """What is known of one change: nothing is read or evaluated twice, however many topics and subscriptions ask."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 
 from subscriptions.change import Change, Resource
 from subscriptions.codes import Interaction
@@ -23,6 +23,11 @@ class Facts:
     def evaluated(self) -> int:
         """How many criteria were."""
         return len(self._verdicts)
+
+    @property
+    def readings(self) -> Iterator[tuple[Source, frozenset[Hashable]]]:
+        """All that was read so far, and did not fail."""
+        return ((source, read) for source, read in self._read.items() if not isinstance(read, EvaluationError))
 
     def read(self, source: Source) -> frozenset[Hashable] | EvaluationError:
         if source not in self._read:

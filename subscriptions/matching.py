@@ -3,32 +3,39 @@ Which subscriptions does a change concern? An index over their criteria answers.
 
 1. A subscription matches when its topic fires, its filters allow the change's type, and all its criteria for that type
    are met. Criteria are evaluated on the new version of the resource, for a delete on the one before.
-2. For each type a subscription stands in one place: under the keys of its most selective criterion, or, if none of its
-   criteria has keys, in a list that every change of its topic and type goes through (`scanned`). So subscriptions that
-   a change doesn't concern cost nothing, however many there are.
-3. For one change a parameter is extracted once and a criterion evaluated once, however many subscriptions have it.
-4. A criterion that fails is no match. Unless another one says no, the failure is reported for each subscription.
+2. There is a bucket for each topic and type; in it a subscription stands in one place, under its most selective
+   criterion (see `bucket`). So subscriptions that a change doesn't concern cost nothing, however many there are.
+3. For one change a parameter is extracted once and a criterion evaluated once, however many topics and subscriptions
+   have it; those that nobody asks for are not extracted. A topic's triggers are asked only if somebody may match.
+4. On a topic for all types, filters that name none are compiled for a type when its first change comes.
+5. A criterion that fails is no match. Unless another one says no, the failure is reported for each subscription.
 """
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from itertools import chain
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
+from subscriptions.bucket import Bucket, Compound, Entry
 from subscriptions.change import Change
-from subscriptions.codes import SearchType
 from subscriptions.errors import EvaluationError
 from subscriptions.filters import criteria
 from subscriptions.findings import Findings, every
+from subscriptions.frequency import Frequencies
 from subscriptions.search.asking import Context
-from subscriptions.search.comparison import Criterion, Equal, Source
-from subscriptions.search.extraction import Extraction
+from subscriptions.search.comparison import Criterion
 from subscriptions.search.held import Held
-from subscriptions.subscription import Subscription
-from subscriptions.topic import Topic
+from subscriptions.search.parameters import resource_types
+from subscriptions.subscription import Filter
+from subscriptions.topic import ANY, Topic
 from subscriptions.triggers import Triggers
 
 K = TypeVar("K", bound=Hashable)
+
+#: Equal criteria, and equal filters of one topic, are made into the same objects as far as so many are remembered.
+REMEMBERED = 4096
+
+_Criteria: TypeAlias = Mapping[str, tuple[Criterion, ...]]
 
 
 class Failure(NamedTuple, Generic[K]):
@@ -51,14 +58,19 @@ class Index(Generic[K]):
 
     context: What their filters are understood in.
     evaluated: How many criteria were evaluated since the index was made; lookups by key don't count.
+    moved: How often a subscription was put under a more selective one of its criteria.
     """
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.evaluated = 0
-        self._buckets: dict[str, dict[Topic, _Bucket[K]]] = {}
-        self._places: dict[K, list[_Bucket[K]]] = {}
-        self._triggers: dict[Topic, Triggers] = {}
+        self.moved = 0
+        self._topics: dict[str, list[_Subscribed[K]]] = {}
+        self._by_type: dict[str, dict[_Subscribed[K], Bucket[K]]] = {}
+        self._places: dict[K, Entry[K] | _Several[K]] = {}
+        self._owners: dict[Bucket[K], _Subscribed[K]] = {}
+        self._frequencies = Frequencies()
+        self._criteria: dict[Criterion, Criterion] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -69,34 +81,52 @@ class Index(Generic[K]):
     @property
     def scanned(self) -> Mapping[tuple[str, str], int]:
         """How many subscriptions each change of a topic (its URL) and a type is held against one by one."""
-        counts = {
-            (topic.url, type_): sum(bool(entry.criteria) for entry in bucket.unkeyed)
-            for type_, buckets in self._buckets.items()
-            for topic, bucket in buckets.items()
+        return {
+            (subscribed.topic.url, type_): len(bucket.scanned)
+            for type_, buckets in self._by_type.items()
+            for subscribed, bucket in buckets.items()
+            if bucket.scanned
         }
-        return {place: count for place, count in counts.items() if count}
 
-    def put(self, key: K, topic: Topic, subscription: Subscription) -> None:
+    def put(self, key: K, topic: Topic, filters: tuple[Filter, ...]) -> None:
         """
         Add a subscription, or put it in the place of the one with the same key.
 
         Raises:
             Rejected: One of its filters or the topic's triggers can't be evaluated. The index is as it was.
         """
-        wanted = criteria(subscription.filters, topic, self.context)
-        if topic not in self._triggers:
-            self._triggers[topic] = Triggers(topic, self.context)
+        subscribed = self._subscribed(topic) or _Subscribed[K](topic, Triggers(topic, self.context))
+        wanted = subscribed.criteria(filters, self.context)
         self.remove(key)
-        self._places[key] = []
-        for type_, met in wanted.items():
-            bucket = self._buckets.setdefault(type_, {}).setdefault(topic, _Bucket())
-            bucket.put(key, met)
-            self._places[key].append(bucket)
+        same_url = self._topics.setdefault(topic.url, [])
+        if subscribed not in same_url:
+            same_url.append(subscribed)
+        if ANY in topic.resource_types and not any(each.resource_type for each in filters):
+            several = self._places[key] = _Several(subscribed, filters)
+            subscribed.everywhere[key] = several
+            several.entries += (self._put(key, subscribed, type_, wanted[type_]) for type_ in subscribed.reached)
+        else:
+            entries = [self._put(key, subscribed, type_, met) for type_, met in wanted.items()]
+            self._places[key] = entries[0] if len(entries) == 1 else _Several(subscribed, filters, entries)
 
     def remove(self, key: K) -> None:
         """Take a subscription out; nothing happens if it isn't there."""
-        for bucket in self._places.pop(key, ()):
-            bucket.remove(key)
+        place = self._places.pop(key, None)
+        if place is None:
+            return
+        entries = place.entries if isinstance(place, _Several) else [place]
+        subscribed = place.subscribed if isinstance(place, _Several) else self._owners[place.bucket]
+        subscribed.everywhere.pop(key, None)
+        if not subscribed.everywhere:
+            subscribed.reached.clear()
+        for entry in entries:
+            bucket = entry.bucket
+            bucket.remove(entry)
+            if not bucket.size:
+                type_ = bucket.resource_type
+                del subscribed.buckets[type_], self._by_type[type_][subscribed], self._owners[bucket]
+        if not subscribed.buckets and not subscribed.everywhere:
+            self._topics[subscribed.topic.url].remove(subscribed)
 
     def match(self, change: Change, held: Held) -> Matches[K]:
         """
@@ -104,105 +134,105 @@ class Index(Generic[K]):
 
         One of another FHIR version concerns nobody.
         """
-        findings = Findings(change, held)
-        matched: list[K] = []
-        failures: list[Failure[K]] = []
-        for topic, bucket in (
-            self._buckets.get(change.type, {}).items() if change.version is self.context.version else ()
-        ):
-            candidates = bucket.candidates(findings)
-            fired = self._triggers[topic].fires(findings) if candidates else False
-            for entry in candidates if fired is not False else ():
-                verdict = every((fired, findings.subject.all(entry.criteria)))
-                if verdict is True:
-                    matched.append(entry.key)
-                elif verdict is not False:
-                    failures.append(Failure(entry.key, verdict))
+        matches = Matches[K]([], [])
+        if change.version is not self.context.version:
+            return matches
+        findings, in_vain = Findings(change, held), list[tuple[Bucket[K], list[Compound[K]]]]()
+        self._reach(change.type)
+        for subscribed, bucket in self._by_type.get(change.type, {}).items():
+            if subscribed.triggers.wants(change):
+                in_vain.append((bucket, _held_against(findings, subscribed.triggers, bucket, matches)))
         self.evaluated += findings.evaluated
-        return Matches(sorted(matched, key=str), sorted(failures, key=lambda failure: str(failure.key)))
+        if not held.wanted:
+            for source, read in findings.subject.readings:
+                self._frequencies.note(source, read)
+            for bucket, entries in in_vain:
+                self.moved += bucket.reconsider(entries)
+        matches.keys.sort(key=str)
+        matches.failures.sort(key=lambda failure: str(failure.key))
+        return matches
+
+    def _subscribed(self, topic: Topic) -> "_Subscribed[K] | None":
+        """What there is of a topic. One that was changed is another one for as long as somebody has the old one."""
+        return next((each for each in self._topics.get(topic.url, ()) if each.topic == topic), None)
+
+    def _reach(self, type_: str) -> None:
+        """Compile for a type what is for all of them, if this is the first change of it."""
+        if type_ not in resource_types(self.context.version):
+            return
+        for subscribed in self._everywhere():
+            if type_ not in subscribed.reached:
+                subscribed.reached.add(type_)
+                for key, several in subscribed.everywhere.items():
+                    met = subscribed.criteria(several.filters, self.context)[type_]
+                    several.entries.append(self._put(key, subscribed, type_, met))
+
+    def _everywhere(self) -> Iterator["_Subscribed[K]"]:
+        return (each for same_url in self._topics.values() for each in same_url if each.everywhere)
+
+    def _put(self, key: K, subscribed: "_Subscribed[K]", type_: str, met: tuple[Criterion, ...]) -> Entry[K]:
+        bucket = subscribed.buckets.get(type_)
+        if bucket is None:
+            bucket = subscribed.buckets[type_] = Bucket(type_, self._frequencies)
+            self._owners[bucket] = subscribed
+            self._by_type.setdefault(type_, {})[subscribed] = bucket
+        return bucket.put(key, met if len(met) < 2 else tuple(map(self._same, met)))
+
+    def _same(self, criterion: Criterion) -> Criterion:
+        if len(self._criteria) >= REMEMBERED:
+            self._criteria.clear()
+        return self._criteria.setdefault(criterion, criterion)
 
 
 @dataclass(slots=True, eq=False)
-class _Entry(Generic[K]):
-    """A subscription in one bucket. `access` is the criterion whose keys it stands under, None if none has any."""
-
-    key: K
-    criteria: tuple[Criterion, ...]
-    access: Criterion | None
-
-
-@dataclass(slots=True, eq=False)
-class _Bucket(Generic[K]):
+class _Subscribed(Generic[K]):
     """
-    The subscriptions on one topic, for changes of one type.
+    A topic that somebody has subscribed to.
 
-    popularity: How many subscriptions ask for a key, whether they stand under it or not.
+    everywhere: Those who are told of all types, on a topic for all of them.
+    reached: The types in whose buckets these are so far.
     """
 
-    entries: dict[K, _Entry[K]] = field(default_factory=dict)
-    postings: dict[Source, dict[Hashable, set[_Entry[K]]]] = field(default_factory=dict)
-    unkeyed: set[_Entry[K]] = field(default_factory=set)
-    popularity: Counter[tuple[Source, Hashable]] = field(default_factory=Counter)
+    topic: Topic
+    triggers: Triggers
+    buckets: dict[str, Bucket[K]] = field(default_factory=dict)
+    everywhere: "dict[K, _Several[K]]" = field(default_factory=dict)
+    reached: set[str] = field(default_factory=set)
+    _criteria: dict[tuple[Filter, ...], _Criteria] = field(default_factory=dict)
 
-    def put(self, key: K, met: tuple[Criterion, ...]) -> None:
-        access = min((criterion for criterion in met if _keys(criterion)), key=self._cost, default=None)
-        entry = self.entries[key] = _Entry(key, met, access)
-        self.popularity.update(_asked(met))
-        if access is None:
-            self.unkeyed.add(entry)
-            return
-        postings = self.postings.setdefault(access.source, {})
-        for wanted in _keys(access):
-            postings.setdefault(wanted, set()).add(entry)
-
-    def remove(self, key: K) -> None:
-        entry = self.entries.pop(key)
-        for asked in _asked(entry.criteria):
-            self.popularity[asked] -= 1
-            if not self.popularity[asked]:
-                del self.popularity[asked]
-        if entry.access is None:
-            self.unkeyed.discard(entry)
-            return
-        postings = self.postings[entry.access.source]
-        for wanted in _keys(entry.access):
-            postings[wanted].discard(entry)
-            if not postings[wanted]:
-                del postings[wanted]
-        if not postings:
-            del self.postings[entry.access.source]
-
-    def candidates(self, findings: Findings) -> set[_Entry[K]]:
-        """Those without keys, those with a key that the resource has, and those whose keys could not be read."""
-        found = set(self.unkeyed)
-        for source, postings in self.postings.items():
-            read = findings.subject.read(source)
-            keys = postings if isinstance(read, EvaluationError) else read & postings.keys()
-            found.update(*(postings[key] for key in keys))
+    def criteria(self, filters: tuple[Filter, ...], context: Context) -> _Criteria:
+        """Raises Rejected."""
+        found = self._criteria.get(filters)
+        if found is None:
+            found = criteria(filters, self.topic, context)
+            if len(self._criteria) >= REMEMBERED:
+                self._criteria.clear()
+            self._criteria[filters] = found
         return found
 
-    def _cost(self, criterion: Criterion) -> tuple[int, int]:
-        """The fewer subscriptions ask for the same, the more selective it is; while none do, its kind tells."""
-        return sum(self.popularity[asked] for asked in _asked([criterion])), _kind(criterion.source.extraction)
+
+@dataclass(slots=True, eq=False)
+class _Several(Generic[K]):
+    """A subscription that isn't in exactly one bucket."""
+
+    subscribed: _Subscribed[K]
+    filters: tuple[Filter, ...]
+    entries: list[Entry[K]] = field(default_factory=list)
 
 
-def _asked(criteria: Iterable[Criterion]) -> Iterator[tuple[Source, Hashable]]:
-    return ((criterion.source, key) for criterion in criteria for key in _keys(criterion))
-
-
-def _keys(criterion: Criterion) -> frozenset[Hashable]:
-    access = criterion.test.access
-    return access.keys if isinstance(access, Equal) else frozenset()
-
-
-def _kind(extraction: Extraction) -> int:
-    """How selective a parameter usually is, the most selective first."""
-    parameter = extraction.parameter
-    if parameter.code in ("_id", "patient", "subject"):
-        return 0
-    if parameter.code == "identifier":
-        return 1
-    if parameter.type is SearchType.REFERENCE:
-        return 2
-    enumerated = parameter.held(extraction.resource_type).keys() <= {"code", "boolean"}
-    return 4 if enumerated else 3
+def _held_against(findings: Findings, triggers: Triggers, bucket: Bucket[K], matches: Matches[K]) -> list[Compound[K]]:
+    """Add to the matches of a change; returns who was found in vain, and might be found less often elsewhere."""
+    candidates = bucket.candidates(findings.subject)
+    fired = triggers.fires(findings) if candidates or bucket.everyone else False
+    in_vain: list[Compound[K]] = []
+    if fired is False:
+        return in_vain
+    for entry in chain(candidates, bucket.everyone):
+        verdict = every((fired, entry.verdict(findings.subject)))
+        if verdict is True:
+            matches.keys.append(entry.key)
+        elif verdict is not False:
+            matches.failures.append(Failure(entry.key, verdict))
+        elif isinstance(entry, Compound) and len(entry.criteria) > 1:
+            in_vain.append(entry)
+    return in_vain

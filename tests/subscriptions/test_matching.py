@@ -1,7 +1,6 @@
 """Which subscriptions a change concerns: by the index, as without it, and what it costs."""
 
 import json
-import random
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -9,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from subscriptions.bucket import MOST
 from subscriptions.change import Change
 from subscriptions.codes import ChannelType, Content, FhirVersion, Interaction, SubscriptionStatus
-from subscriptions.errors import EvaluationError, Rejected
+from subscriptions.errors import Rejected
 from subscriptions.explanation import Explanation, explain
 from subscriptions.filters import criteria, parse
-from subscriptions.findings import Findings
+from subscriptions.frequency import READINGS, Frequencies
 from subscriptions.matching import Index
 from subscriptions.search.asking import Context
+from subscriptions.search.comparison import Equal
 from subscriptions.subscription import Subscription
 from subscriptions.topic import ResourceTrigger, Topic, built_in
-from subscriptions.triggers import Triggers
 from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
@@ -85,7 +83,7 @@ FLUVAX = "urn:oid:1.2.36.1.2001.1005.17|FLUVAX"
 def index_of(subscriptions: Iterable[tuple[str, Topic, Subscription]]) -> Index[str]:
     index = Index[str](CONTEXT)
     for key, topic, subscription in subscriptions:
-        index.put(key, topic, subscription)
+        index.put(key, topic, subscription.filters)
     return index
 
 
@@ -199,7 +197,7 @@ def test_the_same_key_replaces_what_was_there() -> None:
 def test_a_rejected_subscription_leaves_the_index_as_it_was() -> None:
     index = index_of([("a", IMMUNIZATIONS, asking("patient=example"))])
     with pytest.raises(Rejected):
-        index.put("a", IMMUNIZATIONS, asking("status:exact=completed"))
+        index.put("a", IMMUNIZATIONS, asking("status:exact=completed").filters)
     assert index.match(change_of(FLU), nothing_else()).keys == ["a"]
 
 
@@ -238,11 +236,13 @@ def test_an_error_in_a_parameter_that_is_looked_up_is_reported_too() -> None:
 def test_what_is_held_against_every_change_is_visible() -> None:
     index = index_of(
         [
-            ("a", IMMUNIZATIONS, asking("lot-number=x")),
-            ("b", IMMUNIZATIONS, asking("date=2013", "lot-number=x")),
-            ("c", IMMUNIZATIONS, asking("date=2013", "patient=example")),
+            ("a", IMMUNIZATIONS, asking("status:not=completed")),
+            ("b", IMMUNIZATIONS, asking("date=ne2013", "status:not=completed")),
+            ("c", IMMUNIZATIONS, asking("date=ne2013", "patient=example")),
             ("d", IMMUNIZATIONS, asking()),
-            ("e", CARE, asking("Observation?date=2013", topic=CARE)),
+            ("e", CARE, asking("Observation?date=ne2013", topic=CARE)),
+            ("f", IMMUNIZATIONS, asking("lot-number=x")),
+            ("g", IMMUNIZATIONS, asking("date=2013")),
         ]
     )
     assert index.scanned == {(IMMUNIZATIONS.url, "Immunization"): 2, (CARE.url, "Observation"): 1}
@@ -256,7 +256,7 @@ def many(count: int) -> Index[str]:
     index = index_of([("the one", IMMUNIZATIONS, asking("patient=example", "status=completed"))])
     for number in range(count):
         filters = f"Immunization?status=completed&vaccine-code={number % 50}&patient=Patient/p{number}"
-        index.put(f"s{number}", IMMUNIZATIONS, asking(filters))
+        index.put(f"s{number}", IMMUNIZATIONS, asking(filters).filters)
     return index
 
 
@@ -273,8 +273,8 @@ def test_the_most_selective_filter_is_looked_up_in_whatever_order_they_are_writt
     """All have the status in common; nobody who only shares that is looked at."""
     index = Index[str](CONTEXT)
     for number in range(500):
-        index.put(f"s{number}", IMMUNIZATIONS, asking("status=completed", f"location=Location/l{number}"))
-        index.put(f"t{number}", IMMUNIZATIONS, asking(f"vaccine-code=c{number}", "status=completed"))
+        index.put(f"s{number}", IMMUNIZATIONS, asking("status=completed", f"location=Location/l{number}").filters)
+        index.put(f"t{number}", IMMUNIZATIONS, asking(f"vaccine-code=c{number}", "status=completed").filters)
     index.match(change_of(FLU), nothing_else())
     assert index.evaluated <= 2
 
@@ -308,110 +308,103 @@ def test_an_equal_filter_is_evaluated_once_however_many_have_it() -> None:
     assert index.evaluated == 2
 
 
-CODES = st.sampled_from(["207", "208", "FLUVAX"])
-IDS = st.sampled_from(["a", "b", "example"])
-SYSTEMS = st.sampled_from(["http://hl7.org/fhir/sid/cvx", "urn:oid:1.2"])
-DATES = st.sampled_from(["2013", "2013-01", "2013-01-10", "2013-01-10T10:00:00Z", "2014-01-01"])
-TEXTS = st.sampled_from(["AAJN11K", "aaj", "Ä1", "b"])
-
-ONE = st.one_of(
-    st.builds("patient={}".format, st.lists(IDS, min_size=1, max_size=3).map(",".join)),
-    st.builds("patient=Patient/{}".format, IDS),
-    st.builds("patient={}/Patient/{}".format, st.sampled_from([HUB, "https://elsewhere.example"]), IDS),
-    st.builds("status={}".format, st.sampled_from(["completed", "not-done", "completed,not-done", "final"])),
-    st.builds("date={}".format, DATES),
-)
-OF_IMMUNIZATION = ONE | st.one_of(
-    st.builds("vaccine-code={}".format, CODES),
-    st.builds("vaccine-code={}|{}".format, SYSTEMS, CODES),
-    st.builds("vaccine-code={}|".format, SYSTEMS),
-    st.builds("vaccine-code=|{}".format, CODES),
-    st.builds("lot-number={}".format, TEXTS),
-)
-FILTERS = st.one_of(
-    ONE.map(lambda text: [text]),
-    ONE.map(lambda text: [f"Observation?{text}"]),
-    st.lists(OF_IMMUNIZATION.map("Immunization?{}".format), max_size=3),
-)
-SUBSCRIPTIONS = st.one_of(
-    st.tuples(st.just(IMMUNIZATIONS), st.lists(OF_IMMUNIZATION, max_size=3)),
-    st.tuples(
-        st.just(CARE), st.lists(FILTERS, max_size=2).map(lambda lists: [text for found in lists for text in found])
-    ),
-)
-
-CODING = st.fixed_dictionaries({}, optional={"system": SYSTEMS, "code": CODES})
-REFERENCES = st.builds(
-    "{}Patient/{}{}".format,
-    st.sampled_from(["", f"{HUB}/", "https://elsewhere.example/"]),
-    IDS,
-    st.sampled_from(["", "/_history/1"]),
-) | st.just("#p")
-RESOURCES = st.one_of(
-    st.fixed_dictionaries(
-        {"resourceType": st.just("Immunization")},
-        optional={
-            "status": st.sampled_from(["completed", "not-done"]),
-            "vaccineCode": st.fixed_dictionaries({"coding": st.lists(CODING, max_size=3)}),
-            "patient": st.fixed_dictionaries({"reference": REFERENCES}),
-            "occurrenceDateTime": DATES | st.just("soon"),
-            "lotNumber": TEXTS,
-        },
-    ),
-    st.fixed_dictionaries(
-        {"resourceType": st.just("Observation")},
-        optional={
-            "status": st.sampled_from(["final", "amended"]),
-            "subject": st.fixed_dictionaries({"reference": REFERENCES}),
-            "effectivePeriod": st.fixed_dictionaries({}, optional={"start": DATES, "end": DATES}),
-        },
-    ),
-)
+def test_one_who_asks_for_a_beginning_or_a_range_is_found_by_it_alone() -> None:
+    index = index_of((f"t{n}", IMMUNIZATIONS, asking(f"lot-number=lot {n}")) for n in range(500))
+    for n in range(500):
+        index.put(f"d{n}", IMMUNIZATIONS, asking(f"date=gt{2100 + n}").filters)
+        index.put(f"e{n}", IMMUNIZATIONS, asking(f"date=lt{1200 + n}").filters)
+    index.put("text", IMMUNIZATIONS, asking("lot-number=aaj").filters)
+    index.put("range", IMMUNIZATIONS, asking("date=ge2013-01-10").filters)
+    assert index.match(change_of(FLU), nothing_else()).keys == ["range", "text"]
+    assert index.evaluated == 2
 
 
-def naively(subscription: Subscription, topic: Topic, change: Change) -> bool | None:
-    """Whether a change concerns a subscription, filter by filter; None if that can't be decided."""
-    wanted = criteria(subscription.filters, topic, CONTEXT)
-    if not Triggers(topic, CONTEXT).fires(Findings(change, nothing_else())) or change.type not in wanted:
-        return False
-    verdicts: list[bool | None] = []
-    for criterion in wanted[change.type]:
-        try:
-            verdicts.append(criterion.matches(change.subject, nothing_else()))
-        except EvaluationError:
-            verdicts.append(None)
-    return False if False in verdicts else None if None in verdicts else True
+def test_only_what_somebody_asks_for_of_this_topic_and_type_is_extracted() -> None:
+    resource = Counting(FLU)
+    index = index_of([("a", IMMUNIZATIONS, asking("patient=other")), ("b", CARE, asking("patient=other", topic=CARE))])
+    index.put("elsewhere", CARE, asking("Observation?status=final", topic=CARE).filters)
+    index.match(change_of(resource), nothing_else())
+    assert resource.counts["patient"] > 0
+    assert resource.counts.keys().isdisjoint({"status", "vaccineCode", "occurrenceDateTime"})
 
 
-@settings(max_examples=400, deadline=None)
-@given(
-    asked=st.lists(SUBSCRIPTIONS, max_size=12),
-    removed=st.sets(st.integers(0, 11)),
-    changes=st.lists(st.tuples(RESOURCES, st.sampled_from(Interaction)), min_size=1, max_size=4),
-    seed=st.integers(),
-)
-def test_the_index_and_naive_matching_agree(
-    asked: list[tuple[Topic, list[str]]],
-    removed: set[int],
-    changes: list[tuple[Json, Interaction]],
-    seed: int,
-) -> None:
-    """In whatever order subscriptions came and whichever went; `explain` says the same."""
-    subscriptions = {f"s{n}": (topic, asking(*texts, topic=topic)) for n, (topic, texts) in enumerate(asked)}
-    order = list(subscriptions)
-    random.Random(seed).shuffle(order)
-    index = index_of((key, *subscriptions[key]) for key in order)
-    for number in removed:
-        index.remove(f"s{number}")
-        subscriptions.pop(f"s{number}", None)
-    for resource, interaction in changes:
-        change = change_of(resource, interaction)
-        expected = {key: naively(subscription, topic, change) for key, (topic, subscription) in subscriptions.items()}
-        found = index.match(change, nothing_else())
-        assert found.keys == sorted(key for key, verdict in expected.items() if verdict is True)
-        assert [failure.key for failure in found.failures] == sorted(k for k, v in expected.items() if v is None)
-        for key, (topic, subscription) in subscriptions.items():
-            assert explain(subscription, topic, change, CONTEXT, nothing_else()).matched is (expected[key] is True)
+def test_a_topic_that_is_not_for_such_a_change_has_nothing_extracted() -> None:
+    resource = Counting(FLU)
+    index = index_of([("a", CARE, asking("patient=example", topic=CARE))])
+    assert index.match(change_of(resource, Interaction.UPDATE), nothing_else()).keys == []
+    assert resource.counts["patient"] == 0
+
+
+class Untouchable(dict[str, Any]):
+    """A version of a resource that nobody may look at."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise AssertionError(f"{key} was looked at")
+
+    get = __getitem__  # type: ignore[assignment]
+
+
+def test_triggers_are_asked_only_if_somebody_may_match() -> None:
+    trigger = ResourceTrigger("Immunization", fhirpath="%previous.status != 'completed'")
+    topic = Topic("https://topics.example/t", "1", "", "", (trigger,))
+    index = index_of([("a", topic, asking("patient=other", topic=topic))])
+    change = change_of(FLU, Interaction.UPDATE, previous=Untouchable(FLU))
+    assert index.match(change, nothing_else()) == ([], [])
+    index.put("b", topic, asking("patient=example", topic=topic).filters)
+    assert [failure.key for failure in index.match(change, nothing_else()).failures] == ["b"]
+
+
+EVERYTHING = Topic("https://topics.example/everything", "1", "", "", (ResourceTrigger("Resource"),))
+
+
+def test_on_a_topic_for_all_types_whoever_names_none_is_told_of_all() -> None:
+    """Before the first change of a type and after it, and no more when it has left."""
+    index = index_of([("early", EVERYTHING, asking("_id=1", topic=EVERYTHING))])
+    first, second = change_of({"resourceType": "Basic", "id": "1"}), change_of({"resourceType": "Flag", "id": "1"})
+    assert index.match(first, nothing_else()).keys == ["early"]
+    index.put("late", EVERYTHING, asking("_id=1", topic=EVERYTHING).filters)
+    index.put("other", EVERYTHING, asking("_id=2", topic=EVERYTHING).filters)
+    index.put("typed", EVERYTHING, asking("Flag?_id=1", topic=EVERYTHING).filters)
+    assert index.match(first, nothing_else()).keys == ["early", "late"]
+    assert index.match(second, nothing_else()).keys == ["early", "late", "typed"]
+    for key in ("early", "typed", "other"):
+        index.remove(key)
+    assert index.match(first, nothing_else()).keys == ["late"]
+    assert index.match(second, nothing_else()).keys == ["late"]
+    assert len(index) == 1
+    assert index.match(change_of({"resourceType": "Nonsense"}), nothing_else()) == ([], [])
+
+
+def test_who_stands_under_what_turns_out_frequent_is_moved() -> None:
+    """All ask for a code that nobody has had yet, until all changes have it. They move a few at a time."""
+    index = Index[str](CONTEXT)
+    for number in range(400):
+        asked = asking(f"vaccine-code=c{number % 20}", f"location=l{number % 7}")
+        index.put(f"s{number}", IMMUNIZATIONS, asked.filters)
+    frequent = {"vaccineCode": {"coding": [{"code": f"c{n}"} for n in range(20)]}, "location": {"reference": "x/l9"}}
+    moved, evaluated = [], []
+    for _ in range(150):
+        before = index.moved, index.evaluated
+        assert index.match(change_of(FLU | frequent), nothing_else()).keys == []
+        moved.append(index.moved - before[0])
+        evaluated.append(index.evaluated - before[1])
+    assert max(moved) == MOST
+    assert sum(moved) > 380  # the others stood right from the beginning
+    assert evaluated[0] > 0
+    assert evaluated[-1] == 0
+
+
+def test_what_was_frequent_and_is_no_more_is_forgotten() -> None:
+    frequencies, (asked,) = Frequencies(), criteria(parse("status=completed"), IMMUNIZATIONS, CONTEXT)["Immunization"]
+    access = asked.test.access
+    assert isinstance(access, Equal)
+    assert frequencies.of(asked.source, access, 0.25) == 0.25
+    for _ in range(READINGS):
+        frequencies.note(asked.source, access.keys)
+    assert frequencies.of(asked.source, access, 0) == READINGS / (READINGS + 1)
+    for _ in range(READINGS):
+        frequencies.note(asked.source, frozenset())
+    assert frequencies.of(asked.source, access, 0) == 0
 
 
 def explained(change: Change, *filters: str, topic: Topic = IMMUNIZATIONS) -> Explanation:

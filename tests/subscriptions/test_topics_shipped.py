@@ -90,7 +90,7 @@ def fires(topic: Topic, change: Change) -> object:
 
 def matched(topic: Topic, change: Change, *filters: str, held: Held | None = None) -> bool:
     index = Index[str](CONTEXT)
-    index.put("only", topic, asking(topic, *filters))
+    index.put("only", topic, asking(topic, *filters).filters)
     found = index.match(change, held or nothing_else())
     assert found.failures == []
     return found.keys == ["only"]
