@@ -234,6 +234,7 @@ class Fanout:
                 at=instant(entry.at),
                 resource=None if current is None or deleted else _decode(current),
                 previous=None if before is None or created else _decode(before),
+                events=entry.events,
             )
         except (ValueError, LookupError, RecursionError) as error:
             self._set_aside("body", entry, type(error).__name__)

@@ -17,7 +17,7 @@ from typing import Any
 from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.pipeline import Pipeline, script
 from hub.wire import Argument
-from hub.write import Held, Indexed, Lock, Put, PutResult, Write
+from hub.write import Held, Indexed, Lock, Put, PutResult, Write, written
 from subscriptions.codes import FhirVersion, Interaction
 
 PUT, READ, RESERVE, UNRESERVE = script("put"), script("read"), script("reserve"), script("unreserve")
@@ -87,6 +87,7 @@ class Store:
             write.fingerprint,
             write.transaction,
             write.lock.token if write.lock else "",
+            written(write.events),
             *(part for each in write.indexed for part in (each.index.value, each.text)),
         )
         outcome = Put(reply[0].decode())

@@ -2,7 +2,8 @@
 The stream of changes of each partition, and how far it is matched.
 
 `hub:{p}:changes` has one entry per change: `tenant`, `version`, `type`, `id`, `number` (of the version that the change
-made), `interaction`, `publisher`, `at` (ms). It points at the body in the store and doesn't repeat it.
+made), `interaction`, `publisher`, `at` (ms) and, if the publisher names any, `events` (`system|code`, a line each). It
+points at the body in the store and doesn't repeat it.
 `hub:{p}:matched` is the id of the last change that fan-out has finished; `hub:{p}:matcher` the pump that reads it.
 """
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from hub.keys import Partition, ResourceId
 from hub.pipeline import Client, Fields, Pipeline, Streams, script
+from hub.write import NO_EVENTS, Events, read
 from subscriptions.codes import FhirVersion, Interaction
 
 HOLD, DROP, ADVANCE = script("hold"), script("drop"), script("advance")
@@ -20,13 +22,18 @@ START = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change as the stream has it. `id` is the stream's; `number` is the version that the change made."""
+    """
+    One change as the stream has it. `id` is the stream's; `number` is the version that the change made.
+
+    events: Those that the publisher names.
+    """
 
     id: str
     resource: ResourceId
     number: int
     interaction: Interaction
     at: int
+    events: Events = NO_EVENTS
 
 
 class Changes:
@@ -87,4 +94,5 @@ def _entry(id_: str, fields: Fields) -> Entry:
         number=int(fields[b"number"]),
         interaction=Interaction(fields[b"interaction"].decode()),
         at=int(fields[b"at"]),
+        events=read(fields.get(b"events", b"").decode()),
     )

@@ -2,9 +2,15 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from hub.keys import Index, ResourceId
 from subscriptions.codes import Interaction
+
+#: Codings of events, such as HL7 v2's A01: system and code, neither of which has a line break.
+Events: TypeAlias = frozenset[tuple[str, str]]
+
+NO_EVENTS: Events = frozenset()
 
 #: What a write expects when there must be no live version: `If-None-Match: *`.
 NOTHING = "*"
@@ -59,6 +65,7 @@ class Write:
     indexed: All that the resource is found by from then on.
     fingerprint: Of an idempotent request; the id was derived from its key.
     transaction: The transaction that has reserved the resource.
+    events: What the publisher says has happened, beside the write itself.
     """
 
     resource: ResourceId
@@ -72,6 +79,7 @@ class Write:
     fingerprint: str = ""
     transaction: str = ""
     lock: Lock | None = None
+    events: Events = NO_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +90,13 @@ class PutResult:
     version: int = 0
     interaction: Interaction | None = None
     by: str = ""
+
+
+def written(events: Events) -> str:
+    """Events as a text: `system|code`, one on a line."""
+    return "\n".join(sorted(f"{system}|{code}" for system, code in events))
+
+
+def read(events: str) -> Events:
+    """The events that were `written`."""
+    return frozenset((system, code) for system, _, code in (line.partition("|") for line in events.splitlines()))

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -16,7 +15,7 @@ from starlette.responses import Response
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
 from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.history import Histories
-from hub.api.interactions import Interactions, deleted
+from hub.api.interactions import Interactions, deleted, fingerprint_of
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
 from hub.api.resources import LARGE, version_number
@@ -26,6 +25,7 @@ from hub.errors import HubError, Refused
 from hub.ingest.strict import parse
 from hub.intent import Key
 from hub.store import instant
+from hub.write import Events
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.versions.instant import write
@@ -66,22 +66,25 @@ class Bundles:
     async def post(self, request: Request) -> Response:
         exchange = Exchange(request)
         exchange.without_parameters()
-        idempotency_key = exchange.idempotency_key
+        idempotency_key, events = exchange.idempotency_key, exchange.events
         body = await exchange.body(self._most_bytes)
-        found = await asyncio.to_thread(self._read, body) if len(body) > LARGE else self._read(body)
+        large = len(body) > LARGE
+        found = await asyncio.to_thread(self._read, body, events) if large else self._read(body, events)
         if found.type == "batch":
             if idempotency_key:
                 text = "Idempotency-Key is for a transaction or a single create; in a batch use ifNoneExist."
                 raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
             entries = await self._batch(found, exchange)
         else:
-            key = _key(self._base, exchange.client, idempotency_key, body) if idempotency_key else None
+            key = _key(self._base, exchange.client, idempotency_key, body, events) if idempotency_key else None
             entries = await self._transaction(found, exchange, key)
         return exchange.respond(Answer(200, written(f"{found.type}-response", entries, ())))
 
-    def _read(self, body: bytes) -> Bundle:
+    def _read(self, body: bytes, events: Events) -> Bundle:
         parsed = parse(body, max_nesting=self._most_nesting)
-        return bundle(parsed, body, most_entries=self._most_entries, base=self._base)
+        found = bundle(parsed, body, most_entries=self._most_entries, base=self._base)
+        entries = [replace(each, events=events) if isinstance(each, Entry) else each for each in found.entries]
+        return Bundle(found.type, entries) if events else found
 
     async def _batch(self, found: Bundle, exchange: Exchange) -> list[dict[str, Any]]:
         """Each entry on its own. Those of one verb are done together, but those about one resource one by one."""
@@ -116,11 +119,17 @@ class Bundles:
 
     async def _write(self, entry: Entry, client: str) -> Answer:
         if entry.draft is None:
-            return await self._interactions.delete(entry.type, entry.id, client=client, expected=entry.expected)
+            return await self._interactions.delete(
+                entry.type, entry.id, client=client, expected=entry.expected, events=entry.events
+            )
         self._interactions.known(entry.type)
         if entry.method == "PUT":
-            return await self._interactions.update(entry.draft, entry.id, client=client, expected=entry.expected)
-        return await self._interactions.create(entry.draft, client=client, condition=entry.if_none_exist)
+            return await self._interactions.update(
+                entry.draft, entry.id, client=client, expected=entry.expected, events=entry.events
+            )
+        return await self._interactions.create(
+            entry.draft, client=client, condition=entry.if_none_exist, events=entry.events
+        )
 
     async def _get(self, entry: Entry) -> Answer:
         if not entry.id:
@@ -218,7 +227,6 @@ def _status(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"
 
 
-def _key(base: str, client: str, key: str, body: bytes) -> Key:
-    """What makes a repeated transaction the same one: base, client and key; and the body's fingerprint."""
-    fingerprint = blake2b(body, digest_size=16).hexdigest()
-    return Key(str(uuid5(NAMESPACE_URL, f"{base} {client} {key}")), fingerprint)
+def _key(base: str, client: str, key: str, body: bytes, events: Events) -> Key:
+    """What makes a repeated transaction the same one: base, client and key; and the fingerprint."""
+    return Key(str(uuid5(NAMESPACE_URL, f"{base} {client} {key}")), fingerprint_of(body, events))

@@ -59,6 +59,9 @@ _IF_NONE = _parameter("If-None-Match", "header", "`*`: there must be none yet", 
 _IF_CHANGED = _parameter("If-None-Match", "header", 'The versions that the client has: `W/"3"`')
 _IF_NONE_EXIST = _parameter("If-None-Exist", "header", "A search; a resource is created if it finds none")
 _IDEMPOTENCY_KEY = _parameter("Idempotency-Key", "header", "A repeat with the same key gets the first answer")
+_EVENT = _parameter(
+    "Event", "header", "Events that the write is about, for topics' event triggers: `system|code`, joined by commas"
+)
 _PAGING = (
     _parameter("_count", "query", "Entries on a page; 0 asks for the total only", type="integer", minimum=0),
     _parameter("_cursor", "query", "Where a page begins: it stands in the `next` link of the one before"),
@@ -139,7 +142,7 @@ _GONE = {204: "It is not there any more"}
 CREATE = Documented(
     "Create a resource",
     {201: "Created", 200: "Nothing is created, since If-None-Exist finds this one"},
-    takes=(_IF_NONE_EXIST, _IDEMPOTENCY_KEY, _PREFER),
+    takes=(_IF_NONE_EXIST, _IDEMPOTENCY_KEY, _EVENT, _PREFER),
     body=_body(),
     refusals=(404, 409, 412, 422),
 )
@@ -148,11 +151,11 @@ VREAD = Documented("Read one version of a resource", {200: "The version"}, refus
 UPDATE = Documented(
     "Update a resource, or create it under this id",
     _WRITTEN,
-    takes=(_IF_MATCH, _IF_NONE, _PREFER),
+    takes=(_IF_MATCH, _IF_NONE, _EVENT, _PREFER),
     body=_body(),
     refusals=(404, 412),
 )
-DELETE = Documented("Delete a resource", _GONE, takes=(_IF_MATCH,), refusals=(404, 412))
+DELETE = Documented("Delete a resource", _GONE, takes=(_IF_MATCH, _EVENT), refusals=(404, 412))
 SEARCH = Documented(
     "Search in the resources of a type, newest first", _FOUND, "Bundle", takes=_SEARCHED, refusals=(404,)
 )
@@ -168,7 +171,7 @@ BUNDLE = Documented(
     "Process a batch or a transaction",
     {200: "What became of each entry"},
     "Bundle",
-    takes=(_IDEMPOTENCY_KEY, _PREFER),
+    takes=(_IDEMPOTENCY_KEY, _EVENT, _PREFER),
     body=_body("Bundle"),
     refusals=(404, 409, 412, 422),
 )

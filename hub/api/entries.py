@@ -13,6 +13,7 @@ from hub.api.interactions import conditions
 from hub.errors import Refused
 from hub.ingest import Draft, drafted
 from hub.ingest.validation import MOST_ISSUES, issues
+from hub.write import NO_EVENTS, Events
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 
@@ -36,6 +37,7 @@ class Entry:
     draft: The resource of a POST or PUT.
     expected: What must be there, as `If-Match` and `If-None-Match: *` say.
     if_none_exist: The condition of a conditional create; None without one.
+    events: Those that the publisher names with it.
     """
 
     index: int
@@ -49,7 +51,8 @@ class Entry:
     draft: Draft | None
     expected: str
     if_none_match: str
-    if_none_exist: list[tuple[str, str]] | None
+    if_none_exist: list[tuple[str, str]] | None = None
+    events: Events = NO_EVENTS
 
     @property
     def expression(self) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from hub.api.outcome import outcome
 from hub.errors import Refused
-from hub.write import NOTHING
+from hub.write import NO_EVENTS, NOTHING, Events
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
 
@@ -23,6 +23,8 @@ _JSON_FORMATS = frozenset({"json", FHIR_JSON, JSON, "text/json"})
 _ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,15})"')
 #: A parameter of a media type in Accept that says no to it, or asks for another FHIR version.
 _UNWANTED = re.compile(r"q=0(\.0*)?|fhirversion=(?!\"?4\.0(\.1)?\"?$).*")
+#: `system|code` in the header `Event`.
+_EVENT = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:[!-+\--{}~]+)\|([!-+\--{}~]+(?: [!-+\--{}~]+)*)")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -128,6 +130,20 @@ class Exchange:
                 400, IssueCode.VALUE, "Idempotency-Key must be 1 to 255 visible ASCII characters, without blanks."
             )
         return key
+
+    @property
+    def events(self) -> Events:
+        """The events that the publisher names along with what it writes, in the header `Event`."""
+        if b"event" not in self._headers:
+            return NO_EVENTS
+        found = set()
+        for item in self.header(b"event").split(","):
+            named = _EVENT.fullmatch(item.strip(" \t"))
+            if not named:
+                text = "Event names codings as `system|code`, such as http://terminology.hl7.org/CodeSystem/v2-0003|A01"
+                raise Refused.because(400, IssueCode.VALUE, f"{text}, joined by commas; not `{item[:100]}`.")
+            found.add((named[1], named[2]))
+        return frozenset(found)
 
     async def body(self, most: int, media_types: frozenset[str] = frozenset({FHIR_JSON, JSON})) -> bytes:
         """

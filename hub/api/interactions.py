@@ -21,7 +21,7 @@ from hub.keys import ResourceId
 from hub.search import Search, Upcoming
 from hub.store import Store, Version, now_ms
 from hub.transaction import PATIENCE, TransactionCoordinator
-from hub.write import Indexed, Lock, Put, PutResult, Write
+from hub.write import NO_EVENTS, Events, Indexed, Lock, Put, PutResult, Write, written
 from subscriptions.codes import Interaction, IssueCode
 from subscriptions.errors import Issue
 from subscriptions.search.asking import Context
@@ -33,19 +33,25 @@ class Idempotency:
     What makes a repeated create the same one.
 
     scope: Client, type and key: the id is derived from them.
-    fingerprint: Of the body.
+    fingerprint: Of the body and the events that are named with it.
     """
 
     scope: str
     fingerprint: str
 
     @classmethod
-    def of(cls, client: str, type_: str, key: str, body: bytes) -> "Idempotency":
-        return cls(f"{client}/{type_}/{key}", blake2b(body, digest_size=16).hexdigest())
+    def of(cls, client: str, type_: str, key: str, body: bytes, events: Events = NO_EVENTS) -> "Idempotency":
+        return cls(f"{client}/{type_}/{key}", fingerprint_of(body, events))
 
     def id(self, number: int) -> str:
         """An id that nobody else gets; another one for each number."""
         return str(uuid5(NAMESPACE_URL, f"{self.scope}#{number}"))
+
+
+def fingerprint_of(body: bytes, events: Events) -> str:
+    """What tells one request from another with the same key."""
+    named = f"\n{written(events)}".encode() if events else b""
+    return blake2b(body + named, digest_size=16).hexdigest()
 
 
 class Interactions:
@@ -103,6 +109,7 @@ class Interactions:
         client: str,
         condition: list[tuple[str, str]] | None = None,
         idempotency: Idempotency | None = None,
+        events: Events = NO_EVENTS,
     ) -> Answer:
         """
         Create a resource under a new id.
@@ -115,20 +122,22 @@ class Interactions:
         name = self.lock_name(draft.type, condition) if condition else ""
         id_ = self.new_id(draft.type, name, idempotency)
         if not condition:
-            return await self._create(draft, id_, client, idempotency)
+            return await self._create(draft, id_, client, idempotency, events)
         if idempotency and await self._store.read(self.resource(draft.type, id_)):
-            return await self._create(draft, id_, client, idempotency)
+            return await self._create(draft, id_, client, idempotency, events)
         lock = await self._transactions.lock(name)
         try:
             existing = await self.one_match(draft.type, condition)
             if existing is not None:
                 return answer_of(*existing)
-            return await self._create(draft, id_, client, idempotency, lock)
+            return await self._create(draft, id_, client, idempotency, events, lock)
         finally:
             with suppress(Unavailable):  # it runs out by itself
                 await self._store.unlock(lock)
 
-    async def update(self, draft: Draft, id_: str, *, client: str, expected: str = "") -> Answer:
+    async def update(
+        self, draft: Draft, id_: str, *, client: str, expected: str = "", events: Events = NO_EVENTS
+    ) -> Answer:
         """Create or update the resource of this id."""
         resource = self.resource(draft.type, id_)
         if draft.id != id_:
@@ -138,16 +147,20 @@ class Interactions:
 
         def write(at: int) -> Write:
             head, tail = draft.numbered(id_, at)
-            return Write(resource, "update", at, head, tail, expected, client, indexed)
+            return Write(resource, "update", at, head, tail, expected, client, indexed, events=events)
 
         write_, result = await self._put(write)
         self.check(write_, result)
         return stored(write_, result)
 
-    async def delete(self, type_: str, id_: str, *, client: str, expected: str = "") -> Answer:
+    async def delete(
+        self, type_: str, id_: str, *, client: str, expected: str = "", events: Events = NO_EVENTS
+    ) -> Answer:
         """Delete a resource; nothing happens if it isn't there."""
         resource = self.resource(type_, id_)
-        write, result = await self._put(lambda at: Write(resource, "delete", at, expected=expected, publisher=client))
+        write, result = await self._put(
+            lambda at: Write(resource, "delete", at, expected=expected, publisher=client, events=events)
+        )
         self.check(write, result)
         return Answer(204, version=result.version)
 
@@ -222,7 +235,13 @@ class Interactions:
                 raise Unavailable("a conditional create took too long: somebody else may do it now")
 
     async def _create(
-        self, draft: Draft, id_: str, client: str, idempotency: Idempotency | None, lock: Lock | None = None
+        self,
+        draft: Draft,
+        id_: str,
+        client: str,
+        idempotency: Idempotency | None,
+        events: Events,
+        lock: Lock | None = None,
     ) -> Answer:
         resource = self.resource(draft.type, id_)
         fingerprint = idempotency.fingerprint if idempotency else ""
@@ -230,7 +249,7 @@ class Interactions:
 
         def write(at: int) -> Write:
             head, tail = draft.numbered(id_, at)
-            return Write(resource, "create", at, head, tail, "", client, indexed, fingerprint=fingerprint, lock=lock)
+            return Write(resource, "create", at, head, tail, "", client, indexed, fingerprint, lock=lock, events=events)
 
         write_, result = await self._put(write)
         self.check(write_, result)

@@ -34,12 +34,12 @@ class Resources:
         type_ = self._interactions.known(request.path_params["type"])
         exchange.without_parameters()
         condition = conditions(exchange.if_none_exist, type_) if exchange.if_none_exist else None
-        key = exchange.idempotency_key
+        key, events = exchange.idempotency_key, exchange.events
         body = await exchange.body(self._most_bytes)
         draft_ = await self._draft(body, type_)
-        idempotency = Idempotency.of(exchange.client, type_, key, body) if key else None
+        idempotency = Idempotency.of(exchange.client, type_, key, body, events) if key else None
         answer = await self._interactions.create(
-            draft_, client=exchange.client, condition=condition, idempotency=idempotency
+            draft_, client=exchange.client, condition=condition, idempotency=idempotency, events=events
         )
         return exchange.respond(answer, self._base, exchange.prefer)
 
@@ -61,16 +61,18 @@ class Resources:
         type_, id_ = request.path_params["type"], request.path_params["id"]
         self._interactions.resource(type_, id_)
         exchange.without_parameters()
-        expected = exchange.if_match
+        expected, events = exchange.if_match, exchange.events
         draft_ = await self._draft(await exchange.body(self._most_bytes), type_)
-        answer = await self._interactions.update(draft_, id_, client=exchange.client, expected=expected)
+        answer = await self._interactions.update(draft_, id_, client=exchange.client, expected=expected, events=events)
         return exchange.respond(answer, self._base if answer.status == 201 else "", exchange.prefer)
 
     async def delete(self, request: Request) -> Response:
         exchange = Exchange(request)
         exchange.without_parameters()
         type_, id_ = request.path_params["type"], request.path_params["id"]
-        answer = await self._interactions.delete(type_, id_, client=exchange.client, expected=exchange.if_match)
+        answer = await self._interactions.delete(
+            type_, id_, client=exchange.client, expected=exchange.if_match, events=exchange.events
+        )
         return exchange.respond(answer)
 
     async def _draft(self, body: bytes, type_: str) -> Draft:

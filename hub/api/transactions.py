@@ -135,14 +135,16 @@ class Transactions:
     def _write(self, step: Step, draft: Draft | None, client: str, at: int) -> Write:
         entry, resource = step.entry, step.resource
         if draft is None:
-            return Write(resource, "delete", at, expected=entry.expected, publisher=client)
+            return Write(resource, "delete", at, expected=entry.expected, publisher=client, events=entry.events)
         head, tail = draft.numbered(resource.id, at)
         method = "create" if entry.method == "POST" else "update"
         try:
             indexed = self._interactions.indexed(draft, resource.id)
         except Rejected as rejected:
             raise told_at(f"{entry.expression}.resource", rejected) from None
-        return Write(resource, method, at, head, tail, entry.expected, client, indexed, lock=step.lock)
+        return Write(
+            resource, method, at, head, tail, entry.expected, client, indexed, lock=step.lock, events=entry.events
+        )
 
     def _step(self, entry: Entry, found: tuple[ResourceId, Version] | None, lock: Lock | None) -> Step:
         return Step(entry, *found) if found else Step(entry, self._target(entry, lock), lock=lock)

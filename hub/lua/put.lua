@@ -8,7 +8,8 @@
 --       7, 8 the JSON before and after its version number ('' for a delete)
 --       9 now in ms   10 publisher   11 fingerprint of the idempotent request, or ''
 --       12 transaction, or ''   13 token of the lock, or ''
---       14... what it is found by: number of the index, text
+--       14 events that the publisher names, or ''
+--       15... what it is found by: number of the index, text
 -- Returns  {'stored', version, interaction}
 --        | {'repeated', version}     the same idempotent request, or the same transaction, did it before
 --        | {'absent', version or 0}  a delete of what isn't there: nothing to do
@@ -53,12 +54,17 @@ else
   redis.call('HDEL', KEYS[1], 'deleted')
   redis.call('ZADD', KEYS[3], now, id)
 end
-index(held[5], id, 4, 14)
+index(held[5], id, 4, 15)
 if fingerprint ~= '' then redis.call('HSET', KEYS[1], 'key', fingerprint) end
 if transaction ~= '' then
   redis.call('HDEL', KEYS[1], 'reserved')
   if redis.call('GET', KEYS[4]) == transaction then redis.call('DEL', KEYS[4]) end
 end
-redis.call('XADD', KEYS[2], '*', 'tenant', ARGV[2], 'version', ARGV[3], 'type', ARGV[4], 'id', id,
-  'number', number, 'interaction', interaction, 'publisher', ARGV[10], 'at', now)
+local change = {'tenant', ARGV[2], 'version', ARGV[3], 'type', ARGV[4], 'id', id,
+  'number', number, 'interaction', interaction, 'publisher', ARGV[10], 'at', now}
+if ARGV[14] ~= '' then
+  change[#change + 1] = 'events'
+  change[#change + 1] = ARGV[14]
+end
+redis.call('XADD', KEYS[2], '*', unpack(change))
 return {'stored', version, interaction}
