@@ -63,10 +63,10 @@ REFUSED = [
         id="modifier-type",
     ),
     pytest.param(
-        {"_criteria": extension("filter-criteria", valueString="Immunization?date=ge2026")},
-        "not-supported",
+        {"_criteria": extension("filter-criteria", valueString="Immunization?date=ge2026-13")},
+        "value",
         "Subscription.criteria.extension[0]",
-        id="comparator",
+        id="malformed-after-a-comparator",
     ),
     pytest.param(
         {"_criteria": extension("filter-criteria", valueString="Patient?family=a")},
