@@ -77,7 +77,7 @@ def is_evaluated(parameter: SearchParameter) -> bool:
     """Whether filters on it can be compiled."""
     match parameter.type:
         case SearchType.COMPOSITE:
-            return bool(parameter.components)
+            return composite.is_evaluated(parameter)
         case SearchType.SPECIAL:
             return parameter.expression in special.EVALUATED
         case _:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from subscriptions.change import Resource
-from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.codes import FhirVersion, IssueCode, SearchType
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Access, Criterion, Equal, Reading, Test, source
@@ -20,6 +20,27 @@ from subscriptions.search.extraction import Expression, Value, extraction, value
 from subscriptions.search.fhirpath import Compiled, compiled
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import SearchParameter, parameters
+
+#: What R5's composites name as the definitions of their components, and nobody defines: what they would have to be.
+_UNDEFINED = {
+    "DeviceDefinition-version": (SearchType.STRING, "string"),
+    "Encounter-period": (SearchType.DATE, "Period"),
+    "Ingredient-denominator": (SearchType.QUANTITY, "Quantity"),
+    "Ingredient-numerator": (SearchType.QUANTITY, "Quantity"),
+    "Observation-value-string": (SearchType.STRING, "string"),
+    "TestScript-artifact": (SearchType.REFERENCE, "canonical"),
+    "TestScript-conformance": (SearchType.TOKEN, "CodeableConcept"),
+    "TestScript-phase": (SearchType.TOKEN, "CodeableConcept"),
+}
+#: Where HL7 casts what has one data type only, and what leads there.
+_ONE_TYPE = {"conformance.ofType(CodeableConcept)": "conformance", "phase.ofType(CodeableConcept)": "phase"}
+#: The one definition of a component that exists and is not evaluated, since its type is `special`.
+_SPECIAL = "http://hl7.org/fhir/SearchParameter/Composition-section-text"
+
+
+def is_evaluated(parameter: SearchParameter) -> bool:
+    """Whether all components of a composite can be compared."""
+    return bool(parameter.components) and all(definition != _SPECIAL for definition, _ in parameter.components)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +128,27 @@ def composition(version: FhirVersion, resource_type: str, code: str) -> Composit
     """The extraction of a composite that exists, else KeyError."""
     elements = extraction(version, resource_type, code)
     by_url = {each.url: each for each in parameters(version).values()}
-    definitions = [by_url[definition] for definition, _ in elements.parameter.components]
+    definitions = [by_url.get(url) or _undefined(url) for url, _ in elements.parameter.components]
     paths = [path for _, path in elements.parameter.components]
     if all(each.expression.endswith(f".{path}") for each, path in zip(reversed(definitions), paths, strict=True)):
         definitions.reverse()  # HL7 has those of DocumentReference's `relationship` in another order than the paths
 
     def component(parameter: SearchParameter, path: str) -> Component:
+        path = _ONE_TYPE.get(path, path)
+        if parameter.type is SearchType.REFERENCE:
+            path = path.removesuffix(".reference")  # of Encounter's `location-period`: the whole is what compares
         branches = (without_casts(branch.strip()) for branch in path.split("|"))
         name = f"{elements.name}.{parameter.code}"
         return Component(elements, parameter, name, tuple(compiled(branch, version) for branch in branches))
 
     return Composition(elements, tuple(map(component, definitions, paths)))
+
+
+def _undefined(url: str) -> SearchParameter:
+    name = url.rpartition("/")[2]
+    base, _, code = name.partition("-")
+    type_, held = _UNDEFINED[name]
+    return SearchParameter(url, code, (base,), type_, "", (), frozenset(), {base: {held: None}})
 
 
 class Key(NamedTuple):
