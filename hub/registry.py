@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from logging import getLogger
+from sys import intern
 
 import msgspec
 
 from hub.keys import REGISTRY, REGISTRY_LOG, SubscriptionKey
 from hub.pipeline import Pipeline, script
-from hub.store import instant
 from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index
 from subscriptions.search.asking import Context
@@ -31,6 +31,9 @@ from subscriptions.versions.forms import FORMS
 REGISTER = script("register")
 
 log = getLogger("hub.registry")
+
+#: Subscriptions that are put into an index without a look at what else there is to do: a few ms.
+AT_ONCE = 32
 
 
 class Topics:
@@ -186,8 +189,9 @@ class InForce:
                 if not names:
                     return
                 unique = list(dict.fromkeys(names))
-                for name, registered in zip(unique, await self.registry.read(unique), strict=True):
+                for count, (name, registered) in enumerate(zip(unique, await self.registry.read(unique), strict=True)):
                     self._set(name, registered)
+                    await _let_others_run(count)
                 self._mark = mark
 
     async def _load(self) -> None:
@@ -196,6 +200,7 @@ class InForce:
         async for registered in self.registry.all():
             seen.add(registered.key.registered_as)
             self._set(registered.key.registered_as, registered)
+            await _let_others_run(len(seen))
         for name in (self._keys.keys() | self.broken.keys()) - seen:
             self._set(name, None)
         self._mark = mark
@@ -211,16 +216,13 @@ class InForce:
         key = registered.key
         try:
             resource = msgspec.json.decode(registered.resource)
-            accepted = instant(registered.since)
-            subscription = FORMS[key.version].parse_subscription(
-                resource, now=accepted, allow_http=True, legacy=registered.style
-            )
-            topic = self.topics.of(subscription)
+            interest = FORMS[key.version].read_interest(resource, legacy=registered.style)
+            topic = interest.own_topic or self.topics.find(key.version, interest.topic)
             if topic is None:
-                raise LookupError(f"topic {subscription.topic} is not known any more")
-            come_along = shapes(topic, self.contexts[key.version])
-            self.index(key.tenant, key.version).put(key, topic, subscription.filters)
-            if topic.shapes:
+                raise LookupError(f"topic {interest.topic} is not known any more")
+            come_along = shapes(topic, self.contexts[key.version]) if topic.shapes else None
+            self.index(key.tenant, key.version).put(key, topic, interest.filters)
+            if come_along:
                 self._shapes[key] = come_along
         except Exception as error:  # whatever it is, it must not stop the others
             self.broken[name] = str(error)
@@ -229,9 +231,15 @@ class InForce:
             self._keys[name] = key
 
 
+async def _let_others_run(count: int) -> None:
+    """Let the event loop turn after every `AT_ONCE` of many."""
+    if count % AT_ONCE == 0:
+        await asyncio.sleep(0)
+
+
 def _registered(name: str, record: bytes) -> Registered:
     tenant, version, id_ = name.split("/")
     incarnation, state, revision, since, resource = record.split(b" ", 4)
-    key = SubscriptionKey(tenant, FhirVersion(version), id_, incarnation.decode())
+    key = SubscriptionKey(intern(tenant), FhirVersion(version), id_, incarnation.decode())
     on, _, style = state.decode().partition(":")
     return Registered(key, on == "on", int(revision), int(since), resource, Style(style or Style.TOPIC))

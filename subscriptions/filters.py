@@ -70,17 +70,19 @@ def criteria(
         Rejected: For each filter that the topic doesn't allow, or that can't be evaluated on one of its types.
     """
 
+    every = _every(topic.resource_types, context)
+
     def compiled(filter_: Filter, type_: str) -> Criterion:
         return permitted(filter_, type_, topic, context)
 
     def concerned(filter_: Filter) -> Sequence[str]:
-        types = _types(filter_, _every(topic.resource_types, context), context)
+        types = _types(filter_, every, context)
         found = [type_ for type_ in types if concerns(filter_, type_, topic)]
         if not found:
             raise not_listed(filter_, topic, types)
         return found
 
-    return _criteria(filters, _every(topic.resource_types, context), concerned, compiled, expression)
+    return _criteria(filters, every, concerned, compiled, expression)
 
 
 def queries(

@@ -79,6 +79,15 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Interest:
+    """What a Subscription is to be told of: `topic`, `own_topic` and `filters` as in Subscription."""
+
+    topic: str
+    own_topic: Topic | None
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """
     What was read of a Subscription, for whoever may have more to say against it.

@@ -86,6 +86,8 @@ class Expression:
         self._branches = [
             (compiled(path, version), target) for path, target in _branches(parameter.expression, resource_type)
         ]
+        restricted = frozenset(target for _, target in self._branches if target)
+        self._targets = restricted if all(target for _, target in self._branches) else parameter.targets
 
     @property
     def finds_something(self) -> bool:
@@ -99,8 +101,7 @@ class Expression:
     @property
     def targets(self) -> frozenset[str]:
         """The types that a reference found here can point to; empty for any."""
-        restricted = frozenset(target for _, target in self._branches if target)
-        return restricted if all(target for _, target in self._branches) else self.parameter.targets
+        return self._targets
 
     def values(self, resource: Resource, held: Held) -> Iterator[Value]:
         """All values in a resource, in its order."""

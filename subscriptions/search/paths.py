@@ -7,6 +7,7 @@ The way from a resource to the parameter that a filter is on: https://hl7.org/fh
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from subscriptions.codes import IssueCode
@@ -47,6 +48,7 @@ class Path:
     modifier: str | None
 
 
+@lru_cache(maxsize=4096)
 def path(parameter: str, modifier: str | None) -> Path:
     """
     Read a parameter's name. Of `subject:Patient.name:exact`, whoever looks for a colon first has taken off all of

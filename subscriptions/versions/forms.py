@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.notification import Notification
-from subscriptions.subscription import Reading, Style, Subscription
+from subscriptions.subscription import Interest, Reading, Style, Subscription
 from subscriptions.versions import r4
 
 
@@ -20,6 +20,8 @@ class Form(Protocol):
     def read_subscription(
         self, resource: Mapping[str, Any], *, now: datetime, allow_http: bool = False, legacy: Style = Style.R4
     ) -> Reading: ...
+
+    def read_interest(self, resource: Mapping[str, Any], *, legacy: Style) -> Interest: ...
 
     def to_json(
         self,

@@ -5,11 +5,12 @@ This is the version's whole face: a Subscription in and out, notifications out.
 """
 
 from subscriptions.versions.r4.notification import notification_bundle, status_bundle, status_entry
-from subscriptions.versions.r4.subscription import parse_subscription, read_subscription, to_json
+from subscriptions.versions.r4.subscription import parse_subscription, read_interest, read_subscription, to_json
 
 __all__ = [
     "notification_bundle",
     "parse_subscription",
+    "read_interest",
     "read_subscription",
     "status_bundle",
     "status_entry",

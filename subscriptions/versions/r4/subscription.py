@@ -15,7 +15,8 @@ import msgspec
 from subscriptions import filters
 from subscriptions.codes import ChannelType, FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
-from subscriptions.subscription import Filter, Reading, Style, Subscription
+from subscriptions.subscription import Filter, Interest, Reading, Style, Subscription
+from subscriptions.topic import Topic
 from subscriptions.versions import instant
 from subscriptions.versions.r4 import channel as channels
 from subscriptions.versions.r4 import extensions
@@ -63,12 +64,7 @@ def read_subscription(
         issues.append(Issue(IssueCode.STRUCTURE, "Subscription.channel must be an object.", "Subscription.channel"))
         channel = {}
     status = _status(resource, issues)
-    own_topic = None
-    if style is Style.TOPIC:
-        topic, found = _topic(resource, issues), _filters(resource, issues)
-    else:
-        topic = ""
-        own_topic, found = legacies.read(resource, style, issues)
+    topic, own_topic, found = _criteria(resource, style, issues)
     channels.text(resource.get("reason"), "Subscription.reason", issues)
     end = _end(resource, issues, now=now)
     type_ = channels.channel_type(channel, issues)
@@ -101,6 +97,21 @@ def read_subscription(
         own_topic=own_topic,
     )
     return Reading(subscription, found, tuple(issues))
+
+
+def read_interest(resource: Mapping[str, Any], *, legacy: Style) -> Interest:
+    """
+    What a Subscription that was accepted in this style is to be told of: a small part of it, read quickly.
+
+    Raises:
+        Rejected: It can't be read any more.
+    """
+    issues: list[Issue] = []
+    style = legacy if legacies.is_search(resource.get("criteria")) else Style.TOPIC
+    topic, own_topic, found = _criteria(resource, style, issues)
+    if issues:
+        raise Rejected(*issues)
+    return Interest(topic, own_topic, tuple(chain.from_iterable(found.values())))
 
 
 def to_json(
@@ -151,6 +162,16 @@ def _status(resource: Mapping[str, Any], issues: list[Issue]) -> SubscriptionSta
     elif code:
         issues.append(Issue(IssueCode.VALUE, f"The status must be `requested` or `off`, not `{code}`.", expression))
     return SubscriptionStatus.OFF
+
+
+def _criteria(
+    resource: Mapping[str, Any], style: Style, issues: list[Issue]
+) -> tuple[str, Topic | None, dict[str, tuple[Filter, ...]]]:
+    """The topic's canonical, or one of its own; and the filters, by the element that they stand in."""
+    if style is Style.TOPIC:
+        return _topic(resource, issues), None, _filters(resource, issues)
+    own_topic, found = legacies.read(resource, style, issues)
+    return "", own_topic, found
 
 
 def _topic(resource: Mapping[str, Any], issues: list[Issue]) -> str:
