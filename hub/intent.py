@@ -19,10 +19,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An idempotent request: `id` is derived from its key, `fingerprint` from its body."""
+    """
+    An idempotent request: `id` is derived from its key, `fingerprint` from its body.
+
+    name: What the client calls the key.
+    """
 
     id: str
     fingerprint: str
+    name: str = "Idempotency-Key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ class TransactionCoordinator:
         """The answer of the attempt that INTEND found; None when another look is needed."""
         state, attempt = State(reply[0].decode()), Attempt(key.id, reply[1].decode())
         if state is not State.UNDONE and reply[2].decode() != key.fingerprint:
-            reason = "this Idempotency-Key was used with another body within the last 24 hours: take a new one."
+            reason = f"this {key.name} was used with another body within the last 24 hours: take a new one."
             raise Refused.because(422, IssueCode.BUSINESS_RULE, reason)
         if state is State.COMMITTED:
             await self.complete(attempt)

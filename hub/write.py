@@ -99,4 +99,6 @@ def written(events: Events) -> str:
 
 def read(events: str) -> Events:
     """The events that were `written`."""
-    return frozenset((system, code) for system, _, code in (line.partition("|") for line in events.splitlines()))
+    return frozenset(
+        (system, code) for system, _, code in (line.partition("|") for line in filter(None, events.split("\n")))
+    )

@@ -10,6 +10,7 @@ from hub.api import documentation, outcome
 from hub.api.bundles import Bundles
 from hub.api.history import Histories
 from hub.api.interactions import Interactions
+from hub.api.messages import Messages
 from hub.api.metadata import Metadata
 from hub.api.resources import Resources
 from hub.api.routes import PREFIX, Route, add
@@ -87,11 +88,20 @@ def _routes(
     resources = Resources(interactions, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting)
     searches = Searches(interactions, search, base, most_bytes=settings.max_body_bytes, most_entries=settings.max_page)
     histories = Histories(interactions, store, base, most_entries=settings.max_page)
+    transacting = Transactions(interactions, store, transactions, base)
     bundles = Bundles(
         interactions,
         searches,
         histories,
-        Transactions(interactions, store, transactions, base),
+        transacting,
+        base,
+        most_bytes=settings.max_body_bytes,
+        most_nesting=settings.max_nesting,
+        most_entries=settings.max_bundle_entries,
+    )
+    messages = Messages(
+        interactions,
+        transacting,
         base,
         most_bytes=settings.max_body_bytes,
         most_nesting=settings.max_nesting,
@@ -109,3 +119,4 @@ def _routes(
     yield Route("GET", "/{type:kept}/{id}/_history/{number}", resources.vread, documentation.VREAD)
     yield Route("POST", "", bundles.post, documentation.BUNDLE)
     yield Route("POST", "/", bundles.post, documentation.BUNDLE)
+    yield Route("POST", "/$process-message", messages.post, documentation.MESSAGE)

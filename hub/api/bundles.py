@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 from starlette.requests import Request
@@ -15,12 +14,12 @@ from starlette.responses import Response
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
 from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.history import Histories
-from hub.api.interactions import Interactions, deleted, fingerprint_of
+from hub.api.interactions import Interactions, deleted
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
 from hub.api.resources import LARGE, version_number
 from hub.api.search import Searches
-from hub.api.transactions import Row, Transactions
+from hub.api.transactions import Row, Transactions, key_of
 from hub.errors import HubError, Refused
 from hub.ingest.strict import parse
 from hub.intent import Key
@@ -76,7 +75,7 @@ class Bundles:
                 raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
             entries = await self._batch(found, exchange)
         else:
-            key = _key(self._base, exchange.client, idempotency_key, body, events) if idempotency_key else None
+            key = key_of(self._base, exchange.client, idempotency_key, body, events) if idempotency_key else None
             entries = await self._transaction(found, exchange, key)
         return exchange.respond(Answer(200, written(f"{found.type}-response", entries, ())))
 
@@ -225,8 +224,3 @@ def _refused(error: Exception) -> dict[str, Any]:
 
 def _status(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"
-
-
-def _key(base: str, client: str, key: str, body: bytes, events: Events) -> Key:
-    """What makes a repeated transaction the same one: base, client and key; and the fingerprint."""
-    return Key(str(uuid5(NAMESPACE_URL, f"{base} {client} {key}")), fingerprint_of(body, events))

@@ -175,6 +175,18 @@ BUNDLE = Documented(
     body=_body("Bundle"),
     refusals=(404, 409, 412, 422),
 )
+MESSAGE = Documented(
+    "Process a message: store what it carries, and name its event along with it",
+    {200: "The message in answer"},
+    "Bundle",
+    takes=(
+        _parameter("async", "query", "`false`: the answer comes at once", enum=["false"]),
+        _IDEMPOTENCY_KEY,
+        _EVENT,
+    ),
+    body=_body("Bundle"),
+    refusals=(409, 412, 422),
+)
 METADATA = Documented(
     "Say what is supported: the CapabilityStatement", {200: "The CapabilityStatement"}, "CapabilityStatement"
 )

@@ -74,12 +74,13 @@ def bundle(parsed: dict[str, Any], body: bytes, *, most_entries: int, base: str)
     Raises:
         Refused, Rejected: The Bundle around the entries is not one that can be processed.
     """
-    _check_envelope(parsed, most_entries)
-    raw_entries = _RAW_ENTRIES.decode(_RAW.decode(body).get("entry", b"[]"))
+    if parsed.get("resourceType") != "Bundle" or parsed.get("type") not in ("batch", "transaction"):
+        text = "The base takes a Bundle of type batch or transaction; other resources go to the URL of their type."
+        raise Refused.because(400, IssueCode.INVALID, text, "Bundle.type")
     found: list[Entry | Refused | Rejected] = []
-    for index, (entry, raw) in enumerate(zip(parsed.get("entry", []), raw_entries, strict=True)):
+    for index, (entry, raw) in enumerate(opened(parsed, body, most_entries=most_entries)):
         try:
-            found.append(_entry(index, entry, raw.get("resource"), base))
+            found.append(_entry(index, entry, raw, base))
         except (Refused, Rejected) as error:
             found.append(error)
     return Bundle(parsed["type"], found)
@@ -94,10 +95,15 @@ def within(expression: str, issue: Issue) -> Issue:
     return replace(issue, expression=f"{in_resource}.{rest}" if rest else in_resource)
 
 
-def _check_envelope(parsed: dict[str, Any], most_entries: int) -> None:
-    if parsed.get("resourceType") != "Bundle" or parsed.get("type") not in ("batch", "transaction"):
-        text = "The base takes a Bundle of type batch or transaction; other resources go to the URL of their type."
-        raise Refused.because(400, IssueCode.INVALID, text, "Bundle.type")
+def opened(
+    parsed: dict[str, Any], body: bytes, *, most_entries: int
+) -> Iterator[tuple[dict[str, Any], msgspec.Raw | None]]:
+    """
+    The entries of a Bundle, each with its resource's bytes.
+
+    Raises:
+        Refused, Rejected: There are too many, or the Bundle around them is malformed.
+    """
     entries = parsed.get("entry", [])
     if isinstance(entries, list):
         if len(entries) > most_entries:
@@ -106,6 +112,8 @@ def _check_envelope(parsed: dict[str, Any], most_entries: int) -> None:
         parsed = {**parsed, "entry": [_with_stand_in(entry) for entry in entries]} if entries else parsed
     if found := issues(parsed):
         raise Rejected(*found)
+    raw_entries = _RAW_ENTRIES.decode(_RAW.decode(body).get("entry", b"[]"))
+    return zip(entries, (raw.get("resource") for raw in raw_entries), strict=True)
 
 
 def _with_stand_in(entry: Any) -> Any:
@@ -125,7 +133,7 @@ def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, base: 
     target = _target(method, request.get("url", ""), f"{expression}.request.url", base)
     draft = None
     if method in ("POST", "PUT"):
-        draft = _draft(entry, raw, target.type, expression)
+        draft = draft_of(entry, raw, expression, type_=target.type)
         if method == "PUT" and draft.id != target.id:
             text = f"id must be {target.id}, as in request.url."
             raise Refused.because(400, IssueCode.INVALID, text, f"{expression}.resource.id")
@@ -197,7 +205,8 @@ def _target(method: str, url: str, expression: str, base: str) -> _Target:
     return target._replace(id=unquote(target.id))
 
 
-def _draft(entry: Mapping[str, Any], raw: msgspec.Raw | None, type_: str, expression: str) -> Draft:
+def draft_of(entry: Mapping[str, Any], raw: msgspec.Raw | None, expression: str, *, type_: str = "") -> Draft:
+    """The resource of an entry. Refused, Rejected: There is none, or it can't be stored."""
     if raw is None:
         raise Refused.because(400, IssueCode.REQUIRED, "resource is missing.", f"{expression}.resource")
     try:

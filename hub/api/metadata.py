@@ -60,6 +60,12 @@ def capabilities(
                     for type_ in sorted({*stored_types(version), "Subscription"})
                 ],
                 "interaction": [{"code": "batch"}, {"code": "transaction"}],
+                "operation": [
+                    {
+                        "name": "process-message",
+                        "definition": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message",
+                    }
+                ],
             }
         ],
     }

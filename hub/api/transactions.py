@@ -7,11 +7,12 @@ Everything that can be wrong is found before anything is reserved: entries, dupl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
 from hub.api.entries import Entry, doubles, told_at
-from hub.api.interactions import Interactions
+from hub.api.interactions import Interactions, fingerprint_of
 from hub.api.resolution import Resolution, Step
 from hub.errors import Refused, Unavailable
 from hub.ingest import Draft
@@ -20,7 +21,7 @@ from hub.intent import Blocked, Key
 from hub.keys import ResourceId
 from hub.store import Store, Version, now_ms
 from hub.transaction import TransactionCoordinator
-from hub.write import Lock, PutResult, Write
+from hub.write import Events, Lock, PutResult, Write
 from subscriptions.codes import Interaction
 from subscriptions.errors import Rejected
 
@@ -159,6 +160,11 @@ class Transactions:
             )
         except Refused as refused:
             raise told_at(f"{entry.expression}.request.url", refused) from None
+
+
+def key_of(base: str, client: str, key: str, body: bytes, events: Events) -> Key:
+    """What makes a repeated transaction the same one: base, client and key; and the fingerprint."""
+    return Key(str(uuid5(NAMESPACE_URL, f"{base} {client} {key}")), fingerprint_of(body, events))
 
 
 def _found(index: int, resource: ResourceId, version: Version) -> Row:
