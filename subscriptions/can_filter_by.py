@@ -8,6 +8,7 @@ comparators and modifiers, it is one on equality only.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 from subscriptions.codes import Comparator, FhirVersion, IssueCode, SearchType
 from subscriptions.errors import Issue, Rejected
@@ -17,6 +18,7 @@ from subscriptions.search.compiling import criterion, is_evaluated
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
 from subscriptions.search.paths import Backward, Path, path
 from subscriptions.search.ranges import prefixed
+from subscriptions.search.vocabulary import Vocabulary
 from subscriptions.subscription import Filter
 from subscriptions.topic import ANY, MODIFIERS, CanFilterBy, Definition, Topic
 
@@ -64,7 +66,7 @@ def permitted(filter_: Filter, resource_type: str, topic: Topic, context: Contex
 @cache
 def evaluable(resource_type: str, version: FhirVersion) -> tuple[CanFilterBy, ...]:
     """Every filter on a type that can be evaluated from the resource alone, as a topic lists it. Found by trying."""
-    context = Context(version, frozenset())
+    context = Context(version, frozenset(), vocabulary=_trial(version))
     known = (each for (type_, _), each in parameters(version).items() if type_ == resource_type)
     return tuple(
         CanFilterBy(
@@ -83,6 +85,19 @@ def evaluable(resource_type: str, version: FhirVersion) -> tuple[CanFilterBy, ..
     )
 
 
+@cache
+def _trial(version: FhirVersion) -> Vocabulary:
+    """What the `_VALUES` name, in every system: filters on a ValueSet are listed, whichever ones the hub is given."""
+    held = (each.held(type_) for (type_, _), each in parameters(version).items())
+    systems = {system for systems in held for system in systems.values() if system} | {"a"}
+    code_systems = [
+        {"resourceType": "CodeSystem", "url": url, "content": "complete", "concept": [{"code": "1"}, {"code": "b"}]}
+        for url in sorted(systems)
+    ]
+    compose = {"include": [{"system": "a"}]}
+    return Vocabulary([*code_systems, {"resourceType": "ValueSet", "url": "https://example.org/1", "compose": compose}])
+
+
 def _works(
     parameter: SearchParameter,
     resource_type: str,
@@ -92,11 +107,11 @@ def _works(
 ) -> bool:
     """Whether a filter can be compiled with one of the values that somebody could give."""
     if modifier == "type":
-        modifiers = sorted(parameter.targets or resource_types(context.version))[:1]
+        modifiers: Iterable[str | None] = sorted(parameter.targets) or sorted(resource_types(context.version))[:1]
     else:
-        modifiers = [modifier] if modifier else []
-    for value in _VALUES:
-        asked = Filter(resource_type, parameter.code, next(iter(modifiers), None), comparator, (value,), value)
+        modifiers = [modifier]
+    for value, written in product(_VALUES, modifiers):
+        asked = Filter(resource_type, parameter.code, written, comparator, (value,), value)
         try:
             criterion(asked, resource_type, context)
         except Rejected:

@@ -1,11 +1,18 @@
 """What a filter asks, before it is compiled by the file of its parameter's type."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from subscriptions.codes import Comparator, FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.extraction import Extraction
 from subscriptions.search.vocabulary import EMPTY, Vocabulary
+
+#: Modifiers of the standard that no filter can have, and why.
+_UNDECIDABLE = {
+    "text-advanced": "what it finds is up to a server's text search, and can't be decided from the resource alone",
+    "iterate": "it is for `_include` and `_revinclude`, and no filter",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,15 @@ class Asked:
             Rejected: Something else is asked.
         """
         self.unmodified()
+        self.uncompared()
+
+    def uncompared(self) -> None:
+        """
+        Allow no comparator but `eq`.
+
+        Raises:
+            Rejected: There is one.
+        """
         code = self.found.parameter.code
         if self.comparator not in (None, Comparator.EQ):
             reason = f"the comparator `{self.comparator}` of `{code}` is not supported; only equality (`eq`) is"
@@ -63,5 +79,18 @@ class Asked:
             Rejected: There is one.
         """
         if self.modifier is not None:
-            reason = f"the modifier `:{self.modifier}` of `{self.found.parameter.code}` is not supported"
-            raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
+            raise self.unsupported()
+
+    def unsupported(self, supported: Iterable[str] = (), why: str = "") -> Rejected:
+        """
+        What there is to say against the modifier.
+
+        Args:
+            supported: The modifiers that the parameter has besides `:missing`.
+            why: What stands against this one in particular.
+        """
+        reason = f"the modifier `:{self.modifier}` of `{self.found.parameter.code}` is not supported"
+        if why := why or _UNDECIDABLE.get(self.modifier or "", ""):
+            reason = f"{reason}: {why}"
+        names = ", ".join(f"`:{each}`" for each in (*supported, "missing"))
+        return Rejected(Issue(IssueCode.NOT_SUPPORTED, f"{reason}; supported: {names}"))

@@ -62,6 +62,10 @@ class Test(Protocol):
     def __hash__(self) -> int: ...
 
 
+#: How many keys one test may stand under in an index: a large ValueSet would fill it.
+MOST_KEYS = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Meets:
     """Equality of what is compared by keys: one of these was read."""
@@ -70,7 +74,7 @@ class Meets:
 
     @property
     def access(self) -> Access:
-        return Equal(self.keys)
+        return Equal(self.keys) if len(self.keys) <= MOST_KEYS else None
 
     def passes(self, read: frozenset[Any]) -> bool:
         return not self.keys.isdisjoint(read)

@@ -4,7 +4,18 @@ from collections.abc import Callable, Mapping
 
 from subscriptions.codes import IssueCode, SearchType
 from subscriptions.errors import Issue, Rejected
-from subscriptions.search import composite, date, number, quantity, reference, special, string, token, uri
+from subscriptions.search import (
+    composite,
+    date,
+    missing,
+    number,
+    quantity,
+    reference,
+    special,
+    string,
+    token_modifiers,
+    uri,
+)
 from subscriptions.search.asking import Asked, Context
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.definition import defined
@@ -28,7 +39,7 @@ _BY_TYPE: Mapping[SearchType, Callable[[Asked], Criterion]] = {
     SearchType.REFERENCE: reference.criterion,
     SearchType.SPECIAL: special.criterion,
     SearchType.STRING: string.criterion,
-    SearchType.TOKEN: token.criterion,
+    SearchType.TOKEN: token_modifiers.criterion,
     SearchType.URI: uri.criterion,
 }
 
@@ -47,7 +58,8 @@ def criterion(filter_: Filter, resource_type: str, context: Context, definition:
     type_ = found.parameter.type
     if type_ is not SearchType.STRING and any(value != value.strip() for value in filter_.values):
         raise Rejected(Issue(IssueCode.VALUE, "a value begins or ends with a blank"))
-    return _BY_TYPE[type_](Asked(found, modifier, filter_.comparator, filter_.values, context))
+    asked = Asked(found, modifier, filter_.comparator, filter_.values, context)
+    return missing.criterion(asked) if modifier == missing.MODIFIER else _BY_TYPE[type_](asked)
 
 
 def extraction_of(

@@ -1,16 +1,31 @@
-"""Reference search: https://hl7.org/fhir/R4/search.html#reference. What is behind a reference is never looked at."""
+"""
+Reference search: https://hl7.org/fhir/R4/search.html#reference. What is behind a reference is never looked at.
+
+`subject:Patient=23` is the same as `subject=Patient/23`. `:identifier` asks for what Reference.identifier says, in the
+form of a token; `:text`, and R5's `:code-text`, for the beginning of Reference.display. `:above` and `:below` have a
+meaning for canonicals only: those of other references would be found through the resources that they point to.
+"""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from subscriptions.codes import IssueCode
+from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Criterion, Meets, source
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Extraction, Value
 from subscriptions.search.parameters import resource_types
+from subscriptions.search.string import StartsWith, fold
+from subscriptions.search.string import parse as beginning
+from subscriptions.search.token import Key, identified
+from subscriptions.search.token import parse as token
+from subscriptions.search.uri import hierarchical
+
+#: All of them; `type` stands for the name of a resource type. Which ones a parameter has depends on its values.
+MODIFIERS = ("type", "identifier", "text", "code-text", "above", "below")
+
 
 _ID = r"[A-Za-z0-9\-.]{1,64}"
 _LOCAL = re.compile(rf"([A-Z][A-Za-z]+)/({_ID})(/_history/{_ID})?")
@@ -22,10 +37,53 @@ def criterion(asked: Asked) -> Criterion:
     Raises:
         Rejected: One of the values is no reference, or can't be what the parameter finds.
     """
-    asked.plain()
-    bases = asked.context.bases
-    keys = frozenset().union(*(parse(value, asked.found, bases) for value in asked.values))
-    return Criterion(source(asked.found, Reading(bases)), Meets(keys))
+    asked.uncompared()
+    found, modifier, bases = asked.found, asked.modifier, asked.context.bases
+    supported = modifiers(asked)
+    if modifier in resource_types(found.version) and "type" in supported:
+        keys = frozenset().union(*(parse(_of_type(modifier, value), found, bases) for value in asked.values))
+        return Criterion(source(found, Reading(bases)), Meets(keys))
+    match modifier:
+        case None:
+            keys = frozenset().union(*(parse(value, found, bases) for value in asked.values))
+            return Criterion(source(found, Reading(bases)), Meets(keys))
+        case "above" | "below" if modifier in supported:
+            return hierarchical(asked, lambda value: parse(value, found, bases))
+        case "identifier" if modifier in supported:
+            identifiers = frozenset[Key]().union(*(token(value, {"Identifier": None}) for value in asked.values))
+            return Criterion(source(found, Identified()), Meets(identifiers))
+        case "text" | "code-text" if modifier in supported:
+            return Criterion(source(found, Displayed()), StartsWith(frozenset(map(beginning, asked.values))))
+        case "above" | "below":
+            why = "it would depend on the resources that are referred to"
+            raise asked.unsupported(_shown(supported), why)
+        case _:
+            raise asked.unsupported(_shown(supported))
+
+
+def modifiers(asked: Asked) -> tuple[str, ...]:
+    """Those that a parameter has, by the data types of its values; `type` stands for the names of types."""
+    held = asked.found.parameter.held(asked.found.resource_type)
+    if held and "Reference" not in held:
+        return ("above", "below")
+    if asked.found.parameter.code == "_in":  # its references are not the resource's: they have nothing but a URL
+        return ("type",)
+    version = asked.context.version
+    return ("type", "identifier", "text", "code-text") if version is FhirVersion.R5 else ("type", "identifier", "text")
+
+
+def _shown(supported: tuple[str, ...]) -> Iterator[str]:
+    return ("[type]" if each == "type" else each for each in supported)
+
+
+def _of_type(type_: str, id_: str) -> str:
+    """
+    Raises:
+        Rejected: Something else than an id is given.
+    """
+    if not re.fullmatch(_ID, id_):
+        raise _rejected(f"with `:{type_}` the id alone is given, as in `:{type_}=23`")
+    return f"{type_}/{id_}"
 
 
 def parse(text: str, extraction: Extraction, bases: frozenset[str]) -> frozenset[str]:
@@ -98,3 +156,21 @@ class Reading:
         yield literal.partition("/_history/")[0]
         if local := _LOCAL.fullmatch(literal):
             yield local[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The keys of the Identifier in a reference, as of a token."""
+
+    def __call__(self, value: Value) -> Iterator[Key]:
+        if value.type == "Reference" and "identifier" in value.data:
+            yield from identified(value.data["identifier"])
+
+
+@dataclass(frozen=True, slots=True)
+class Displayed:
+    """What a reference is shown as, folded."""
+
+    def __call__(self, value: Value) -> Iterator[str]:
+        if value.type == "Reference" and "display" in value.data:
+            yield fold(value.data["display"])

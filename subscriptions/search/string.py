@@ -1,4 +1,9 @@
-"""String search: https://hl7.org/fhir/R4/search.html#string. Equal is what starts with it, case and accents aside."""
+"""
+String search: https://hl7.org/fhir/R4/search.html#string. Equal is what starts with it, case and accents aside.
+
+`:contains` finds it anywhere, `:exact` as the whole string "including casing and accents". R5's `:text` is "processed
+as input to a search with advanced text handling", which no two servers do alike: it is rejected.
+"""
 
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -8,9 +13,11 @@ from typing import Any
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
-from subscriptions.search.comparison import Access, Beginning, Criterion, source
+from subscriptions.search.comparison import Access, Beginning, Criterion, Meets, source
 from subscriptions.search.escapes import unescape
 from subscriptions.search.extraction import Value
+
+MODIFIERS = ("exact", "contains")
 
 #: The parts of HumanName and Address that are strings.
 _PARTS = ("text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode", "country")
@@ -21,9 +28,19 @@ def criterion(asked: Asked) -> Criterion:
     Raises:
         Rejected: Nothing is left of one of the values that could be compared.
     """
-    asked.plain()
-    beginnings = frozenset(parse(value) for value in asked.values)
-    return Criterion(source(asked.found, Reading()), StartsWith(beginnings))
+    asked.uncompared()
+    match asked.modifier:
+        case None:
+            return Criterion(source(asked.found, Reading()), StartsWith(frozenset(map(parse, asked.values))))
+        case "contains":
+            return Criterion(source(asked.found, Reading()), Contains(frozenset(map(parse, asked.values))))
+        case "exact":
+            keys = frozenset(normal(unescape(value)) for value in asked.values)
+            return Criterion(source(asked.found, Exactly()), Meets(keys))
+        case "text":
+            raise asked.unsupported(MODIFIERS, "it asks for a text search, which the resource alone does not decide")
+        case _:
+            raise asked.unsupported(MODIFIERS)
 
 
 def parse(text: str) -> str:
@@ -46,6 +63,11 @@ def fold(text: str) -> str:
     return " ".join(kept.split())
 
 
+def normal(text: str) -> str:
+    """The one way to write what looks the same: `ā` is one character, whether it was sent as one or as two."""
+    return unicodedata.normalize("NFC", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The strings of a value, folded. Of a family name each word is a beginning: `Carreno Quinones`."""
@@ -57,12 +79,25 @@ class Reading:
             yield from _parts(value.data)
 
 
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """The strings of a value as they are written."""
+
+    def __call__(self, value: Value) -> Iterator[str]:
+        texts = [value.data] if isinstance(value.data, str) else (text for _, text in _written(value.data))
+        yield from map(normal, texts)
+
+
 def _parts(data: Mapping[str, Any]) -> Iterator[str]:
+    for name, text in _written(data):
+        yield from _beginnings(text) if name == "family" else [fold(text)]
+
+
+def _written(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The strings of a HumanName or an Address, each with the name of its part."""
     for name in _PARTS:
         found = data.get(name) or []
-        for text in [found] if isinstance(found, str) else found:
-            if text is not None:
-                yield from _beginnings(text) if name == "family" else [fold(text)]
+        yield from ((name, text) for text in ([found] if isinstance(found, str) else found) if text is not None)
 
 
 def _beginnings(text: str) -> Iterator[str]:
@@ -83,3 +118,17 @@ class StartsWith:
     def passes(self, read: frozenset[Any]) -> bool:
         beginnings = tuple(self.beginnings)
         return any(text.startswith(beginnings) for text in read)
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """One of these stands somewhere in one of the strings that were read."""
+
+    texts: frozenset[str]
+
+    @property
+    def access(self) -> Access:
+        return None
+
+    def passes(self, read: frozenset[Any]) -> bool:
+        return any(text in each for text in self.texts for each in read)

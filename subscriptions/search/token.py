@@ -1,14 +1,14 @@
-"""Token search: https://hl7.org/fhir/R4/search.html#token."""
+"""Token search: https://hl7.org/fhir/R4/search.html#token. What its modifiers ask is in `token_modifiers`."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
-from subscriptions.search.comparison import Criterion, Meets, Not, source
+from subscriptions.search.comparison import Criterion, Meets, source
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
 
@@ -19,21 +19,20 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _WITH_SYSTEM = frozenset({"Coding", "CodeableConcept", "Identifier"})
 
 
-def criterion(asked: Asked) -> Criterion:
+def equality(asked: Asked) -> Criterion:
     """
+    What is asked without a modifier.
+
     Raises:
         Rejected: No value of the parameter can be equal to one of those asked for.
     """
-    negated = asked.modifier == "not"
-    (replace(asked, modifier=None) if negated else asked).plain()
     found = asked.found
     held = found.parameter.held(found.resource_type)
     values: Iterable[str] = asked.values
     if found.parameter.code == "_id":
         values = [value.removeprefix(f"{found.resource_type}/") for value in values]
     keys = frozenset().union(*(parse(value, held) for value in values))
-    meets = Meets(keys)
-    return Criterion(source(found, Reading(held.get("code") or "")), Not(meets) if negated else meets)
+    return Criterion(source(found, Reading(held.get("code") or "")), Meets(keys))
 
 
 def parse(text: str, held: Mapping[str, str | None]) -> frozenset[Key]:
@@ -93,7 +92,7 @@ class Reading:
             case "Coding", _:
                 yield from _pair(value.data, "code")
             case "Identifier", _:
-                yield from _pair(value.data, "value")
+                yield from identified(value.data)
             case "ContactPoint", {"value": str(number)}:
                 yield None, number
             case "boolean", bool(truth):
@@ -106,6 +105,11 @@ class Reading:
                 yield None, text.casefold()
             case _, str(text):
                 yield None, text
+
+
+def identified(identifier: Mapping[str, Any]) -> Iterator[Key]:
+    """The keys of an Identifier."""
+    return _pair(identifier, "value")
 
 
 def _pair(data: Mapping[str, Any], member: str) -> Iterator[Key]:

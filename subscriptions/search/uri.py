@@ -1,25 +1,45 @@
-"""URI search: https://hl7.org/fhir/R4/search.html#uri. The whole URI, literally."""
+"""
+URI search: https://hl7.org/fhir/R4/search.html#uri. "Matches are precise, case, accent, and escape sensitive, and the
+entire URI must match."
 
-from collections.abc import Iterator, Mapping
+`:below` and `:above` go by the segments of a URL's path: `http://a.example/fhir` is above `http://a.example/fhir/1`,
+and not above `http://a.example/fhir2`. A slash at the end makes no difference. "Note that the :above and :below
+modifiers only apply to URLs, and not URNS such as OIDs." Of canonicals with versions see `canonical`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from subscriptions.codes import IssueCode
+from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Criterion, Meets, source
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
+from subscriptions.search.string import Contains, StartsWith
+
+MODIFIERS = ("above", "below", "contains")
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://)([^/]+)(/.*)?")
 
 
 def criterion(asked: Asked) -> Criterion:
     """
     Raises:
-        Rejected: One of the values is no URI.
+        Rejected: One of the values is no URI, or with `:above` and `:below` no URL.
     """
-    asked.plain()
+    asked.uncompared()
     held = asked.found.parameter.held(asked.found.resource_type)
-    keys = frozenset().union(*(parse(value, held) for value in asked.values))
-    return Criterion(source(asked.found, Reading()), Meets(keys))
+    match asked.modifier:
+        case None:
+            return Criterion(source(asked.found, Reading()), Meets(_all(asked, lambda value: parse(value, held))))
+        case "above" | "below":
+            return hierarchical(asked, lambda value: parse(value, held))
+        case "contains" if asked.context.version is FhirVersion.R5:
+            return Criterion(source(asked.found, Reading()), Contains(_all(asked, lambda value: parse(value, held))))
+        case _:
+            raise asked.unsupported(MODIFIERS if asked.context.version is FhirVersion.R5 else MODIFIERS[:2])
 
 
 def parse(text: str, held: Mapping[str, str | None]) -> frozenset[str]:
@@ -38,6 +58,44 @@ def parse(text: str, held: Mapping[str, str | None]) -> frozenset[str]:
     return frozenset({"|".join((url, *version))})
 
 
+def hierarchical(asked: Asked, parsed: Callable[[str], frozenset[str]]) -> Criterion:
+    """
+    What `:above` and `:below` ask of URLs and canonicals.
+
+    Args:
+        parsed: Reads a value as it is without modifier.
+
+    Raises:
+        Rejected: One of the values is no URL.
+    """
+    levels = [_levels(url) for url in _all(asked, parsed)]
+    if asked.modifier == "below":
+        return Criterion(source(asked.found, Levels()), StartsWith(frozenset(each[-1] for each in levels)))
+    return Criterion(source(asked.found, Levels()), Meets(frozenset().union(*levels)))
+
+
+def _all(asked: Asked, parsed: Callable[[str], frozenset[str]]) -> frozenset[str]:
+    return frozenset[str]().union(*map(parsed, asked.values))
+
+
+def _levels(canonical: str) -> list[str]:
+    """
+    A URL and everything above it, itself last. What is below one begins with it.
+
+    With a version only this one's parts are levels, from `2` by `2.1` to `2.1.3`: of the same URL.
+    """
+    url, bar, version = canonical.partition("|")
+    found = _URL.fullmatch(url)
+    if not found:
+        raise Rejected(Issue(IssueCode.VALUE, "`:above` and `:below` compare URLs, as `http://a.example/fhir`"))
+    start, parts, end = (f"{url}|", version.split("."), ".") if bar else (found[1], _segments(url, found[1]), "/")
+    return [f"{start}{end.join(parts[:length])}{end}" for length in range(1, len(parts) + 1)]
+
+
+def _segments(url: str, scheme: str) -> list[str]:
+    return url.removeprefix(scheme).rstrip("/").split("/")
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The keys of a URI: itself, and for a canonical also without its version."""
@@ -46,3 +104,16 @@ class Reading:
         yield value.data
         if value.type == "canonical":
             yield value.data.partition("|")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """A URI, and a canonical with its version, each ended so that it begins only with what is above it."""
+
+    def __call__(self, value: Value) -> Iterator[str]:
+        url, version = str(value.data), ""
+        if value.type != "uri":
+            url, _, version = url.partition("|")
+        yield f"{url.rstrip('/')}/"
+        if version:
+            yield f"{url}|{version}."

@@ -178,7 +178,7 @@ async def test_sound_gzip_is_read_in_as_many_members_as_it_has(hub: Hub) -> None
         ("GET", "/Patient?_cursor=x", 400),
         ("GET", "/Patient?_lastUpdated=yesterday", 400),
         ("GET", "/Patient?_lastUpdated=sa20", 400),
-        ("GET", "/Patient?name:exact=x", 400),
+        ("GET", "/Patient?name:above=x", 400),
         ("GET", "/Patient?name=%ff", 400),
         ("GET", "/Patient?_sort=name", 400),
         ("GET", "/Patient?_include=Patient:organization", 400),

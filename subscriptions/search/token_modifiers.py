@@ -1,0 +1,132 @@
+"""
+The modifiers of a token: https://hl7.org/fhir/R4/search.html#token, https://hl7.org/fhir/R5/search.html#modifiers.
+
+`:not` "includes resources that have no value"; `:not-in` is taken for the opposite of `:in` in the same way. ValueSets
+and hierarchies are those of the hub's vocabulary; their codes belong to a system, so that a Coding without one is in
+none. `:text`, and R5's `:code-text`, look for the beginning of a text, as a string does.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.errors import Issue, Rejected
+from subscriptions.search.asking import Asked
+from subscriptions.search.comparison import Criterion, Meets, Not, source
+from subscriptions.search.escapes import split, unescape
+from subscriptions.search.extraction import Value
+from subscriptions.search.string import StartsWith, fold, parse
+from subscriptions.search.token import Reading, equality
+from subscriptions.search.vocabulary import Code
+
+#: All of them, each with the data types that it can be asked of; None is any. A `code` has to have a known system.
+MODIFIERS = {
+    "not": None,
+    "text": frozenset({"CodeableConcept", "Coding", "Identifier"}),
+    "in": frozenset({"CodeableConcept", "Coding", "code"}),
+    "not-in": frozenset({"CodeableConcept", "Coding", "code"}),
+    "above": frozenset({"CodeableConcept", "Coding", "code"}),
+    "below": frozenset({"CodeableConcept", "Coding", "code"}),
+    "of-type": frozenset({"Identifier"}),
+    "code-text": frozenset({"CodeableConcept", "Coding"}),
+}
+
+
+def criterion(asked: Asked) -> Criterion:
+    """
+    Raises:
+        Rejected: The parameter has no such modifier, or no value of it can be what is asked for.
+    """
+    asked.uncompared()
+    supported = tuple(_supported(asked))
+    match asked.modifier:
+        case None:
+            return equality(asked)
+        case modifier if modifier not in supported:
+            raise asked.unsupported(supported)
+        case "not":
+            equal = equality(asked)
+            return Criterion(equal.source, Not(equal.test))
+        case "in":
+            return _among(asked, lambda value: asked.context.vocabulary.codes(_value_set(asked, value)))
+        case "not-in":
+            among = _among(asked, lambda value: asked.context.vocabulary.codes(_value_set(asked, value)))
+            return Criterion(among.source, Not(among.test))
+        case "above":
+            return _among(asked, lambda value: asked.context.vocabulary.above(*_code(asked, value)))
+        case "below":
+            return _among(asked, lambda value: asked.context.vocabulary.below(*_code(asked, value)))
+        case "of-type":
+            return Criterion(source(asked.found, OfType()), Meets(frozenset(map(_typed, asked.values))))
+        case _:  # `text` and `code-text`
+            return Criterion(source(asked.found, Texts()), StartsWith(frozenset(map(parse, asked.values))))
+
+
+def _supported(asked: Asked) -> Iterator[str]:
+    held = asked.found.parameter.held(asked.found.resource_type)
+    of = {type_ for type_, system in held.items() if type_ != "code" or system}
+    for modifier, types in MODIFIERS.items():
+        newer = modifier == "code-text" and asked.context.version is not FhirVersion.R5
+        if not newer and (not held or types is None or of & types):
+            yield modifier
+
+
+def _among(asked: Asked, codes: Callable[[str], frozenset[Code]]) -> Criterion:
+    held = asked.found.parameter.held(asked.found.resource_type)
+    keys = frozenset[Code]().union(*map(codes, asked.values))
+    return Criterion(source(asked.found, Reading(held.get("code") or "")), Meets(keys))
+
+
+def _value_set(asked: Asked, text: str) -> str:
+    """The ValueSet of a URI, "relative or absolute", literal or logical: without the hub's own base."""
+    uri = unescape(text)
+    for base in asked.context.bases:
+        uri = uri.removeprefix(f"{base.rstrip('/')}/")
+    return uri
+
+
+def _code(asked: Asked, text: str) -> Code:
+    """The concept of `system|code`, or of a code alone if all values are of the one system of their definition."""
+    held = asked.found.parameter.held(asked.found.resource_type)
+    match [unescape(part) for part in split(text, "|")]:
+        case [system, code] if system and code:
+            return system, code
+        case [code] if code and held.keys() == {"code"}:
+            return str(held["code"]), code
+    raise Rejected(Issue(IssueCode.VALUE, f"a concept for `:{asked.modifier}` is written `system|code`"))
+
+
+def _typed(text: str) -> tuple[str, str, str]:
+    parts = tuple(unescape(part) for part in split(text, "|"))
+    if len(parts) != 3 or not all(parts):
+        form = '`:of-type` is written `system|code|value`, system and code those of Identifier.type; "All 3 parts must'
+        raise Rejected(Issue(IssueCode.VALUE, f'{form} be present"'))
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class OfType:
+    """System and code of each type of an Identifier, with its value."""
+
+    def __call__(self, value: Value) -> Iterator[tuple[str, str, str]]:
+        if value.type == "Identifier" and "value" in value.data:
+            for coding in value.data.get("type", {}).get("coding", []):
+                if "code" in coding:
+                    yield coding.get("system", ""), coding["code"], value.data["value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """ "either CodeableConcept.text, Coding.display, or Identifier.type.text", folded."""
+
+    def __call__(self, value: Value) -> Iterator[str]:
+        match value.type, value.data:
+            case "CodeableConcept", concept:
+                found = [concept.get("text"), *(coding.get("display") for coding in concept.get("coding", []))]
+            case "Coding", coding:
+                found = [coding.get("display")]
+            case "Identifier", identifier:
+                found = [identifier.get("type", {}).get("text")]
+            case _:
+                found = []
+        yield from (fold(text) for text in found if text)
