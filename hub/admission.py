@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hub.channels.guard import Guard
-from hub.registry import Topics
+from hub.registry import On
+from hub.topics import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
 from subscriptions.filters import criteria, queries
@@ -21,6 +22,14 @@ from subscriptions.versions.forms import FORMS
 
 CRITERIA = "Subscription.criteria"
 ENDPOINT = "Subscription.channel.endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A Subscription that may be, and the topic that it was judged by."""
+
+    subscription: Subscription
+    on: On
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +48,14 @@ class Admission:
     allow_http: bool
     legacy: Style = Style.R4
 
-    async def admit(self, version: FhirVersion, resource: Mapping[str, Any], *, now: datetime) -> Subscription:
+    async def admit(self, version: FhirVersion, resource: Mapping[str, Any], *, now: datetime) -> Admitted:
         """
         The Subscription that a client asks for.
 
         Raises:
             Rejected: For all reasons that could be found at once.
         """
+        await self.topics.refresh()
         form = FORMS[version]
         reading = form.read_subscription(resource, now=now, allow_http=self.allow_http, legacy=self.legacy)
         wanted, issues = reading.subscription, [*reading.issues, *self._about_topic(reading)]
@@ -54,16 +64,20 @@ class Admission:
             issues += await self._about_endpoint(wanted)
         if issues:
             raise Rejected(*issues)
-        return wanted
+        return Admitted(wanted, self._on(wanted))
+
+    def _on(self, wanted: Subscription) -> On:
+        topic = self.topics.published(wanted.topic)
+        if wanted.own_topic or topic is None or topic.built_in:
+            return On()
+        tenant = self.topics.tenant
+        return On(f"{tenant}/{topic.topic.url}", f"{tenant}/{topic.id}", str(topic.number))
 
     def _about_topic(self, reading: Reading) -> Iterator[Issue]:
         """What is wrong with the topic and the filters; without a topic, filters that name a type are judged by it."""
         wanted = reading.subscription
         topic = self.topics.of(wanted)
-        if topic is None and reading.is_sound(CRITERIA):
-            text = (
-                f"The topic {wanted.topic} is not supported; the CapabilityStatement at metadata lists those that are."
-            )
+        if reading.is_sound(CRITERIA) and (text := self._refused(wanted)):
             yield Issue(IssueCode.NOT_SUPPORTED, text, CRITERIA)
         named = frozenset(each.resource_type for each in wanted.filters if each.resource_type)
         context = self.contexts[wanted.version]
@@ -75,6 +89,21 @@ class Admission:
                     queries((each for each in filters if each.resource_type), named, context, element)
             except Rejected as rejected:
                 yield from rejected.issues
+
+    def _refused(self, wanted: Subscription) -> str:
+        """Why nobody can subscribe to its topic; empty when it can be subscribed to."""
+        if wanted.own_topic:
+            return ""
+        found = self.topics.published(wanted.topic)
+        if found is None:
+            return (
+                f"The topic {wanted.topic} is not supported; the CapabilityStatement at metadata lists those that are."
+            )
+        if found.topic.retired and wanted.status is not SubscriptionStatus.OFF:
+            return f"The topic {wanted.topic} is retired: who has subscribed stays, but nobody does any more."
+        if why := self.topics.unusable(wanted.version, found.topic):
+            return f"The topic {wanted.topic} can't be used in FHIR {wanted.version.upper()}: {why}"
+        return ""
 
     async def _about_endpoint(self, wanted: Subscription) -> tuple[Issue, ...]:
         """A courtesy: every connection is guarded again."""

@@ -41,6 +41,16 @@ hub:{due:k}:wake
     stream: one entry, new whenever work came; what an idle deliver pump waits on
 hub:{registry}:subscriptions
     hash: tenant/version/id -> incarnation, revision and the resource as sent (see registry.py)
+hub:{registry}:topics
+    hash: tenant/id -> number, ms, form, canonical and the topic as sent; `` -> changes so far (see topics.py)
+hub:{registry}:canonicals
+    hash: tenant/canonical -> id of the topic
+hub:{registry}:users
+    zset: tenant/canonical, NUL, name in `subscriptions`: who is on a stored topic, by lexical range
+hub:{registry}:joins
+    hash: tenant/canonical -> how often somebody was put on it
+hub:{registry}:joined
+    hash: name in `subscriptions` -> the stored topics that it is on
 hub:{registry}:log
     stream: which of them changed; trimmed to the last 10,000
 hub:{registry}:epoch
@@ -66,6 +76,11 @@ LAYOUT = 2
 
 REGISTRY = "hub:{registry}:subscriptions"
 REGISTRY_LOG = "hub:{registry}:log"
+TOPICS = "hub:{registry}:topics"
+CANONICALS = "hub:{registry}:canonicals"
+USERS = "hub:{registry}:users"
+JOINS = "hub:{registry}:joins"
+JOINED = "hub:{registry}:joined"
 EPOCH = "hub:{registry}:epoch"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"

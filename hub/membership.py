@@ -15,7 +15,7 @@ from hub.due import Due
 from hub.errors import Unavailable
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes, State, Subscribed
-from hub.registry import Registered, Registry
+from hub.registry import On, Registered, Registry
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.subscription import Style, Subscription
 
@@ -90,35 +90,76 @@ class Membership:
         return sorted(found, key=lambda key: key.id)
 
     async def create(
-        self, tenant: str, version: FhirVersion, id_: str, wanted: Subscription, resource: bytes, *, now: int
+        self,
+        tenant: str,
+        version: FhirVersion,
+        id_: str,
+        wanted: Subscription,
+        resource: bytes,
+        *,
+        now: int,
+        on: On | None = None,
     ) -> Written:
-        """Create a Subscription under an id that was not in use; CONFLICT when it is by now."""
+        """
+        Create a Subscription under an id that was not in use; CONFLICT when it is by now.
+
+        Args:
+            on: Its topic, unless that is built in.
+
+        Raises:
+            TopicChanged: Nothing was done.
+        """
         key = SubscriptionKey(tenant, version, id_, uuid4().hex[:12])
         held = await self.registry.find(tenant, version, id_)
         if held is not None and (state := await self.outboxes.read(held.key)):
             return Written(Subscribed.CONFLICT, state.revision)
         # A registration without a state is what a crash left, or a delete or create under way: whoever comes last wins.
         before = held.key.incarnation if held else ""
-        if not await self.registry.enter(Registered(key, True, 1, now, resource, wanted.style), instead_of=before):
+        registered = Registered(key, True, 1, now, resource, wanted.style)
+        if not await self.registry.enter(registered, instead_of=before, on=on):
             return Written(Subscribed.CONFLICT, 1)
         return await self._write(key, "", wanted, resource, now=now)
 
     async def update(
-        self, member: Member, wanted: Subscription, resource: bytes, *, expected: str, now: int
+        self,
+        member: Member,
+        wanted: Subscription,
+        resource: bytes,
+        *,
+        expected: str,
+        now: int,
+        on: On | None = None,
     ) -> Written:
-        """Change a Subscription that is at the revision `expected`, or at any (`*`)."""
-        return await self._write(member.key, expected, wanted, resource, now=now)
+        """
+        Change a Subscription that is at the revision `expected`, or at any (`*`).
+
+        Raises:
+            TopicChanged: Nothing was done.
+        """
+        on = on or On()
+        registered = await self.registry.find(member.key.tenant, member.key.version, member.key.id)
+        # On both topics until all is written: neither can go away under it.
+        if registered is not None and registered.key == member.key:
+            await self.registry.join(registered, on)
+        return await self._write(member.key, expected, wanted, resource, now=now, on=On(on.place))
 
     async def _write(
-        self, key: SubscriptionKey, expected: str, wanted: Subscription, resource: bytes, *, now: int
+        self,
+        key: SubscriptionKey,
+        expected: str,
+        wanted: Subscription,
+        resource: bytes,
+        *,
+        now: int,
+        on: On | None = None,
     ) -> Written:
-        on = wanted.status is not SubscriptionStatus.OFF
+        is_on = wanted.status is not SubscriptionStatus.OFF
         handshake = now + (self.handshake_delay if wanted.style is Style.TOPIC else 0)
-        end = int(wanted.end.timestamp() * 1000) if wanted.end and on else None
+        end = int(wanted.end.timestamp() * 1000) if wanted.end and is_on else None
         outcome, revision = await self.outboxes.write(
             key,
             expected=expected,
-            status=SubscriptionStatus.REQUESTED if on else SubscriptionStatus.OFF,
+            status=SubscriptionStatus.REQUESTED if is_on else SubscriptionStatus.OFF,
             resource=resource,
             max_count=wanted.max_count or 1,
             now=now,
@@ -128,12 +169,12 @@ class Membership:
         )
         if outcome not in (Subscribed.CREATED, Subscribed.CHANGED):
             return Written(outcome, revision)
-        if not await self.registry.put(Registered(key, on, revision, now, resource, wanted.style)):
+        if not await self.registry.put(Registered(key, is_on, revision, now, resource, wanted.style), on=on):
             if outcome is Subscribed.CHANGED:
                 raise Unavailable(f"Subscription/{key.id} was deleted in this moment")
             await self.outboxes.delete(key, expected="*")
             return Written(Subscribed.CONFLICT, 1)
-        if on:
+        if is_on:
             await self.due.schedule(key, handshake, end=end)
         else:  # it may stay in the lists of due work: there is nothing to do for it then
             await self.due.ends(key, None)

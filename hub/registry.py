@@ -1,5 +1,5 @@
 """
-The subscriptions in force, and the topics.
+The subscriptions in force.
 
 `hub:{registry}:subscriptions` is a hash: `tenant/version/id` -> `incarnation state revision ms resource`, where `state`
 is `on` (in the index) or `off`, with the style behind it (`on:r4`) where the criteria are a search, `revision` is that
@@ -17,50 +17,28 @@ from sys import intern
 
 import msgspec
 
-from hub.keys import REGISTRY, REGISTRY_LOG, SubscriptionKey
+from hub.keys import JOINED, JOINS, REGISTRY, REGISTRY_LOG, TOPICS, USERS, SubscriptionKey
 from hub.pipeline import Pipeline, script
+from hub.topics import Topics
 from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index
 from subscriptions.search.asking import Context
-from subscriptions.search.parameters import resource_types
 from subscriptions.shapes import Shapes, shapes
-from subscriptions.subscription import Style, Subscription
-from subscriptions.topic import Topic, built_in
+from subscriptions.subscription import Style
 from subscriptions.versions.forms import FORMS
 
 REGISTER = script("register")
+
+#: What a name in the log begins with that is a topic's, `tenant/canonical`, and no Subscription's.
+_TOPIC = "topic:"
+
+#: Subscriptions that are read at once.
+CHUNK = 500
 
 log = getLogger("hub.registry")
 
 #: Subscriptions that are put into an index without a look at what else there is to do: a few ms.
 AT_ONCE = 32
-
-
-class Topics:
-    """The topics that can be subscribed to: one for each resource type, for now."""
-
-    def __init__(self, canonical_base: str) -> None:
-        self._by_url: dict[FhirVersion, Mapping[str, Topic]] = {}
-        for version in (FhirVersion.R4,):
-            topics = (built_in(canonical_base, type_) for type_ in sorted(resource_types(version)))
-            self._by_url[version] = {topic.url: topic for topic in topics if not _internal(topic)}
-
-    def all(self, version: FhirVersion) -> list[Topic]:
-        """All topics of a FHIR version, by canonical."""
-        return list(self._by_url[version].values())
-
-    def find(self, version: FhirVersion, canonical: str) -> Topic | None:
-        """The topic of a canonical. Its URL is its identity: a `|version` behind it is not compared."""
-        return self._by_url[version].get(canonical.partition("|")[0])
-
-    def of(self, subscription: Subscription) -> Topic | None:
-        """What a Subscription is on: the topic that it names, or what a search in its criteria comes to."""
-        return subscription.own_topic or self.find(subscription.version, subscription.topic)
-
-
-def _internal(topic: Topic) -> bool:
-    """What notifying itself is made of makes no change."""
-    return bool(topic.resource_types & {"Subscription", "SubscriptionTopic", "SubscriptionStatus"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +62,24 @@ class Registered:
         return f"{self.key.incarnation} {state} {self.revision} {self.since} ".encode() + self.resource
 
 
+@dataclass(frozen=True, slots=True)
+class On:
+    """
+    The topic that a Subscription is put on.
+
+    place: `tenant/canonical` of a stored topic; `-` for a built-in one.
+    field, number: Which version of it the filters were judged by; empty for a built-in one.
+    """
+
+    place: str = "-"
+    field: str = ""
+    number: str = ""
+
+
+class TopicChanged(Exception):
+    """The topic isn't there any more as the Subscription's filters were judged by it."""
+
+
 class Registry:
     """Which subscriptions there are."""
 
@@ -96,26 +92,46 @@ class Registry:
         record = await self._pipeline.command("HGET", REGISTRY, name)
         return _registered(name, record) if record else None
 
-    async def enter(self, registered: Registered, *, instead_of: str = "") -> bool:
+    async def enter(self, registered: Registered, *, instead_of: str = "", on: On | None = None) -> bool:
         """
         Register a new life of a Subscription, where there is none or, given its incarnation, in the place of an earlier
-        one; False, and nothing done, when something else is there.
-        """
-        return await self._set(registered.key, registered.record, instead_of)
+        one; False, and nothing done, when something else is there. `on`: None for a topic that is built in.
 
-    async def put(self, registered: Registered) -> bool:
-        """Change what is registered of this life, unless that is newer; False when it isn't registered any more."""
-        return await self._set(registered.key, registered.record, registered.key.incarnation)
+        Raises:
+            TopicChanged: Nothing was done.
+        """
+        return await self._set(registered.key, registered.record, instead_of, on or On())
+
+    async def put(self, registered: Registered, *, on: On | None = None) -> bool:
+        """
+        Change what is registered of this life, unless that is newer; False when it isn't registered any more.
+
+        `on`: None for the topic that it is on already.
+        """
+        return await self._set(registered.key, registered.record, registered.key.incarnation, on)
+
+    async def join(self, registered: Registered, on: On) -> bool:
+        """
+        Put what is registered on one more topic, until it is `put` on that one alone.
+
+        Raises:
+            TopicChanged: Nothing was done.
+        """
+        return await self._set(registered.key, registered.record, registered.key.incarnation, on, more=True)
 
     async def remove(self, key: SubscriptionKey) -> None:
         """Remove this life of a Subscription; a later one stays."""
-        await self._set(key, b"", key.incarnation)
+        await self._set(key, b"", key.incarnation, None)
 
-    async def _set(self, key: SubscriptionKey, record: bytes, only: str) -> bool:
-        keys = [REGISTRY, REGISTRY_LOG]
-        return bool(await self._pipeline.run(REGISTER, keys, key.registered_as, record, only))
+    async def _set(self, key: SubscriptionKey, record: bytes, only: str, on: On | None, *, more: bool = False) -> bool:
+        keys = [REGISTRY, REGISTRY_LOG, TOPICS, USERS, JOINS, JOINED]
+        topic = (on.place, on.field, on.number) if on else ("", "", "")
+        done = await self._pipeline.run(REGISTER, keys, key.registered_as, record, only, *topic, "1" if more else "")
+        if done == -1:
+            raise TopicChanged
+        return bool(done)
 
-    async def all(self, prefix: str = "", *, chunk: int = 500) -> AsyncIterator[Registered]:
+    async def all(self, prefix: str = "", *, chunk: int = CHUNK) -> AsyncIterator[Registered]:
         """All of them, or those whose `tenant/version/id` begins with a prefix; one that changes may come twice."""
         cursor = b"0"
         while True:
@@ -188,14 +204,27 @@ class InForce:
                 mark, names = found
                 if not names:
                     return
-                unique = list(dict.fromkeys(names))
-                for count, (name, registered) in enumerate(zip(unique, await self.registry.read(unique), strict=True)):
-                    self._set(name, registered)
-                    await _let_others_run(count)
+                unique = await self._concerned(names)
+                for chunk in (unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)):
+                    for count, (name, registered) in enumerate(
+                        zip(chunk, await self.registry.read(chunk), strict=True)
+                    ):
+                        self._set(name, registered)
+                        await _let_others_run(count)
                 self._mark = mark
+
+    async def _concerned(self, names: list[str]) -> list[str]:
+        """The names of the Subscriptions that changed, or whose topics did."""
+        urls = dict.fromkeys(name.partition("/")[2] for name in names if name.startswith(_TOPIC))
+        found = dict.fromkeys(name for name in names if name and not name.startswith(_TOPIC))
+        if urls:
+            await self.topics.refresh()
+            found |= dict.fromkeys(await self.topics.users(urls))
+        return list(found)
 
     async def _load(self) -> None:
         mark = await self.registry.end_of_log()
+        await self.topics.refresh()
         seen = set()
         async for registered in self.registry.all():
             seen.add(registered.key.registered_as)

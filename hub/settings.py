@@ -159,6 +159,12 @@ class Settings(BaseSettings):
         description="Seconds, comma-separated. n waits are n + 1 attempts; then the subscription is in `error`.",
     )
 
+    topics_dir: Path | None = Field(
+        None,
+        description="Directory. JSON files of topics (SubscriptionTopic of R4B or R5, Basic, or Bundles of them) that"
+        " the api stores when it starts; a bad one stops it. A file that goes away leaves its topic: delete that by"
+        " REST. Empty: none.",
+    )
     allow_chained_filters: bool = Field(
         False,
         description="Accept filters and searches that look at other resources, as `patient.identifier` and `_has` do:"

@@ -15,15 +15,17 @@ from hub.api.metadata import Metadata
 from hub.api.resources import Resources
 from hub.api.routes import PREFIX, Route, add
 from hub.api.search import Searches
+from hub.api.topics import Basics, TopicResources
 from hub.api.transactions import Transactions
 from hub.ingest import warm
+from hub.publication import Publication
 from hub.search import Search
 from hub.settings import Settings
 from hub.store import Store, instant, now_ms
+from hub.topics import Topics
 from hub.transaction import TransactionCoordinator
 from subscriptions.codes import FhirVersion
 from subscriptions.search.asking import Context
-from subscriptions.topic import Topic
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -37,7 +39,14 @@ class KeptType(StringConvertor):
     regex = r"(?!Subscription(?:/|$))[A-Z][^/]*"
 
 
+class Basic(StringConvertor):
+    """In a path, the type that topics have in R4."""
+
+    regex = r"Basic(?![^/])"
+
+
 register_url_convertor("kept", KeptType())
+register_url_convertor("basic", Basic())
 
 
 def create_app(
@@ -45,7 +54,8 @@ def create_app(
     settings: Settings,
     store: Store,
     transactions: TransactionCoordinator,
-    topics: Iterable[Topic],
+    topics: Topics,
+    publication: Publication,
     fhir: Iterable[Route] = (),
     others: Sequence[APIRouter] = (),
     lifespan: Lifespan | None = None,
@@ -55,7 +65,7 @@ def create_app(
     The application of one process.
 
     Args:
-        topics: What the CapabilityStatement says can be subscribed to.
+        topics: What can be subscribed to, as the CapabilityStatement says. publication: How they are written.
         fhir: More interactions, such as Subscription's.
         others: Routers at the root: health, later administration.
         release: The version of the software.
@@ -70,7 +80,7 @@ def create_app(
     )
     outcome.install(app)
     # The busiest first: routes are tried in this order.
-    for route in (*_routes(settings, store, transactions, topics, release), *fhir):
+    for route in (*_routes(settings, store, transactions, topics, publication, release), *fhir):
         add(app, route)
     for router in others:
         app.include_router(router)
@@ -79,7 +89,12 @@ def create_app(
 
 
 def _routes(
-    settings: Settings, store: Store, transactions: TransactionCoordinator, topics: Iterable[Topic], release: str
+    settings: Settings,
+    store: Store,
+    transactions: TransactionCoordinator,
+    topics: Topics,
+    publication: Publication,
+    release: str,
 ) -> Iterator[Route]:
     version, base = FhirVersion.R4, f"{settings.base_url}{PREFIX}"
     context = Context(version, frozenset({base}), settings.allow_chained_filters)
@@ -107,7 +122,21 @@ def _routes(
         most_nesting=settings.max_nesting,
         most_entries=settings.max_bundle_entries,
     )
+    of_topics = {
+        each: TopicResources(
+            version=each,
+            base=f"{settings.base_url}/fhir/{each}",
+            topics=topics,
+            publication=publication,
+            now=now_ms,
+            max_body=settings.max_body_bytes,
+            max_nesting=settings.max_nesting,
+            max_page=settings.max_page,
+        )
+        for each in FhirVersion
+    }
     metadata = Metadata(version, base, topics, instant(now_ms()), release)
+    yield from Basics(of_topics[version], resources, searches).routes()
     yield Route("POST", "/{type:kept}", resources.create, documentation.CREATE)
     yield Route("PUT", "/{type:kept}/{id}", resources.update, documentation.UPDATE)
     yield Route("GET", "/metadata", metadata.get, documentation.METADATA)
@@ -120,3 +149,5 @@ def _routes(
     yield Route("POST", "", bundles.post, documentation.BUNDLE)
     yield Route("POST", "/", bundles.post, documentation.BUNDLE)
     yield Route("POST", "/$process-message", messages.post, documentation.MESSAGE)
+    for each in (FhirVersion.R4B, FhirVersion.R5):
+        yield from of_topics[each].routes()

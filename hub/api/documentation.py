@@ -19,6 +19,7 @@ _WITH_BODY = (413, 415)
 _REFUSALS = {
     400: "Malformed, or it asks for what is not supported",
     404: "There is none, or no such type here",
+    405: "It is built in, or not written here",
     406: "The client takes no JSON",
     409: "The id is in use already",
     410: "It was deleted, or this version is not kept any more",
@@ -220,6 +221,46 @@ SEARCH_SUBSCRIPTIONS = Documented(
 )
 SEARCH_SUBSCRIPTIONS_BY_FORM = Documented(
     "Search in the Subscriptions, with the parameters as a form", _FOUND, "Bundle", body=_FORM_BODY
+)
+PUBLISH_TOPIC = Documented(
+    "Publish a topic",
+    {201: "Published"},
+    "SubscriptionTopic",
+    takes=(_PREFER,),
+    body=_body("SubscriptionTopic"),
+    refusals=(405, 409),
+)
+READ_TOPIC = Documented("Read a topic", _READ, "SubscriptionTopic", takes=(_IF_CHANGED,), refusals=(404, 410))
+VREAD_TOPIC = Documented(
+    "Read the current version of a topic by its number",
+    {200: "The version"},
+    "SubscriptionTopic",
+    refusals=(404, 410),
+)
+CHANGE_TOPIC = Documented(
+    "Change a topic, or publish it under this id",
+    _WRITTEN,
+    "SubscriptionTopic",
+    takes=(_IF_MATCH, _IF_NONE, _PREFER),
+    body=_body("SubscriptionTopic"),
+    refusals=(405, 409, 412),
+)
+DELETE_TOPIC = Documented("Delete a topic that nobody uses", _GONE, takes=(_IF_MATCH,), refusals=(405, 409, 412))
+SEARCH_TOPICS = Documented(
+    "Search in the topics, by id",
+    _FOUND,
+    "Bundle",
+    takes=(
+        _parameter("url", "query", "The canonical"),
+        _parameter("derived-or-self", "query", "The canonical, or one that it is derived from"),
+        _parameter("resource", "query", "A type that it has a trigger for"),
+        _parameter("title", "query", "Its beginning"),
+        _parameter("status", "query", "`draft`, `active`, `retired` or `unknown`"),
+        *_SEARCHED,
+    ),
+)
+SEARCH_TOPICS_BY_FORM = Documented(
+    "Search in the topics, with the parameters as a form", _FOUND, "Bundle", body=_FORM_BODY
 )
 STATUS = Documented("Tell how a Subscription stands", {200: "Its status"}, "Bundle", refusals=(404,))
 STATUSES = Documented(

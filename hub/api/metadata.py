@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from hub.api.exchange import Answer, Exchange
 from hub.ingest import stored_types
+from hub.topics import Topics
 from subscriptions.codes import FhirVersion
 from subscriptions.filters import searchable
 from subscriptions.search.parameters import SearchParameter
@@ -22,13 +23,22 @@ _OF_SUBSCRIPTION = ("create", "read", "vread", "update", "delete", "search-type"
 
 
 class Metadata:
-    """The CapabilityStatement of one FHIR base. It does not change while a process lives."""
+    """The CapabilityStatement of one FHIR base. Nothing but the topics changes while a process lives."""
 
-    def __init__(self, version: FhirVersion, base: str, topics: Iterable[Topic], at: datetime, release: str) -> None:
-        self._answer = Answer(200, msgspec.json.encode(capabilities(version, base, topics, at, release)))
+    def __init__(self, version: FhirVersion, base: str, topics: Topics, at: datetime, release: str) -> None:
+        self._version = version
+        self._topics = topics
+        self._listed: list[Topic] = []
+        self._answer = Answer(200)
+        self._base, self._at, self._release = base, at, release
 
     async def get(self, request: Request) -> Response:
-        return Exchange(request).respond(self._answer)
+        exchange = Exchange(request)
+        await self._topics.refresh()
+        if (listed := self._topics.usable(self._version)) != self._listed:
+            made = capabilities(self._version, self._base, listed, self._at, self._release)
+            self._answer, self._listed = Answer(200, msgspec.json.encode(made)), listed
+        return exchange.respond(self._answer)
 
 
 def capabilities(

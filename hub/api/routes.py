@@ -19,23 +19,26 @@ class Route:
     """
     One interaction: where, by what, and what is said of it.
 
-    path: Below the FHIR base.
+    path: Below the FHIR base, which is `base`.
     """
 
     method: str
     path: str
     handler: Handler
     documented: Documented
+    base: str = PREFIX
 
     @property
     def tag(self) -> str:
         """The heading that the documentation has it under."""
+        if self.path.startswith("/SubscriptionTopic"):
+            return "SubscriptionTopic"
         return "Subscription" if self.path.startswith("/Subscription") else "FHIR R4"
 
 
 def add(app: FastAPI, route: Route) -> None:
     """Register a route, with HEAD beside GET."""
-    path = PREFIX + route.path
+    path = route.base + route.path
     app.add_api_route(
         path,
         route.handler,

@@ -5,6 +5,7 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html#subscripti
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.admission import Admission
+from hub.admission import Admission, Admitted
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange, is_known
 from hub.api.pages import Parameters, bad_cursor, paging
@@ -26,6 +27,7 @@ from hub.ingest.strict import parse
 from hub.ingest.validation import issues
 from hub.membership import Member, Membership
 from hub.outbox import State, Subscribed
+from hub.registry import TopicChanged
 from hub.search import Query, compiled
 from hub.store import instant
 from hub.write import NOTHING
@@ -33,7 +35,6 @@ from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
-from subscriptions.subscription import Subscription
 from subscriptions.versions.forms import FORMS
 
 
@@ -78,7 +79,10 @@ class Subscriptions:
                 raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
         wanted, resource = await self._wanted(exchange)
         id_ = str(uuid4())
-        await self.membership.create(self.tenant, self.version, id_, wanted, resource, now=self.now())
+        with topic_changed():
+            await self.membership.create(
+                self.tenant, self.version, id_, wanted.subscription, resource, now=self.now(), on=wanted.on
+            )
         return await self._respond(exchange, id_, 201)
 
     async def read(self, request: Request) -> Response:
@@ -107,14 +111,19 @@ class Subscriptions:
         wanted, resource = await self._wanted(exchange, id_)
         member = await self.membership.find(self.tenant, self.version, id_)
         now, expected = self.now(), exchange.if_match
-        if member is None:
-            if expected not in ("", NOTHING):
-                raise _conflict(id_, 0)
-            written = await self.membership.create(self.tenant, self.version, id_, wanted, resource, now=now)
-        elif expected == NOTHING:
+        if expected == NOTHING and member:
             raise _conflict(id_, member.state.revision)
-        else:
-            written = await self.membership.update(member, wanted, resource, expected=expected or "*", now=now)
+        if expected not in ("", NOTHING) and not member:
+            raise _conflict(id_, 0)
+        with topic_changed():
+            if member:
+                written = await self.membership.update(
+                    member, wanted.subscription, resource, expected=expected or "*", now=now, on=wanted.on
+                )
+            else:
+                written = await self.membership.create(
+                    self.tenant, self.version, id_, wanted.subscription, resource, now=now, on=wanted.on
+                )
         if written.outcome is Subscribed.CONFLICT:
             raise _conflict(id_, written.revision)
         if written.outcome is Subscribed.MISSING:
@@ -203,7 +212,7 @@ class Subscriptions:
             error=_error(state),
         )
 
-    async def _wanted(self, exchange: Exchange, id_: str = "") -> tuple[Subscription, bytes]:
+    async def _wanted(self, exchange: Exchange, id_: str = "") -> tuple[Admitted, bytes]:
         """What the client asks for, and the JSON in which it did."""
         body = await exchange.body(self.max_body)
         resource = parse(body, max_nesting=self.max_nesting)
@@ -230,6 +239,16 @@ class Subscriptions:
 def _error(state: State) -> str | None:
     """Why it is in `error` or `off`, or what goes wrong while attempts go on."""
     return state.error or state.failing or None
+
+
+@contextmanager
+def topic_changed() -> Iterator[None]:
+    """A topic that changed while a Subscription was written is the client's to look at."""
+    try:
+        yield
+    except TopicChanged:
+        text = "The topic was changed or deleted in this moment. Look at it, and try again."
+        raise Refused.because(409, IssueCode.CONFLICT, text, "Subscription.criteria") from None
 
 
 def _conflict(id_: str, revision: int) -> Refused:

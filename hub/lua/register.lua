@@ -1,20 +1,46 @@
 -- Change the registry, and say so in the log that every matcher follows.
 --
--- KEYS  1 registry  2 log
+-- KEYS  1 registry  2 log  3 topics  4 users  5 joins  6 joined
 -- ARGV  1 tenant/version/id   2 the record, or '' to remove it   3 the incarnation that must be there, or '' for none
+--       4 the stored topic that it is on, `tenant/canonical`; '-' none, '' as before
+--       5, 6 that topic's field, and the number of the version that its filters were judged by
+--       7 '1' when it may be on the topic of before too, until it is put again
 -- Returns  1 if the registry is now as wanted, or what is there of the same life is newer; else 0
-local function life(record) return string.match(record, '^(%S+) %S+ (%d+) ') end
+--          -1 if the topic isn't there any more as it was judged: nothing was done
+local name, record, topic = ARGV[1], ARGV[2], ARGV[4]
+local function life(of) return string.match(of, '^(%S+) %S+ (%d+) ') end
 
-local held = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+local held = redis.call('HGET', KEYS[1], name) or ''
 local incarnation, revision = life(held)
 if (incarnation or '') ~= ARGV[3] then return 0 end
-if held == ARGV[2] then return 1 end
-if ARGV[2] == '' then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-else
-  local new_incarnation, new_revision = life(ARGV[2])
+if record ~= '' then
+  local new_incarnation, new_revision = life(record)
   if new_incarnation == incarnation and tonumber(new_revision) < tonumber(revision) then return 1 end
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'name', ARGV[1])
+
+if ARGV[5] ~= '' then
+  local found = redis.call('HGET', KEYS[3], ARGV[5]) or ''
+  if string.match(found, '^(%d+) ') ~= ARGV[6] then return -1 end
+end
+if record == '' or topic ~= '' then
+  local on = redis.call('HGET', KEYS[6], name) or ''
+  local stays = ''
+  for each in string.gmatch(on, '%S+') do
+    if each == topic or ARGV[7] == '1' then
+      stays = stays .. each .. ' '
+    else
+      redis.call('ZREM', KEYS[4], each .. '\0' .. name)
+    end
+  end
+  if record ~= '' and topic ~= '-' and not string.find(' ' .. stays, ' ' .. topic .. ' ', 1, true) then
+    redis.call('ZADD', KEYS[4], 0, topic .. '\0' .. name)
+    redis.call('HINCRBY', KEYS[5], topic, 1)
+    stays = stays .. topic .. ' '
+  end
+  if stays == '' then redis.call('HDEL', KEYS[6], name) else redis.call('HSET', KEYS[6], name, stays) end
+end
+
+if held == record then return 1 end
+if record == '' then redis.call('HDEL', KEYS[1], name) else redis.call('HSET', KEYS[1], name, record) end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'name', name)
 return 1

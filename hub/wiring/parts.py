@@ -17,10 +17,11 @@ from hub.membership import Membership
 from hub.migration import Migration
 from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
-from hub.registry import Registry, Topics
+from hub.registry import Registry
 from hub.settings import Settings
 from hub.store import Store
 from hub.stream import Changes
+from hub.topics import Topics
 from hub.transaction import TransactionCoordinator
 from subscriptions.codes import FhirVersion
 from subscriptions.search.asking import Context
@@ -71,13 +72,12 @@ class Parts:
     @property
     def bases(self) -> dict[FhirVersion, str]:
         """The FHIR base of each version, without a slash at its end."""
-        return {FhirVersion.R4: f"{self.settings.base_url}/fhir/r4"}
+        return _bases(self.settings)
 
     @property
     def contexts(self) -> dict[FhirVersion, Context]:
         """What the filters of each version are understood in."""
-        chained = self.settings.allow_chained_filters
-        return {version: Context(version, frozenset({base}), chained) for version, base in self.bases.items()}
+        return _contexts(self.settings)
 
     @property
     def transactions(self) -> TransactionCoordinator:
@@ -100,6 +100,15 @@ class Parts:
             await self.client.connection_pool.disconnect()
 
 
+def _bases(settings: Settings) -> dict[FhirVersion, str]:
+    return {FhirVersion.R4: f"{settings.base_url}/fhir/r4"}
+
+
+def _contexts(settings: Settings) -> dict[FhirVersion, Context]:
+    chained = settings.allow_chained_filters
+    return {version: Context(version, frozenset({base}), chained) for version, base in _bases(settings).items()}
+
+
 async def parts(settings: Settings) -> Parts:
     """Connect to Redis and check that it is the one, and as it must be. Waits for one that is still starting."""
     if not settings.base_url:
@@ -119,7 +128,7 @@ async def parts(settings: Settings) -> Parts:
         outboxes=Outboxes(pipeline),
         due=Due(client, pipeline, settings.partitions),
         registry=Registry(pipeline),
-        topics=Topics(settings.canonical_base),
+        topics=Topics(pipeline, TENANT, settings.canonical_base, _contexts(settings)),
     )
     if foundation.layout < LAYOUT:
         contexts = tuple(built.contexts.values())

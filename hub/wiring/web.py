@@ -12,6 +12,7 @@ from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.subscriptions import Subscriptions
 from hub.holdings import Holdings
+from hub.publication import Publication
 from hub.settings import Settings
 from hub.store import now_ms
 from hub.wiring.parts import TENANT, Parts, parts
@@ -24,6 +25,8 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     """The HTTP application, connected. NotTheHub and Unavailable as `parts` raises them."""
     p = await parts(settings)
     try:
+        if settings.topics_dir:
+            await Publication(p.topics, p.registry).load(settings.topics_dir, now=now_ms())
         yield web(settings, p)
     finally:
         await p.client.aclose()
@@ -54,7 +57,8 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         settings=settings,
         store=p.store,
         transactions=p.transactions,
-        topics=p.topics.all(FhirVersion.R4),
+        topics=p.topics,
+        publication=Publication(p.topics, p.registry),
         fhir=(*Operations(subscriptions, p.foundation.epoch).routes(), *subscriptions.routes()),
         others=(health_routes(p.foundation),),
         release=version("fhir-event-hub"),

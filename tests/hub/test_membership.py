@@ -13,7 +13,7 @@ from hub.due import Claimed
 from hub.keys import Shard, SubscriptionKey
 from hub.membership import ABANDONED, LISTED, Member, Membership, Written
 from hub.outbox import Outboxes, Subscribed, Turn, Verb
-from hub.registry import Registered, Registry
+from hub.registry import On, Registered, Registry
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.subscription import Subscription
@@ -245,9 +245,9 @@ class Meanwhile(Registry):
         super().__init__(parts.pipeline)
         self.happening: Callable[[], Awaitable[object]] | None = happening
 
-    async def put(self, registered: Registered) -> bool:
+    async def put(self, registered: Registered, *, on: On | None = None) -> bool:
         await self._let_it_happen()
-        return await super().put(registered)
+        return await super().put(registered, on=on)
 
     async def remove(self, key: SubscriptionKey) -> None:
         await self._let_it_happen()

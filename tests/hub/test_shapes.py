@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.registry import Topics
+from hub.topics import Topics
 from hub.wiring.parts import Parts
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.shapes import Included
@@ -22,6 +22,7 @@ class Shaped(Topics):
     """The built-in topics, with shapes."""
 
     def __init__(self, topics: Topics, shapes: tuple[NotificationShape, ...]) -> None:
+        super().__init__(topics.pipeline, topics.tenant, topics.canonical_base, topics.contexts)
         self._topics = topics
         self._shapes = shapes
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter
 
 from hub.api.app import create_app
 from hub.logs import WideLine
+from hub.publication import Publication
 from hub.wiring.parts import Parts
-from subscriptions.codes import FhirVersion
 from tests.hub.api.server import FHIR, Hub, issue, patient
 from tests.hub.conftest import settings
 
@@ -39,7 +39,8 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
         settings=settings(redis_url, tmp_path),
         store=parts.store,
         transactions=parts.transactions,
-        topics=parts.topics.all(FhirVersion.R4),
+        topics=parts.topics,
+        publication=Publication(parts.topics, parts.registry),
         others=(failing(),),
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=FHIR.removesuffix("/fhir/r4"))

@@ -1,0 +1,267 @@
+"""
+SubscriptionTopic at the bases of R4B and R5: create, read, vread, update, delete, search. In R4 a topic is a Basic.
+
+https://hl7.org/fhir/R5/subscriptiontopic.html, http://hl7.org/fhir/uv/subscriptions-backport (Basic).
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.api import documentation
+from hub.api.exchange import Answer, Exchange, Prefer, is_known
+from hub.api.interactions import deleted
+from hub.api.outcome import outcome
+from hub.api.pages import Parameters, bad_cursor, paging
+from hub.api.resources import Resources, version_number
+from hub.api.routes import Route
+from hub.api.search import Searches, posted, searchset
+from hub.errors import Refused
+from hub.ingest import is_id
+from hub.ingest.strict import parse
+from hub.publication import Publication
+from hub.search import Query, compiled
+from hub.store import instant
+from hub.topics import Published, Topics
+from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.errors import Issue
+from subscriptions.search.asking import Context
+from subscriptions.search.held import Held
+from subscriptions.search.parameters import resource_types
+from subscriptions.versions.topics import is_topic, topic_json
+
+_DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
+_CODES = frozenset({"SubscriptionTopic", "http://hl7.org/fhir/fhir-types|SubscriptionTopic"})
+
+
+@dataclass(frozen=True)
+class TopicResources:
+    """
+    The topics at one FHIR base.
+
+    base: The FHIR base, without a slash at its end.
+    now: ms since 1970.
+    max_body, max_nesting: Bytes and levels of JSON.
+    max_page: Entries on a page.
+    """
+
+    version: FhirVersion
+    base: str
+    topics: Topics
+    publication: Publication
+    now: Callable[[], int]
+    max_body: int
+    max_nesting: int
+    max_page: int
+
+    @property
+    def type(self) -> str:
+        return "Basic" if self.version is FhirVersion.R4 else "SubscriptionTopic"
+
+    def routes(self) -> Iterator[Route]:
+        for method, path, handler, documented in (
+            ("POST", "/SubscriptionTopic", self.create, documentation.PUBLISH_TOPIC),
+            ("GET", "/SubscriptionTopic", self.find, documentation.SEARCH_TOPICS),
+            ("POST", "/SubscriptionTopic/_search", self.find_posted, documentation.SEARCH_TOPICS_BY_FORM),
+            ("GET", "/SubscriptionTopic/{id}", self.read, documentation.READ_TOPIC),
+            ("GET", "/SubscriptionTopic/{id}/_history/{number}", self.vread, documentation.VREAD_TOPIC),
+            ("PUT", "/SubscriptionTopic/{id}", self.update, documentation.CHANGE_TOPIC),
+            ("DELETE", "/SubscriptionTopic/{id}", self.delete, documentation.DELETE_TOPIC),
+        ):
+            yield Route(method, path, handler, documented, f"/fhir/{self.version}")
+
+    async def create(self, request: Request) -> Response:
+        """Publish a topic under a new id."""
+        exchange = Exchange(request)
+        return await self._put(exchange, str(uuid4()), 201)
+
+    async def update(self, request: Request) -> Response:
+        """Change a topic, or publish it under this id."""
+        exchange, id_ = Exchange(request), request.path_params["id"]
+        if not is_id(id_):
+            raise Refused.because(400, IssueCode.VALUE, f"{id_[:80]} is not an id", f"{self.type}.id")
+        await self.topics.refresh()
+        return await self._put(exchange, id_, 200 if self.topics.named(id_) else 201, named=True)
+
+    async def _put(self, exchange: Exchange, id_: str, status: int, *, named: bool = False) -> Response:
+        body = await exchange.body(self.max_body)
+        resource = parse(body, max_nesting=self.max_nesting)
+        if resource.get("resourceType") != self.type:
+            text = f"A {self.type} is expected."
+            raise Refused.because(400, IssueCode.INVALID, text, f"{self.type}.resourceType")
+        if named and resource.get("id") != id_:
+            text = f"The id must be {id_}, as in the URL."
+            raise Refused.because(400, IssueCode.INVALID, text, f"{self.type}.id")
+        published, warnings = await self.publication.put(
+            id_, resource, body, self.version, now=self.now(), expected=exchange.if_match
+        )
+        answer = self._answer(published, status)
+        if warnings and exchange.prefer is Prefer.OUTCOME:
+            told = Answer(status, outcome(*warnings, severity="warning"), answer.location, answer.version, answer.at)
+            return exchange.respond(told, self.base)
+        return exchange.respond(answer, self.base, exchange.prefer)
+
+    async def delete(self, request: Request) -> Response:
+        """Delete a topic that nobody uses."""
+        exchange, id_ = Exchange(request), request.path_params["id"]
+        number = await self.publication.delete(id_, expected=exchange.if_match) if is_id(id_) else 0
+        return Response(status_code=204, headers={"ETag": f'W/"{number}"'} if number else None)
+
+    async def read(self, request: Request) -> Response:
+        """A topic, as it was sent where that was to a base of this FHIR version."""
+        exchange = Exchange(request)
+        published = await self.published(request.path_params["id"])
+        if is_known(exchange.header(b"if-none-match"), published.number):
+            return exchange.respond(Answer(304, version=published.number))
+        return exchange.respond(self._answer(published, 200))
+
+    async def vread(self, request: Request) -> Response:
+        """The version in force, if it is the one of this number: earlier ones are not kept."""
+        exchange = Exchange(request)
+        number = version_number(request.path_params["number"])
+        published = await self.published(request.path_params["id"])
+        if number != published.number:
+            text = f"Only the current version of a topic is kept, which is version {published.number}."
+            raise Refused.because(404, IssueCode.NOT_FOUND, text)
+        return exchange.respond(self._answer(published, 200))
+
+    async def published(self, id_: str) -> Published:
+        """The topic of an id; Refused with 404 or 410 when there is none."""
+        await self.topics.refresh()
+        found = self.topics.named(id_)
+        if found is not None and (not found.built_in or found.topic.resource_types <= resource_types(self.version)):
+            return found
+        if self.topics.was_deleted(id_):
+            raise deleted(f"{self.type}/{id_}", 0)
+        raise Refused.because(404, IssueCode.NOT_FOUND, f"There is no {self.type}/{id_[:80]}.")
+
+    async def find(self, request: Request) -> Response:
+        """Search by any parameter that FHIR defines on SubscriptionTopic: `url`, `resource`, `title`, `status`, …"""
+        exchange = Exchange(request)
+        return exchange.respond(await self.found(exchange.query))
+
+    async def find_posted(self, request: Request) -> Response:
+        """The same search, with its parameters as a form."""
+        exchange = Exchange(request)
+        return exchange.respond(await self.found(await posted(exchange, self.max_body)))
+
+    async def found(self, asked: Parameters) -> Answer:
+        """A page of the topics that a search finds, by id."""
+        count, cursor, rest = paging(asked, self.max_page)
+        if cursor is not None and not is_id(cursor):
+            raise bad_cursor()
+        query = compiled(map(_either, rest), self.type, Context(self.version, frozenset({self.base})))
+        await self.topics.refresh()
+        every = sorted(self.topics.all(self.version), key=lambda each: each.id)
+        matched = [published for published in every if self._matches(query, published)]
+        behind = [published for published in matched if cursor is None or published.id > cursor]
+        # What a built-in topic can filter by is found by trying, once in a process: others are not to wait for it.
+        page = await asyncio.to_thread(lambda: [(each.id, self._json(each)) for each in behind[:count]])
+        following = page[-1][0] if len(behind) > len(page) > 0 else None
+        return searchset(f"{self.base}/{self.type}", asked, page, following=following, total=len(matched))
+
+    def _matches(self, query: Query, published: Published) -> bool:
+        if query.ids is not None and published.id not in query.ids:
+            return False
+        if not all(any(window.start <= published.at < window.end for window in windows) for windows in query.updated):
+            return False
+        # No parameter looks at the filters.
+        plain = msgspec.json.decode(self._json(replace(published, topic=replace(published.topic, can_filter_by=()))))
+        return all(criterion.matches(plain, Held(instant(published.at))) for criterion in query.criteria)
+
+    def _json(self, published: Published) -> bytes:
+        return topic_json(
+            published.topic,
+            published.sent,
+            published.form,
+            self.version,
+            id=published.id,
+            version_id=published.number,
+            last_updated=instant(published.at),
+        )
+
+    def _answer(self, published: Published, status: int) -> Answer:
+        location = f"{self.type}/{published.id}/_history/{published.number}"
+        return Answer(status, self._json(published), location, published.number, published.at)
+
+
+@dataclass(frozen=True)
+class Basics:
+    """Basic at the base of R4: the topics, to be read and found, beside all others, which are the store's."""
+
+    topics: TopicResources
+    resources: Resources
+    searches: Searches
+
+    def routes(self) -> Iterator[Route]:
+        yield Route("GET", "/{type:basic}/{id}", self.read, documentation.READ)
+        yield Route("GET", "/{type:basic}", self.find, documentation.SEARCH)
+        yield Route("POST", "/{type:basic}/_search", self.find_posted, documentation.SEARCH_BY_FORM)
+        yield Route("POST", "/{type:basic}", self.create, documentation.CREATE)
+        yield Route("PUT", "/{type:basic}/{id}", self.update, documentation.UPDATE)
+
+    async def read(self, request: Request) -> Response:
+        """A topic, or a Basic."""
+        if await self._is_topic(request.path_params["id"]):
+            return await self.topics.read(request)
+        return await self.resources.read(request)
+
+    async def find(self, request: Request) -> Response:
+        """Topics, if the search is for their code, or what else is a Basic."""
+        if _for_topics(Exchange(request).query):
+            return await self.topics.find(request)
+        return await self.searches.get(request)
+
+    async def find_posted(self, request: Request) -> Response:
+        """The same, with the parameters as a form."""
+        exchange = Exchange(request)
+        asked = await posted(exchange, self.topics.max_body)
+        found = self.topics.found(asked) if _for_topics(asked) else self.searches.answer("Basic", asked)
+        return exchange.respond(await found)
+
+    async def create(self, request: Request) -> Response:
+        """Any Basic but a topic."""
+        await self._refuse_topics(request)
+        return await self.resources.create(request)
+
+    async def update(self, request: Request) -> Response:
+        """Any Basic but a topic."""
+        await self._refuse_topics(request)
+        if await self._is_topic(request.path_params["id"]):
+            raise _not_in_r4()
+        return await self.resources.update(request)
+
+    async def _is_topic(self, id_: str) -> bool:
+        await self.topics.topics.refresh()
+        return self.topics.topics.named(id_) is not None
+
+    async def _refuse_topics(self, request: Request) -> None:
+        try:
+            resource = msgspec.json.decode(await request.body(), type=dict[str, object])
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            return  # whoever stores it says what is wrong
+        if is_topic(resource):
+            raise _not_in_r4()
+
+
+def _either(asked: tuple[str, str]) -> tuple[str, str]:
+    """A type, as `resource` has it: by name in one topic, by the URL of its StructureDefinition in another."""
+    name, value = asked
+    if name != "resource":
+        return asked
+    names = [each.removeprefix(_DEFINITION) for each in value.split(",")]
+    return name, ",".join(form for each in names for form in ((each, _DEFINITION + each) if each else ("",)))
+
+
+def _not_in_r4() -> Refused:
+    text = "R4 reads topics as Basic, but they are published as SubscriptionTopic at /fhir/r4b or /fhir/r5."
+    return Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
+
+
+def _for_topics(asked: Parameters) -> bool:
+    return any(name == "code" and value in _CODES for name, value in asked)
