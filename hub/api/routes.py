@@ -48,7 +48,8 @@ def add(app: FastAPI, route: Route) -> None:
         status_code=route.documented.status,
         response_class=Response,
         openapi_extra=route.documented.operation(route.path),
-        include_in_schema=route.path != "/",
+        # `/` is another way to write the base, and Basic's paths are among those of every type.
+        include_in_schema=route.path != "/" and not route.path.startswith("/{type:basic}"),
     )
     if route.method == "GET":
         app.add_api_route(path, route.handler, methods=["HEAD"], include_in_schema=False)

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.registry import Topics
+from hub.topics import Topics
 from hub.write import Events
 from subscriptions.codes import FhirVersion
 from subscriptions.topic import EventTrigger, Topic
@@ -95,6 +95,7 @@ class OnAdmission(Topics):
     """The built-in topics, with A01 as their only trigger."""
 
     def __init__(self, topics: Topics) -> None:
+        super().__init__(topics.pipeline, topics.tenant, topics.canonical_base, topics.contexts)
         self._topics = topics
 
     def find(self, version: FhirVersion, canonical: str) -> Topic | None:
