@@ -21,7 +21,12 @@ def extension(name: str, **value: Any) -> dict[str, Any]:
 REFUSED = [
     pytest.param({"criteria": TOPIC.format("spaceship")}, "not-supported", "Subscription.criteria", id="unknown-topic"),
     pytest.param({"criteria": TOPIC.format("subscription")}, "not-supported", "Subscription.criteria", id="own-topic"),
-    pytest.param({"criteria": "Immunization?patient=a"}, "not-supported", "Subscription.criteria", id="legacy"),
+    pytest.param(
+        {"criteria": "Immunization?patient=a"},
+        "not-supported",
+        "Subscription.channel.payload.extension[0]",
+        id="search-with-content",
+    ),
     pytest.param({"criteria": None}, "required", "Subscription.criteria", id="no-topic"),
     pytest.param({"reason": None}, "required", "Subscription.reason", id="no-reason"),
     pytest.param({"status": "error"}, "business-rule", "Subscription.status", id="hub-status"),
