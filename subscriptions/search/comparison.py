@@ -62,7 +62,8 @@ class Test(Protocol):
     def __hash__(self) -> int: ...
 
 
-#: How many keys one test may stand under in an index: a large ValueSet would fill it.
+#: How many keys one test may stand under in an index: a large ValueSet would fill it. Measured: these take 26 kB if
+#: nobody else asks for any of them.
 MOST_KEYS = 500
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from subscriptions.can_filter_by import evaluable
 from subscriptions.change import Change
 from subscriptions.codes import (
     ChannelType,
@@ -191,3 +192,28 @@ def test_a_definition_may_ask_for_the_interaction(interaction: Interaction) -> N
 def test_a_definition_that_finds_nothing_is_rejected(definition: Definition, reason: str) -> None:
     (issue,) = refused("Encounter?ward=7", replace(TOPIC, definitions=(definition, WHAT)))
     assert reason in issue.text
+
+
+@pytest.mark.parametrize(
+    ("parameter", "modifiers"),
+    [
+        ("vaccine-code", "above below in missing not not-in text"),
+        ("status", "above below in missing not not-in"),
+        ("identifier", "missing not of-type text"),
+        ("patient", "identifier missing text type"),
+        ("lot-number", "contains exact missing"),
+        ("date", "missing"),
+        ("_profile", "above below missing"),
+        ("_source", "above below missing"),
+        ("_id", "missing not"),
+    ],
+)
+def test_what_can_be_evaluated_is_found_with_its_modifiers(parameter: str, modifiers: str) -> None:
+    """Those on ValueSets and hierarchies too, whichever ones the hub was given."""
+    found = {each.parameter: each.modifiers for each in evaluable("Immunization", FhirVersion.R4)}
+    assert sorted(found[parameter]) == modifiers.split()
+
+
+def test_a_type_is_a_modifier_also_where_not_all_targets_are_found() -> None:
+    found = {each.parameter: each.modifiers for each in evaluable("Observation", FhirVersion.R4)}
+    assert "type" in found["patient"]

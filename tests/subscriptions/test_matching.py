@@ -19,13 +19,30 @@ from subscriptions.frequency import READINGS, Frequencies
 from subscriptions.matching import Index
 from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Equal
+from subscriptions.search.vocabulary import Vocabulary
 from subscriptions.subscription import Subscription
 from subscriptions.topic import ResourceTrigger, Topic, built_in
 from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
 HUB = "https://hub.example/fhir/r4"
-CONTEXT = Context(FhirVersion.R4, frozenset({HUB}))
+CVX = "http://hl7.org/fhir/sid/cvx"
+VOCABULARY = Vocabulary(
+    [
+        {
+            "resourceType": "ValueSet",
+            "url": "http://example.org/vaccines",
+            "compose": {"include": [{"system": CVX, "concept": [{"code": "207"}]}, {"system": "urn:oid:1.2"}]},
+        },
+        {
+            "resourceType": "CodeSystem",
+            "url": "urn:oid:1.2",
+            "content": "complete",
+            "concept": [{"code": "207", "concept": [{"code": "208"}, {"code": "FLUVAX"}]}],
+        },
+    ]
+)
+CONTEXT = Context(FhirVersion.R4, frozenset({HUB}), vocabulary=VOCABULARY)
 
 Json = dict[str, Any]
 

@@ -59,13 +59,19 @@ ONE = st.one_of(
     st.builds("_tag={}".format, CODES),
     st.builds("_id={}".format, IDS),
     st.builds("_profile=http://profile/{}".format, IDS),
+    st.builds("_profile:{}=http://profile/{}".format, st.sampled_from(["above", "below"]), IDS | st.just("a/b")),
+    st.builds("patient:Patient={}".format, IDS),
+    st.builds("patient:missing={}".format, st.sampled_from(["true", "false", "true,false"])),
 )
 OF_IMMUNIZATION = ONE | st.one_of(
     st.builds("vaccine-code={}".format, CODES),
     st.builds("vaccine-code={}|{}".format, SYSTEMS, CODES),
     st.builds("vaccine-code={}|".format, SYSTEMS),
     st.builds("vaccine-code=|{}".format, CODES),
+    st.builds("vaccine-code:{}=http://example.org/vaccines".format, st.sampled_from(["in", "not-in"])),
+    st.builds("vaccine-code:{}=urn:oid:1.2|{}".format, st.sampled_from(["above", "below"]), CODES),
     st.builds("lot-number={}".format, st.lists(TEXTS, min_size=1, max_size=2).map(",".join)),
+    st.builds("lot-number:{}={}".format, st.sampled_from(["exact", "contains"]), TEXTS),
 )
 OF_OBSERVATION = ONE | st.one_of(
     st.builds("code={}".format, CODES),
