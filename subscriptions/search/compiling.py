@@ -17,6 +17,7 @@ from subscriptions.search import (
     uri,
 )
 from subscriptions.search.asking import Asked, Context
+from subscriptions.search.chains import Chain, Reverse
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.definition import defined
 from subscriptions.search.extraction import Extraction, extraction
@@ -59,7 +60,20 @@ def criterion(filter_: Filter, resource_type: str, context: Context, definition:
     if type_ is not SearchType.STRING and any(value != value.strip() for value in filter_.values):
         raise Rejected(Issue(IssueCode.VALUE, "a value begins or ends with a blank"))
     asked = Asked(found, modifier, filter_.comparator, filter_.values, context)
+    _check_presence(asked)
     return missing.criterion(asked) if modifier == missing.MODIFIER else _BY_TYPE[type_](asked)
+
+
+def _check_presence(asked: Asked) -> None:
+    """
+    Raises:
+        Rejected: What other resources don't have is asked for. `patient.gender:not=male` would hold of a change without
+            patient as well as of one whose patient the hub doesn't hold.
+    """
+    negated = asked.modifier in ("not", "not-in") or (asked.modifier == missing.MODIFIER and "true" in asked.values)
+    if negated and isinstance(asked.found, Chain | Reverse):
+        text = f"`:{asked.modifier}` of what other resources have is not supported: the hub may not hold them all"
+        raise Rejected(Issue(IssueCode.NOT_SUPPORTED, f"`{asked.found.name}`: {text}"))
 
 
 def extraction_of(

@@ -339,3 +339,48 @@ def test_every_literal_reference_is_found_however_deep() -> None:
     resource = immunization(ref("Patient/1"), contained=[observation(ref("Patient/2"))])
     resource["performer"] = [{"actor": ref("Practitioner/3")}]
     assert set(literals(resource)) == {"Patient/1", "Patient/2", "Practitioner/3"}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("patient.family:exact=Māori", True),
+        ("patient.family:exact=Maori", False),
+        ("patient.family:contains=aor", True),
+        ("patient.family:missing=false", True),
+        ("patient.birthdate:missing=false", False),
+        ("patient.identifier:of-type=urn:t|NI|Z", True),
+        ("patient.identifier:of-type=urn:t|MR|Z", False),
+        ("patient.organization:Organization=7", True),
+        ("patient.organization:identifier=urn:o|7", True),
+    ],
+)
+def test_modifiers_can_stand_at_the_end(query: str, found: bool) -> None:
+    numbered = {"value": "Z", "type": {"coding": [{"system": "urn:t", "code": "NI"}]}}
+    organization = {"reference": "Organization/7", "identifier": {"system": "urn:o", "value": "7"}}
+    patient = {"resourceType": "Patient", "id": "1", "name": [{"family": "Māori"}], "identifier": [numbered]}
+    hub = Hub({"Patient/1": patient | {"managingOrganization": organization}})
+    assert hub.matches(criterion("Immunization", query), immunization(ref("Patient/1"))) is found
+
+
+@pytest.mark.parametrize(
+    ("type_", "query"),
+    [
+        ("Immunization", "patient.gender:not=male"),
+        ("Immunization", "patient.gender:not-in=ValueSet/1"),
+        ("Immunization", "patient.family:missing=true"),
+        ("Patient", "_has:Observation:patient:code:not=1"),
+        ("Patient", "_has:Observation:patient:code:missing=true"),
+    ],
+)
+def test_what_other_resources_lack_is_rejected_since_they_may_just_not_be_here(type_: str, query: str) -> None:
+    code, text = rejected(type_, query)
+    assert code is IssueCode.NOT_SUPPORTED
+    assert "the hub may not hold them all" in text
+
+
+@pytest.mark.parametrize(("rosters", "found"), [((), True), ((Membership("Group/1"),), False)])
+def test_what_is_in_no_roster_is_known(rosters: tuple[Membership, ...], found: bool) -> None:
+    """Rosters are what the hub holds, and nothing else."""
+    hub = Hub(rosters={"Patient/1": rosters})
+    assert hub.matches(criterion("Immunization", "patient._in:missing=true"), immunization(ref("Patient/1"))) is found
