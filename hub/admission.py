@@ -15,7 +15,7 @@ from hub.registry import On
 from hub.topics import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
-from subscriptions.filters import criteria, queries
+from subscriptions.filters import Understanding, criteria, queries, understood
 from subscriptions.search.asking import Context
 from subscriptions.subscription import Reading, Style, Subscription
 from subscriptions.versions.forms import FORMS
@@ -55,6 +55,15 @@ class Admission:
         Raises:
             Rejected: For all reasons that could be found at once.
         """
+        wanted, issues = await self.judge(version, resource, now=now)
+        if issues:
+            raise Rejected(*issues)
+        return Admitted(wanted, self._on(wanted))
+
+    async def judge(
+        self, version: FhirVersion, resource: Mapping[str, Any], *, now: datetime
+    ) -> tuple[Subscription, list[Issue]]:
+        """The Subscription that a client asks for, and why it is not accepted; no issues if it is."""
         await self.topics.refresh()
         form = FORMS[version]
         reading = form.read_subscription(resource, now=now, allow_http=self.allow_http, legacy=self.legacy)
@@ -62,9 +71,7 @@ class Admission:
         # A subscription that is off sends nothing: it may keep an endpoint that is not allowed any more.
         if wanted.status is not SubscriptionStatus.OFF and wanted.endpoint and reading.is_sound(ENDPOINT):
             issues += await self._about_endpoint(wanted)
-        if issues:
-            raise Rejected(*issues)
-        return Admitted(wanted, self._on(wanted))
+        return wanted, issues
 
     def _on(self, wanted: Subscription) -> On:
         topic = self.topics.published(wanted.topic)
@@ -72,6 +79,11 @@ class Admission:
             return On()
         tenant = self.topics.tenant
         return On(f"{tenant}/{topic.topic.url}", f"{tenant}/{topic.id}", str(topic.number))
+
+    def understood(self, accepted: Subscription) -> Iterator[Understanding]:
+        """What the filters of a Subscription that is accepted are understood as."""
+        if topic := self.topics.of(accepted):
+            yield from understood(accepted.filters, topic, self.contexts[accepted.version])
 
     def _about_topic(self, reading: Reading) -> Iterator[Issue]:
         """What is wrong with the topic and the filters; without a topic, filters that name a type are judged by it."""

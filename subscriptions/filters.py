@@ -9,12 +9,12 @@ Nothing in a filter is ignored: what can't be evaluated here is rejected. http:/
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from subscriptions.can_filter_by import concerns, not_listed, permitted
-from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.codes import FhirVersion, IssueCode, SearchType
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion
@@ -129,6 +129,36 @@ def _criteria(
     return {type_: tuple(met) for type_, met in found.items() if not named or type_ in named}
 
 
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What a filter was understood as: for each kind of search parameter the resource types on which it is one."""
+
+    filter: Filter
+    kinds: Mapping[SearchType, tuple[str, ...]]
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        kinds = (f"a filter of type {kind} on {_named(types)}" for kind, types in self.kinds.items())
+        return f"`{self.filter.text}` is understood as {', and '.join(kinds)}."
+
+
+def understood(filters: Iterable[Filter], topic: Topic, context: Context) -> Iterator[Understanding]:
+    """
+    What each filter that a topic allows is understood as.
+
+    Raises:
+        Rejected: One of them can't be evaluated.
+    """
+    for filter_ in filters:
+        kinds: dict[SearchType, list[str]] = {}
+        for type_ in _types(filter_, _every(topic.resource_types, context), context):
+            if concerns(filter_, type_, topic):
+                found = permitted(filter_, type_, topic, context).source.extraction.parameter
+                kinds.setdefault(found.type, []).append(type_)
+        yield Understanding(filter_, {kind: tuple(types) for kind, types in kinds.items()})
+
+
 def search(query: Iterable[tuple[str, str]], resource_type: str, context: Context) -> tuple[Criterion, ...]:
     """
     What a resource has to meet to be found by a search: the same as filters, with the parameter as `expression`.
@@ -175,6 +205,10 @@ def _decoded(text: str) -> str:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
         return text
+
+
+def _named(types: Sequence[str]) -> str:
+    return ", ".join(types) if len(types) < 20 else f"{len(types)} resource types"
 
 
 def _every(types: frozenset[str], context: Context) -> frozenset[str]:

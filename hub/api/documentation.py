@@ -262,6 +262,12 @@ SEARCH_TOPICS = Documented(
 SEARCH_TOPICS_BY_FORM = Documented(
     "Search in the topics, with the parameters as a form", _FOUND, "Bundle", body=_FORM_BODY
 )
+VALIDATE = Documented(
+    "Say whether a Subscription would be accepted, and how it would be understood; nothing is stored",
+    {200: "All that is against it, or how its filters are understood"},
+    "OperationOutcome",
+    body=_body("Subscription"),
+)
 STATUS = Documented("Tell how a Subscription stands", {200: "Its status"}, "Bundle", refusals=(404,))
 STATUSES = Documented(
     "Tell how Subscriptions stand",

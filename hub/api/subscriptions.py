@@ -7,6 +7,7 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html#subscripti
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -214,10 +215,7 @@ class Subscriptions:
 
     async def _wanted(self, exchange: Exchange, id_: str = "") -> tuple[Admitted, bytes]:
         """What the client asks for, and the JSON in which it did."""
-        body = await exchange.body(self.max_body)
-        resource = parse(body, max_nesting=self.max_nesting)
-        if resource.get("resourceType") != "Subscription":
-            raise Refused.because(400, IssueCode.INVALID, "A Subscription is expected.", "Subscription.resourceType")
+        resource, body = await self.sent(exchange)
         if id_ and resource.get("id") != id_:
             text = f"The id must be {id_}, as in the URL."
             raise Refused.because(400, IssueCode.INVALID, text, "Subscription.id")
@@ -225,6 +223,14 @@ class Subscriptions:
         if found := issues(resource):
             raise Rejected(*found)
         return wanted, body
+
+    async def sent(self, exchange: Exchange) -> tuple[dict[str, Any], bytes]:
+        """The Subscription in a request, and its JSON. Raises Refused for anything else."""
+        body = await exchange.body(self.max_body)
+        resource = parse(body, max_nesting=self.max_nesting)
+        if resource.get("resourceType") != "Subscription":
+            raise Refused.because(400, IssueCode.INVALID, "A Subscription is expected.", "Subscription.resourceType")
+        return resource, body
 
     async def _respond(self, exchange: Exchange, id_: str, status: int) -> Response:
         member = await self.member(id_)

@@ -11,6 +11,7 @@ from hub.api.app import create_app
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.subscriptions import Subscriptions
+from hub.api.validation import Validation
 from hub.holdings import Holdings
 from hub.publication import Publication
 from hub.settings import Settings
@@ -59,7 +60,11 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         transactions=p.transactions,
         topics=p.topics,
         publication=Publication(p.topics, p.registry),
-        fhir=(*Operations(subscriptions, p.foundation.epoch).routes(), *subscriptions.routes()),
+        fhir=(
+            *Operations(subscriptions, p.foundation.epoch).routes(),
+            *Validation(subscriptions).routes(),
+            *subscriptions.routes(),
+        ),
         others=(health_routes(p.foundation),),
         release=version("fhir-event-hub"),
     )

@@ -27,6 +27,7 @@ REFUSED = [
         "Subscription.channel.payload.extension[0]",
         id="search-with-content",
     ),
+    pytest.param({"criteria": "[Patient,Group]"}, "not-supported", "Subscription.criteria", id="several-types"),
     pytest.param({"criteria": None}, "required", "Subscription.criteria", id="no-topic"),
     pytest.param({"reason": None}, "required", "Subscription.reason", id="no-reason"),
     pytest.param({"status": "error"}, "business-rule", "Subscription.status", id="hub-status"),
