@@ -365,3 +365,10 @@ def test_filters_with_another_vocabulary_are_other_filters() -> None:
     """So that an index made with one is never asked with the other."""
     assert context() == context()
     assert context() != Context(FhirVersion.R4, frozenset({HUB}), vocabulary=Vocabulary())
+
+
+@pytest.mark.parametrize(("text", "expected"), [("maori", True), ("one", True), ("health", False), ("1", False)])
+def test_the_text_of_a_code_is_new_in_r5(text: str, expected: bool) -> None:
+    (criterion,) = search([("vaccine-code:code-text", text)], "Immunization", context(FhirVersion.R5))
+    resource = vaccinated(concept("urn:x|1", text="Māori health", display="One"))
+    assert criterion.matches(resource, nothing_else()) is expected
