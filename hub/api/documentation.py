@@ -268,6 +268,19 @@ VALIDATE = Documented(
     "OperationOutcome",
     body=_body("Subscription"),
 )
+EXPLAIN = Documented(
+    "Explain whether a change would concern a Subscription",
+    {200: "Each trigger and each filter, with what it found"},
+    "Parameters",
+    body=_body("Parameters"),
+)
+EXPLAIN_ONE = Documented(
+    "Explain why a change concerned a Subscription, or not",
+    {200: "What happened, and each trigger and each filter, with what it found"},
+    "Parameters",
+    body=_body("Parameters"),
+    refusals=(404, 409),
+)
 STATUS = Documented("Tell how a Subscription stands", {200: "Its status"}, "Bundle", refusals=(404,))
 STATUSES = Documented(
     "Tell how Subscriptions stand",

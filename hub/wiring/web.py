@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from hub.admission import Admission
 from hub.api.app import create_app
+from hub.api.explaining import Explaining
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.subscriptions import Subscriptions
@@ -63,6 +64,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         fhir=(
             *Operations(subscriptions, p.foundation.epoch).routes(),
             *Validation(subscriptions).routes(),
+            *Explaining(subscriptions, p.store, p.outboxes, p.contexts[FhirVersion.R4]).routes(),
             *subscriptions.routes(),
         ),
         others=(health_routes(p.foundation),),
