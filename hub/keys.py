@@ -51,6 +51,10 @@ hub:{registry}:joins
     hash: tenant/canonical -> how often somebody was put on it
 hub:{registry}:joined
     hash: name in `subscriptions` -> the stored topics that it is on
+hub:{registry}:scanned
+    hash: tenant/version/type, blank, topic -> how many subscriptions each such change is held against
+hub:{registry}:places
+    hash: name in `subscriptions` -> where it is one of these, by its record and by writes under way (lua/places.lua)
 hub:{registry}:log
     stream: which of them changed; trimmed to the last 10,000
 hub:{registry}:epoch
@@ -75,6 +79,8 @@ from subscriptions.codes import FhirVersion
 LAYOUT = 2
 
 REGISTRY = "hub:{registry}:subscriptions"
+SCANNED = "hub:{registry}:scanned"
+PLACES = "hub:{registry}:places"
 REGISTRY_LOG = "hub:{registry}:log"
 TOPICS = "hub:{registry}:topics"
 CANONICALS = "hub:{registry}:canonicals"

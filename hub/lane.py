@@ -21,7 +21,8 @@ from hub.due import Due, Lease
 from hub.errors import Unavailable
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes, Sending, Turn, Verb
-from hub.registry import Registered, Registry
+from hub.registered import Registered
+from hub.registry import Registry
 from hub.rendering import Rendering
 from hub.store import Store, instant
 from hub.stream import Changes

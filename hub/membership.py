@@ -15,7 +15,8 @@ from hub.due import Due
 from hub.errors import Unavailable
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes, State, Subscribed
-from hub.registry import On, Registered, Registry
+from hub.registered import Registered
+from hub.registry import On, Registry
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.subscription import Style, Subscription
 
@@ -108,6 +109,7 @@ class Membership:
 
         Raises:
             TopicChanged: Nothing was done.
+            Rejected: The same, since too many are like it.
         """
         key = SubscriptionKey(tenant, version, id_, uuid4().hex[:12])
         held = await self.registry.find(tenant, version, id_)
@@ -115,7 +117,8 @@ class Membership:
             return Written(Subscribed.CONFLICT, state.revision)
         # A registration without a state is what a crash left, or a delete or create under way: whoever comes last wins.
         before = held.key.incarnation if held else ""
-        registered = Registered(key, True, 1, now, resource, wanted.style)
+        is_on = wanted.status is not SubscriptionStatus.OFF
+        registered = Registered(key, is_on, 1, now, resource, wanted.style)
         if not await self.registry.enter(registered, instead_of=before, on=on):
             return Written(Subscribed.CONFLICT, 1)
         return await self._write(key, "", wanted, resource, now=now)
@@ -135,13 +138,19 @@ class Membership:
 
         Raises:
             TopicChanged: Nothing was done.
+            Rejected: The same, since too many are like what it is to be.
         """
-        on = on or On()
-        registered = await self.registry.find(member.key.tenant, member.key.version, member.key.id)
+        key, on, joined = member.key, on or On(), ""
+        registered = await self.registry.find(key.tenant, key.version, key.id)
         # On both topics until all is written: neither can go away under it.
-        if registered is not None and registered.key == member.key:
-            await self.registry.join(registered, on)
-        return await self._write(member.key, expected, wanted, resource, now=now, on=On(on.place))
+        if registered is not None and registered.key == key:
+            is_on = wanted.status is not SubscriptionStatus.OFF
+            then = Registered(key, is_on, registered.revision, now, resource, wanted.style)
+            joined = await self.registry.join(registered, on, then)
+        written = await self._write(key, expected, wanted, resource, now=now, on=On(on.place), joined=joined)
+        if registered is not None and joined and written.outcome is not Subscribed.CHANGED:
+            await self.registry.put(registered, joined=joined)
+        return written
 
     async def _write(
         self,
@@ -152,6 +161,7 @@ class Membership:
         *,
         now: int,
         on: On | None = None,
+        joined: str = "",
     ) -> Written:
         is_on = wanted.status is not SubscriptionStatus.OFF
         handshake = now + (self.handshake_delay if wanted.style is Style.TOPIC else 0)
@@ -169,7 +179,8 @@ class Membership:
         )
         if outcome not in (Subscribed.CREATED, Subscribed.CHANGED):
             return Written(outcome, revision)
-        if not await self.registry.put(Registered(key, is_on, revision, now, resource, wanted.style), on=on):
+        registered = Registered(key, is_on, revision, now, resource, wanted.style)
+        if not await self.registry.put(registered, on=on, joined=joined):
             if outcome is Subscribed.CHANGED:
                 raise Unavailable(f"Subscription/{key.id} was deleted in this moment")
             await self.outboxes.delete(key, expected="*")

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from hub.errors import NotTheHub, Refused, Unavailable
-from hub.registry import CHUNK, Registered, Registry
+from hub.registered import Registered
+from hub.registry import CHUNK, Registry
 from hub.store import instant
 from hub.topics import Defined, Definition, Published, Topics
 from subscriptions.checking import check

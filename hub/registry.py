@@ -13,18 +13,19 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from logging import getLogger
-from sys import intern
+from uuid import uuid4
 
 import msgspec
 
-from hub.keys import JOINED, JOINS, REGISTRY, REGISTRY_LOG, TOPICS, USERS, SubscriptionKey
+from hub.keys import JOINED, JOINS, PLACES, REGISTRY, REGISTRY_LOG, SCANNED, TOPICS, USERS, SubscriptionKey
 from hub.pipeline import Pipeline, script
+from hub.registered import Registered
+from hub.scanning import Scanning
 from hub.topics import Topics
 from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index
 from subscriptions.search.asking import Context
 from subscriptions.shapes import Shapes, shapes
-from subscriptions.subscription import Style
 from subscriptions.versions.forms import FORMS
 
 REGISTER = script("register")
@@ -39,27 +40,6 @@ log = getLogger("hub.registry")
 
 #: Subscriptions that are put into an index without a look at what else there is to do: a few ms.
 AT_ONCE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """
-    One Subscription in the registry, as the write that made its `revision` left it. `since` is when, in ms.
-
-    style: The one that it was accepted in.
-    """
-
-    key: SubscriptionKey
-    on: bool
-    revision: int
-    since: int
-    resource: bytes
-    style: Style = Style.TOPIC
-
-    @property
-    def record(self) -> bytes:
-        state = ("on" if self.on else "off") + ("" if self.style is Style.TOPIC else f":{self.style}")
-        return f"{self.key.incarnation} {state} {self.revision} {self.since} ".encode() + self.resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +63,15 @@ class TopicChanged(Exception):
 class Registry:
     """Which subscriptions there are."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, scanning: Scanning) -> None:
         self._pipeline = pipeline
+        self._scanning = scanning
 
     async def find(self, tenant: str, version: FhirVersion, id_: str) -> Registered | None:
         """The life of this id that is registered now."""
         name = f"{tenant}/{version}/{id_}"
         record = await self._pipeline.command("HGET", REGISTRY, name)
-        return _registered(name, record) if record else None
+        return Registered.parse(name, record) if record else None
 
     async def enter(self, registered: Registered, *, instead_of: str = "", on: On | None = None) -> bool:
         """
@@ -99,36 +80,61 @@ class Registry:
 
         Raises:
             TopicChanged: Nothing was done.
+            Rejected: The same, since it would be held against every change, as many others are.
         """
-        return await self._set(registered.key, registered.record, instead_of, on or On())
+        return await self._set(registered.key, registered.record, instead_of, on or On(), registered, limited=True)
 
-    async def put(self, registered: Registered, *, on: On | None = None) -> bool:
+    async def put(self, registered: Registered, *, on: On | None = None, joined: str = "") -> bool:
         """
         Change what is registered of this life, unless that is newer; False when it isn't registered any more.
 
-        `on`: None for the topic that it is on already.
+        Args:
+            on: None for the topic that it is on already.
+            joined: What `join` gave; that is over now, whatever becomes of it.
         """
-        return await self._set(registered.key, registered.record, registered.key.incarnation, on)
+        key = registered.key
+        return await self._set(key, registered.record, key.incarnation, on, registered, token=joined)
 
-    async def join(self, registered: Registered, on: On) -> bool:
+    async def join(self, registered: Registered, on: On, wanted: Registered) -> str:
         """
-        Put what is registered on one more topic, until it is `put` on that one alone.
+        Put what is registered on one more topic, and count it also where `wanted` would be held against every change,
+        until one of them is `put` with what is returned.
 
         Raises:
             TopicChanged: Nothing was done.
+            Rejected: The same, as in `enter`.
         """
-        return await self._set(registered.key, registered.record, registered.key.incarnation, on, more=True)
+        key, token = registered.key, uuid4().hex
+        await self._set(key, registered.record, key.incarnation, on, wanted, token=token, more=True, limited=True)
+        return token
 
     async def remove(self, key: SubscriptionKey) -> None:
         """Remove this life of a Subscription; a later one stays."""
-        await self._set(key, b"", key.incarnation, None)
+        await self._set(key, b"", key.incarnation, None, None)
 
-    async def _set(self, key: SubscriptionKey, record: bytes, only: str, on: On | None, *, more: bool = False) -> bool:
-        keys = [REGISTRY, REGISTRY_LOG, TOPICS, USERS, JOINS, JOINED]
+    async def _set(
+        self,
+        key: SubscriptionKey,
+        record: bytes,
+        only: str,
+        on: On | None,
+        scanned: Registered | None,
+        *,
+        token: str = "",
+        more: bool = False,
+        limited: bool = False,
+    ) -> bool:
+        keys = [REGISTRY, REGISTRY_LOG, TOPICS, USERS, JOINS, JOINED, SCANNED, PLACES]
         topic = (on.place, on.field, on.number) if on else ("", "", "")
-        done = await self._pipeline.run(REGISTER, keys, key.registered_as, record, only, *topic, "1" if more else "")
+        places = msgspec.json.encode(self._scanning.places(scanned) if scanned else [])
+        rest = (places, token, self._scanning.most if limited else 0)
+        done = await self._pipeline.run(
+            REGISTER, keys, key.registered_as, record, only, *topic, "1" if more else "", *rest
+        )
         if done == -1:
             raise TopicChanged
+        if isinstance(done, bytes):
+            raise self._scanning.refusal(done.decode())
         return bool(done)
 
     async def all(self, prefix: str = "", *, chunk: int = CHUNK) -> AsyncIterator[Registered]:
@@ -139,7 +145,7 @@ class Registry:
             rows = list(reply.items()) if isinstance(reply, dict) else list(zip(reply[::2], reply[1::2], strict=True))
             for name, record in rows:
                 if name.decode().startswith(prefix):
-                    yield _registered(name.decode(), record)
+                    yield Registered.parse(name.decode(), record)
             if int(cursor) == 0:
                 return
 
@@ -161,7 +167,7 @@ class Registry:
     async def read(self, names: list[str]) -> list[Registered | None]:
         """What is registered under these names."""
         records = await self._pipeline.command("HMGET", REGISTRY, *names)
-        return [_registered(name, record) if record else None for name, record in zip(names, records, strict=True)]
+        return [Registered.parse(name, record) if record else None for name, record in zip(names, records, strict=True)]
 
 
 @dataclass
@@ -264,11 +270,3 @@ async def _let_others_run(count: int) -> None:
     """Let the event loop turn after every `AT_ONCE` of many."""
     if count % AT_ONCE == 0:
         await asyncio.sleep(0)
-
-
-def _registered(name: str, record: bytes) -> Registered:
-    tenant, version, id_ = name.split("/")
-    incarnation, state, revision, since, resource = record.split(b" ", 4)
-    key = SubscriptionKey(intern(tenant), FhirVersion(version), id_, incarnation.decode())
-    on, _, style = state.decode().partition(":")
-    return Registered(key, on == "on", int(revision), int(since), resource, Style(style or Style.TOPIC))

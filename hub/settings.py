@@ -133,6 +133,13 @@ class Settings(BaseSettings):
         description="Count. Resources that one search page looks at; then it ends, says so and links to the next.",
     )
 
+    max_scanned: int = Field(
+        1_000,
+        gt=0,
+        description="Count. Subscriptions on one topic and type whose filters (`:not`, `ne`) can't be looked up, so"
+        " that each change is held against all of them; one more is refused.",
+    )
+
     match_batch: int = Field(
         256, gt=0, description="Count. Changes that are matched between two writes of the progress."
     )

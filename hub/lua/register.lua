@@ -1,32 +1,53 @@
+-- include: places
 -- Change the registry, and say so in the log that every matcher follows.
 --
--- KEYS  1 registry  2 log  3 topics  4 users  5 joins  6 joined
+-- KEYS  1 registry  2 log  3 topics  4 users  5 joins  6 joined  7 scanned  8 places
 -- ARGV  1 tenant/version/id   2 the record, or '' to remove it   3 the incarnation that must be there, or '' for none
 --       4 the stored topic that it is on, `tenant/canonical`; '-' none, '' as before
 --       5, 6 that topic's field, and the number of the version that its filters were judged by
 --       7 '1' when it may be on the topic of before too, until it is put again
+--       8 where it is scanned, as JSON: now, or with ARGV 7 when it is put again
+--       9 token of that write, or ''; without ARGV 7 the write is over in any case
+--       10 how many may be scanned at one place; 0 for no limit
 -- Returns  1 if the registry is now as wanted, or what is there of the same life is newer; else 0
 --          -1 if the topic isn't there any more as it was judged: nothing was done
+--          the place that is full: nothing was done
 local name, record, topic = ARGV[1], ARGV[2], ARGV[4]
+local joins = ARGV[7] == '1'
+local function scanned()
+  if joins then return stand(KEYS[7], KEYS[8], name, ARGV[9], ARGV[8], '', tonumber(ARGV[10])) end
+  return stand(KEYS[7], KEYS[8], name, 'record', ARGV[8], ARGV[9], tonumber(ARGV[10]))
+end
+local function over()
+  if not joins then stand(KEYS[7], KEYS[8], name, ARGV[9], '[]', '', 0) end
+end
 local function life(of) return string.match(of, '^(%S+) %S+ (%d+) ') end
 
 local held = redis.call('HGET', KEYS[1], name) or ''
 local incarnation, revision = life(held)
-if (incarnation or '') ~= ARGV[3] then return 0 end
+if (incarnation or '') ~= ARGV[3] then
+  over()
+  return 0
+end
 if record ~= '' then
   local new_incarnation, new_revision = life(record)
-  if new_incarnation == incarnation and tonumber(new_revision) < tonumber(revision) then return 1 end
+  if new_incarnation == incarnation and tonumber(new_revision) < tonumber(revision) then
+    over()
+    return joins and scanned() or 1
+  end
 end
 
 if ARGV[5] ~= '' then
   local found = redis.call('HGET', KEYS[3], ARGV[5]) or ''
   if string.match(found, '^(%d+) ') ~= ARGV[6] then return -1 end
 end
+local full = scanned()
+if full then return full end
 if record == '' or topic ~= '' then
   local on = redis.call('HGET', KEYS[6], name) or ''
   local stays = ''
   for each in string.gmatch(on, '%S+') do
-    if each == topic or ARGV[7] == '1' then
+    if each == topic or joins then
       stays = stays .. each .. ' '
     else
       redis.call('ZREM', KEYS[4], each .. '\0' .. name)

@@ -18,6 +18,7 @@ from hub.migration import Migration
 from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
 from hub.registry import Registry
+from hub.scanning import Scanning
 from hub.settings import Settings
 from hub.store import Store
 from hub.stream import Changes
@@ -118,6 +119,7 @@ async def parts(settings: Settings) -> Parts:
     pipeline = Pipeline(client)
     foundation = await _foundation(pipeline, settings)
     memory.epoch = foundation.epoch
+    topics = Topics(pipeline, TENANT, settings.canonical_base, _contexts(settings))
     built = Parts(
         settings=settings,
         client=client,
@@ -127,8 +129,8 @@ async def parts(settings: Settings) -> Parts:
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline),
         due=Due(client, pipeline, settings.partitions),
-        registry=Registry(pipeline),
-        topics=Topics(pipeline, TENANT, settings.canonical_base, _contexts(settings)),
+        registry=Registry(pipeline, Scanning(topics, _contexts(settings), settings.max_scanned)),
+        topics=topics,
     )
     if foundation.layout < LAYOUT:
         contexts = tuple(built.contexts.values())

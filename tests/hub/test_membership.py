@@ -13,7 +13,9 @@ from hub.due import Claimed
 from hub.keys import Shard, SubscriptionKey
 from hub.membership import ABANDONED, LISTED, Member, Membership, Written
 from hub.outbox import Outboxes, Subscribed, Turn, Verb
-from hub.registry import On, Registered, Registry
+from hub.registered import Registered
+from hub.registry import On, Registry
+from hub.scanning import Scanning
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.subscription import Subscription
@@ -242,12 +244,12 @@ class Meanwhile(Registry):
     """A registry at which something happens right before it is changed: once, and only by `put` or `remove`."""
 
     def __init__(self, parts: Parts, happening: Callable[[], Awaitable[object]]) -> None:
-        super().__init__(parts.pipeline)
+        super().__init__(parts.pipeline, Scanning(parts.topics, parts.contexts, 9))
         self.happening: Callable[[], Awaitable[object]] | None = happening
 
-    async def put(self, registered: Registered, *, on: On | None = None) -> bool:
+    async def put(self, registered: Registered, *, on: On | None = None, joined: str = "") -> bool:
         await self._let_it_happen()
-        return await super().put(registered, on=on)
+        return await super().put(registered, on=on, joined=joined)
 
     async def remove(self, key: SubscriptionKey) -> None:
         await self._let_it_happen()

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.keys import REGISTRY_LOG, SubscriptionKey
-from hub.pipeline import Pipeline
-from hub.registry import InForce, Registered, Registry
+from hub.registered import Registered
+from hub.registry import InForce, Registry
+from hub.scanning import Scanning
 from hub.wiring.parts import Parts
 from tests.hub.life import R4
 from tests.processes import subscription
@@ -150,8 +151,8 @@ async def test_a_subscription_that_cannot_be_understood_is_set_aside_and_the_oth
 class Hesitant(Registry):
     """A registry whose first answer to `read` is on its way until `gate` opens. `watch` is called by each `changed`."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(pipeline)
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts.pipeline, Scanning(parts.topics, parts.contexts, 9))
         self.read_once, self.gate = asyncio.Event(), asyncio.Event()
         self.watch: Callable[[], None] = lambda: None
 
@@ -169,7 +170,7 @@ class Hesitant(Registry):
 
 async def test_what_one_matcher_read_earlier_is_not_set_over_what_another_has_seen(parts: Parts) -> None:
     """Matchers of several partitions share a copy. One reads `off`, and is slow; another sees `on`, and matches."""
-    registry = Hesitant(parts.pipeline)
+    registry = Hesitant(parts)
     copy = in_force(parts, registry)
     await registry.enter(registered())
     await copy.refresh()

@@ -11,7 +11,8 @@ import pytest
 from hub.errors import NotTheHub
 from hub.keys import SubscriptionKey
 from hub.publication import Publication
-from hub.registry import On, Registered, TopicChanged
+from hub.registered import Registered
+from hub.registry import On, TopicChanged
 from hub.store import now_ms
 from subscriptions.codes import FhirVersion
 from tests.hub.api.server import Hub, issue

@@ -1,0 +1,55 @@
+"""Subscriptions that every change is held against, since nothing that they ask for can be looked up, and how many."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from hub.registered import Registered
+from hub.topics import Topics
+from subscriptions.bucket import is_scanned
+from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.errors import Issue, Rejected
+from subscriptions.filters import criteria
+from subscriptions.search.asking import Context
+from subscriptions.versions.forms import FORMS
+
+
+@dataclass(frozen=True, slots=True)
+class Scanning:
+    """
+    Where subscriptions are scanned: at places, which are tenant, version and type of the changes, and the topic.
+
+    most: How many may be at one place.
+    """
+
+    topics: Topics
+    contexts: Mapping[FhirVersion, Context]
+    most: int
+
+    def places(self, registered: Registered) -> list[str]:
+        """Nowhere if it is off or can't be understood: then matchers set it aside."""
+        key = registered.key
+        if not registered.on:
+            return []
+        try:
+            resource = msgspec.json.decode(registered.resource)
+            interest = FORMS[key.version].read_interest(resource, legacy=registered.style)
+            topic = interest.own_topic or self.topics.find(key.version, interest.topic)
+            if topic is None or not interest.filters:
+                return []
+            wanted = criteria(interest.filters, topic, self.contexts[key.version])
+        except (Rejected, ValueError, AttributeError, TypeError):
+            return []
+        return [f"{key.tenant}/{key.version}/{type_} {topic.url}" for type_, met in wanted.items() if is_scanned(met)]
+
+    def refusal(self, full: str) -> Rejected:
+        """Why one more is not accepted at a place."""
+        place, _, topic = full.partition(" ")
+        type_ = place.rpartition("/")[2]
+        text = (
+            f"None of the filters can be looked up, so that every change of {type_} would be held against them, as it"
+            f" is against those of {self.most} others on {topic}: more are not accepted. Add a filter by equality, such"
+            " as one on a patient."
+        )
+        return Rejected(Issue(IssueCode.TOO_COSTLY, text, "Subscription.criteria"))
