@@ -244,7 +244,11 @@ class Lane:
 
     async def _pass_by(self, sending: Sending) -> Turn | int | None:
         """Go on without a notification of which nothing is left to be told: it must not hold up those behind it."""
-        sender, key, said = self.sender, self.lease.subscription, "the version that it was about is not kept any more"
+        sender, key, said = (
+            self.sender,
+            self.lease.subscription,
+            "its version is not kept any more, or its id makes no URL",
+        )
         log.error("delivery.set-aside", extra={"subscription": str(key), "event": sending.first, "reason": said})
         return await self._until_confirmed(
             lambda: sender.outboxes.settle(key, self.lease.token, self.turn, Verb.DELIVERED, said=said)

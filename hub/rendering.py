@@ -38,7 +38,7 @@ class Rendering:
 
     async def message(self, subscription: Subscription, sending: Sending, *, events: int) -> Message | None:
         """
-        What was pinned, as it is sent; None if it can't be told, since a version is not kept any more.
+        What was pinned, as it is sent; None if nothing can be sent of it, see `of_event`.
 
         Args:
             events: How many there are so far.

@@ -37,7 +37,11 @@ def of_bundle(subscription: Subscription, bundle: bytes) -> Message:
 
 
 def of_event(subscription: Subscription, event: Event) -> Message | None:
-    """The message of one event, where the criteria are a search; None if the version of the resource can't be had."""
+    """
+    The message of one event, where the criteria are a search.
+
+    None if there can't be one: the version is not kept any more, or the resource's id can't stand in a URL.
+    """
     name = f"{event.type}/{event.id}"
     if subscription.content is Content.EMPTY:
         return Message(b"")
@@ -47,4 +51,6 @@ def of_event(subscription: Subscription, event: Event) -> Message | None:
         return None
     if subscription.style is Style.MEDPLUM:
         return Message(event.body, subscription.content_type)
+    if event.id in (".", ".."):  # FHIR allows them, and in a URL they mean another place
+        return None
     return Message(event.body, subscription.content_type, "PUT", f"/{name}")

@@ -101,6 +101,23 @@ async def test_put(fhir: Fhir, receiver: Receiver, payload: str, path: str) -> N
         assert headers(each)["content-type"] == payload
 
 
+async def test_put_stays_below_the_endpoint(fhir: Fhir, receiver: Receiver) -> None:
+    """An id of dots, which FHIR allows, would lead elsewhere: it is passed by, and the next one follows."""
+    id_ = await fhir.subscribe(
+        legacy("Basic?_id=.,..,legacy-dots", f"{receiver.url}/a/b", payload="application/fhir+json")
+    )
+    for name in (".", "..", "legacy-dots"):
+        entry = {
+            "resource": {"resourceType": "Basic", "id": name, "code": {"text": "x"}},
+            "request": {"method": "PUT", "url": f"Basic/{name}"},
+        }
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+        assert (await fhir.http.post("", json=bundle)).status_code == 200
+    await fhir.until_events(id_, 3)
+    await fhir.put({"resourceType": "Basic", "id": "legacy-dots", "code": {"text": "y"}})
+    assert [each.path for each in await came(receiver, 2)] == ["/a/b/Basic/legacy-dots"] * 2
+
+
 async def test_type_alone(fhir: Fhir, receiver: Receiver) -> None:
     """Criteria that are a type are for all resources of it."""
     await fhir.subscribe(legacy("Basic", receiver.url))
