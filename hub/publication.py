@@ -150,7 +150,9 @@ class Publication:
         """Why a Subscription could not be on this topic; empty when it could."""
         version = registered.key.version
         resource = msgspec.json.decode(registered.resource)
-        wanted = FORMS[version].parse_subscription(resource, now=instant(registered.since), allow_http=True)
+        wanted = FORMS[version].parse_subscription(
+            resource, now=instant(registered.since), allow_http=True, legacy=registered.style
+        )
         if wanted.topic.partition("|")[0] != topic.url:  # it is about to leave another topic for this one
             return ""
         try:

@@ -2,7 +2,8 @@
 Resources: their versions, and the indexes by which they are found. A write appends its change to the same partition.
 
 `hub:{p}:resource:<tenant>/<v>/<Type>/<id>` is a hash of `version` (the number in force), `deleted`, `b<n>` (the exact
-JSON of version n; none for a delete), `m<n>` (`interaction ms` of version n), `indexed` (all that it is found by),
+JSON of version n; none for a delete), `m<n>` (`interaction ms` of version n), `e<n>` (the events that its publisher
+named; none without), `indexed` (all that it is found by),
 `key` (fingerprint of the idempotent request that created it: kept as long as the resource, so a repeat never makes a
 second one) and `reserved` (the transaction that is about to write it).
 """
@@ -17,7 +18,7 @@ from typing import Any
 from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.pipeline import Pipeline, script
 from hub.wire import Argument
-from hub.write import Held, Indexed, Lock, Put, PutResult, Write, written
+from hub.write import NO_EVENTS, Events, Held, Indexed, Lock, Put, PutResult, Write, read, written
 from subscriptions.codes import FhirVersion, Interaction
 
 PUT, READ, RESERVE, UNRESERVE = script("put"), script("read"), script("reserve"), script("unreserve")
@@ -28,12 +29,18 @@ log = getLogger("hub")
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a resource. `body` is its exact JSON; None for a delete."""
+    """
+    One version of a resource.
+
+    body: Its exact JSON; None for a delete.
+    events: Those that its publisher named.
+    """
 
     number: int
     interaction: Interaction
     at: datetime
     body: bytes | None
+    events: Events = NO_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ class Store:
         """The version of this number, or the one in force (which may be a delete); None if there is none."""
         p = self._partition(resource)
         reply = await self._pipeline.run(READ, [p.resource(resource)], "" if number is None else number)
-        return _version(int(reply[0]), reply[1], reply[2] or None) if reply else None
+        return _version(int(reply[0]), reply[1], reply[2] or None, reply[3]) if reply else None
 
     async def read_many(self, resources: list[ResourceId]) -> list[Version | None]:
         """The versions in force, in the order asked for."""
@@ -111,13 +118,13 @@ class Store:
         numbers = await self._pipeline.all([("HGET", key, "version") for key in keys])
         found = await self._pipeline.all(
             [
-                ("HMGET", key, b"m" + (number or b"0"), b"b" + (number or b"0"))
+                ("HMGET", key, *(field + (number or b"0") for field in (b"m", b"b", b"e")))
                 for key, number in zip(keys, numbers, strict=True)
             ]
         )
         return [
-            _version(int(number), meta, body) if number and meta else None
-            for number, (meta, body) in zip(numbers, found, strict=True)
+            _version(int(number), meta, body, events) if number and meta else None
+            for number, (meta, body, events) in zip(numbers, found, strict=True)
         ]
 
     async def history(self, resource: ResourceId, *, before: int | None, count: int) -> tuple[int, list[Version]]:
@@ -129,10 +136,10 @@ class Store:
         if not numbers:
             return newest, []
         found = await self._pipeline.command(
-            "HMGET", key, *(f"{field}{number}" for number in numbers for field in ("m", "b"))
+            "HMGET", key, *(f"{field}{number}" for number in numbers for field in ("m", "b", "e"))
         )
-        pairs = zip(numbers, found[::2], found[1::2], strict=True)
-        return newest, [_version(number, meta, body) for number, meta, body in pairs if meta]
+        rows = zip(numbers, found[::3], found[1::3], found[2::3], strict=True)
+        return newest, [_version(number, meta, body, events) for number, meta, body, events in rows if meta]
 
     async def bodies(self, versions: list[tuple[ResourceId, int]]) -> list[bytes | None]:
         """The exact JSON of these versions; None for a delete or a version that is not there."""
@@ -274,9 +281,9 @@ def _will_be(write: Write, version: int, *, live: bool) -> PutResult:
     return PutResult(Put.STORED, version=version + 1, interaction=Interaction.UPDATE if live else Interaction.CREATE)
 
 
-def _version(number: int, meta: bytes, body: bytes | None) -> Version:
+def _version(number: int, meta: bytes, body: bytes | None, events: bytes | None) -> Version:
     interaction, at = meta.decode().split(" ")
-    return Version(number, Interaction(interaction), instant(int(at)), body)
+    return Version(number, Interaction(interaction), instant(int(at)), body, read((events or b"").decode()))
 
 
 def now_ms() -> int:

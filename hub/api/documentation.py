@@ -272,12 +272,14 @@ EXPLAIN = Documented(
     "Explain whether a change would concern a Subscription",
     {200: "Each trigger and each filter, with what it found"},
     "Parameters",
+    takes=(_EVENT,),
     body=_body("Parameters"),
 )
 EXPLAIN_ONE = Documented(
     "Explain why a change concerned a Subscription, or not",
     {200: "What happened, and each trigger and each filter, with what it found"},
     "Parameters",
+    takes=(_EVENT,),
     body=_body("Parameters"),
     refusals=(404, 409),
 )

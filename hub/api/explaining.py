@@ -24,13 +24,14 @@ from hub.keys import ResourceId
 from hub.membership import Member
 from hub.outbox import Outboxes, OwedEvent
 from hub.store import Store, instant
+from hub.write import Events
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
 from subscriptions.errors import EvaluationError
 from subscriptions.explanation import Explanation, FilterExplanation, explain
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
 
 #: Events that are looked through at once.
@@ -60,8 +61,9 @@ class Explaining:
         if "subscription" not in given:
             raise _missing("subscription")
         s = self.subscriptions
-        wanted = self._wanted(given["subscription"], s.now())
-        return _respond(exchange, _verdict(await self._explained(wanted, _hypothetical(given, s.version, s.now()))))
+        wanted = self._wanted(given["subscription"], s.now(), s.admission.legacy)
+        change = _hypothetical(given, s.version, s.now(), exchange.events)
+        return _respond(exchange, _verdict(await self._explained(wanted, change)))
 
     async def of_one(self, request: Request) -> Response:
         """Of a Subscription here, and a change that happened, by `reference`, or one that need not have."""
@@ -69,9 +71,10 @@ class Explaining:
         given = await self._given(exchange)
         s = self.subscriptions
         member = await s.member(request.path_params["id"])
-        wanted = self._wanted(msgspec.json.decode(member.state.resource), member.state.updated)
+        state = member.state
+        wanted = self._wanted(msgspec.json.decode(state.resource), state.updated, state.style)
         if "reference" not in given:
-            explanation = await self._explained(wanted, _hypothetical(given, s.version, s.now()))
+            explanation = await self._explained(wanted, _hypothetical(given, s.version, s.now(), exchange.events))
             return _respond(exchange, _verdict(explanation))
         change = await self._happened(str(given["reference"]))
         event = await self._event(member, change)
@@ -94,10 +97,9 @@ class Explaining:
             given[name] = value
         return given
 
-    def _wanted(self, resource: Mapping[str, Any], at: int) -> Subscription:
+    def _wanted(self, resource: Mapping[str, Any], at: int, legacy: Style) -> Subscription:
         """The Subscription as it is understood; `at` is when it was sent, in ms. Raises Rejected."""
-        s = self.subscriptions
-        form, legacy = FORMS[s.version], s.admission.legacy
+        form = FORMS[self.subscriptions.version]
         return form.parse_subscription(resource, now=instant(at), allow_http=True, legacy=legacy)
 
     async def _explained(self, subscription: Subscription, change: Change) -> Explanation:
@@ -133,6 +135,7 @@ class Explaining:
             at=made.at,
             resource=_decode(made.body) if made.body else None,
             previous=_decode(before.body) if before and before.body and not created else None,
+            events=made.events,
         )
 
     async def _event(self, member: Member, change: Change) -> OwedEvent | None:
@@ -165,8 +168,13 @@ def _named(parameter: object, place: str) -> tuple[str, Any]:
     raise Refused.because(400, IssueCode.INVALID, text, place)
 
 
-def _hypothetical(given: Mapping[str, Any], version: FhirVersion, now: int) -> Change:
-    """The change that is given: what it is, where that isn't said, is seen from the versions that are there."""
+def _hypothetical(given: Mapping[str, Any], version: FhirVersion, now: int, events: Events) -> Change:
+    """
+    The change that is given: what it is, where that isn't said, is seen from the versions that are there.
+
+    Args:
+        events: Those that the header `Event` names, as with a write.
+    """
     resource, previous = given.get("resource"), given.get("previous")
     subject = resource or previous
     if subject is None:
@@ -176,7 +184,7 @@ def _hypothetical(given: Mapping[str, Any], version: FhirVersion, now: int) -> C
     if interaction is Interaction.DELETE:
         resource, previous = None, previous or resource
     type_, id_ = str(subject.get("resourceType", "")), str(subject.get("id", "1"))
-    return Change(version, interaction, type_, id_, 1, instant(now), resource, previous)
+    return Change(version, interaction, type_, id_, 1, instant(now), resource, previous, events)
 
 
 def _missing(name: str) -> Refused:

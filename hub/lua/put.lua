@@ -65,6 +65,7 @@ local change = {'tenant', ARGV[2], 'version', ARGV[3], 'type', ARGV[4], 'id', id
 if ARGV[14] ~= '' then
   change[#change + 1] = 'events'
   change[#change + 1] = ARGV[14]
+  redis.call('HSET', KEYS[1], 'e' .. number, ARGV[14])
 end
 redis.call('XADD', KEYS[2], '*', unpack(change))
 return {'stored', version, interaction}

@@ -12,7 +12,9 @@ from subscriptions.codes import FhirVersion
 from subscriptions.topic import EventTrigger, Topic
 from tests.fhir import immunization
 from tests.hub.api.server import Hub
+from tests.hub.conftest import BASE
 from tests.hub.engines import active, entries, events, fanout, matched, running
+from tests.processes import subscription
 
 V2 = "http://terminology.hl7.org/CodeSystem/v2-0003"
 A01, A03 = (V2, "A01"), (V2, "A03")
@@ -113,3 +115,32 @@ async def test_trigger(hub: Hub) -> None:
             assert written.status_code == 201
         await matched(parts)
     assert await events(parts, key) == ["c"]
+
+
+async def test_explained(hub: Hub) -> None:
+    """What was named with a version is known when somebody asks why it fired; with a made-up change it is said."""
+    topic = {
+        "resourceType": "SubscriptionTopic",
+        "url": "https://his.example/topics/admission",
+        "status": "active",
+        "eventTrigger": [{"event": {"coding": [{"system": V2, "code": "A01"}]}, "resource": "Immunization"}],
+    }
+    published = await hub.client.post(f"{BASE}/fhir/r4b/SubscriptionTopic", json=topic)
+    assert published.status_code == 201, published.text
+    wanted = subscription("http://127.0.0.1:9/hook") | {"criteria": topic["url"]}
+    id_ = (await hub.client.post("Subscription", json=wanted)).json()["id"]
+    await hub.client.put("Immunization/i", json=immunization("i"), headers={"Event": f"{V2}|A01"})
+    await hub.client.put("Immunization/i", json=immunization("i"), headers={"Event": f"{V2}|A03"})
+
+    async def fires(parameter: dict[str, Any], **headers: str) -> bool:
+        body = {"resourceType": "Parameters", "parameter": [parameter]}
+        answer = await hub.post(f"Subscription/{id_}/$explain", body, **headers)
+        assert answer.status_code == 200, answer.text
+        (matched,) = (each["valueBoolean"] for each in answer.json()["parameter"] if each["name"] == "matched")
+        return bool(matched)
+
+    versions = [f"Immunization/i/_history/{number}" for number in (1, 2)]
+    assert [await fires({"name": "reference", "valueString": each}) for each in versions] == [True, False]
+    made_up = {"name": "resource", "resource": immunization("i")}
+    assert [await fires(made_up, event=f"{V2}|{code}") for code in ("A01", "A03")] == [True, False]
+    assert not await fires(made_up)
