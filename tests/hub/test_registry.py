@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from itertools import count
+from itertools import count, pairwise
 
 import orjson
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub.keys import REGISTRY_LOG, SubscriptionKey
 from hub.registered import Registered
-from hub.registry import InForce, Registry
+from hub.registry import AT_ONCE, InForce, Registry
 from hub.scanning import Scanning
 from hub.wiring.parts import Parts
 from tests.hub.life import R4
@@ -114,6 +114,24 @@ async def test_a_copy_that_the_log_was_trimmed_away_from_loads_everything_anew(p
     await parts.pipeline.command("XTRIM", REGISTRY_LOG, "MAXLEN", "=", 1)
     await copy.refresh()
     assert (indexed(copy, "stays", "goes", "comes"), copy.broken) == ({"stays", "comes"}, {})
+
+
+async def test_others_run_while_a_copy_is_loaded_and_while_it_follows_the_log(parts: Parts) -> None:
+    """It takes in a few subscriptions at a time, however many have come."""
+    copy, sizes, many = in_force(parts), [0], 5 * AT_ONCE
+
+    async def look() -> None:
+        while True:
+            sizes.append(len(copy.index("default", R4)))
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    for begin in (0, many):
+        await asyncio.gather(*(parts.registry.enter(registered(f"s{begin + n}")) for n in range(many)))
+        await copy.refresh()
+    looking.cancel()
+    assert sizes[-1] == 2 * many
+    assert max(after - before for before, after in pairwise(sizes)) <= AT_ONCE
 
 
 @pytest.mark.parametrize(
