@@ -162,7 +162,14 @@ def value_of(node: Any, type_: SearchType) -> Value | None:
     held = "id" if node.path == "System.String" else str(node.path)
     if node.data is None or (isinstance(node.data, Mapping) and held[0].islower()):
         return None
-    return Value(held, node.data, node.propName or "")
+    value = Value(held, node.data, node.propName or "")
+    return _part(value, type_) if held == "CodeableReference" else value
+
+
+def _part(value: Value, type_: SearchType) -> Value | None:
+    """What a CodeableReference is for a parameter of this type; None if it hasn't got it."""
+    part, held = ("reference", "Reference") if type_ is SearchType.REFERENCE else ("concept", "CodeableConcept")
+    return Value(held, value.data[part], f"{value.path}.{part}") if part in value.data else None
 
 
 def without_casts(path: str) -> str:

@@ -1,7 +1,10 @@
 """FHIRPath as the engine has it, and what of it is accepted from somebody else: https://hl7.org/fhirpath/N1/."""
 
+import json
 import re
 from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
 from typing import Any, TypeAlias
 
 import fhirpathpy
@@ -17,9 +20,6 @@ from subscriptions.errors import Issue, Rejected
 #: From a resource and the values of environment variables to what is found, with the engine's nodes around it.
 Compiled: TypeAlias = Callable[[Any, dict[str, Any] | None], list[Any]]
 
-#: FHIRPath's model of a version: which elements have a choice of types. R4B has R4's.
-_MODELS = {FhirVersion.R4: "r4", FhirVersion.R4B: "r4", FhirVersion.R5: "r5"}
-
 #: What reads the clock: the same change would fire today and not tomorrow, and a repeat might not be one.
 _CLOCK = re.compile(r"\b(?:now|today|timeOfDay)\s*\(\s*\)")
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'")
@@ -29,7 +29,7 @@ def compiled(expression: str, version: FhirVersion) -> Compiled:
     """An expression, compiled. The engine raises anything for one that `accept` refuses, or fails when it is used."""
     # The engine writes what is traced to the standard output, unless it is told where to.
     options = {"returnRawData": True, "traceFn": _untraced}
-    found: Compiled = fhirpathpy.compile(expression, models[_MODELS[version]], options)
+    found: Compiled = fhirpathpy.compile(expression, _model(version), options)
     return found
 
 
@@ -50,6 +50,18 @@ def accept(expression: str) -> None:
         part.removeErrorListeners()
         part.addErrorListener(_Strict(expression))
     parser.entireExpression()  # type: ignore[no-untyped-call]  # generated code has no types
+
+
+@cache
+def _model(version: FhirVersion) -> dict[str, Any]:
+    """The data types of a version's elements, and which have a choice of them. R4B's is a file of `refresh.py`'s."""
+    if version is not FhirVersion.R4B:
+        known: dict[str, Any] = models[version.value]
+        return known
+    tables: dict[str, dict[str, Any]] = {}
+    for table, name, entry in json.loads((files(__package__) / "data" / "r4b-model.json").read_text("utf-8")):
+        tables.setdefault(table, {})[name] = entry
+    return tables
 
 
 class _Strict(ErrorListener):  # type: ignore[misc]  # antlr4 has no types

@@ -32,10 +32,10 @@ def example(name: str) -> Json:
 
 
 @cache
-def examples() -> dict[str, list[Json]]:
+def examples(version: FhirVersion) -> dict[str, list[Json]]:
     """All examples by resource type."""
-    found: dict[str, list[Json]] = {type_: [] for type_ in resource_types(R4)}
-    for path in sorted(EXAMPLES.glob("*.json")):
+    found: dict[str, list[Json]] = {type_: [] for type_ in resource_types(version)}
+    for path in sorted((EXAMPLES.parent / version.value).glob("*.json")):
         found[path.name.partition("-")[0]].append(json.loads(path.read_bytes()))
     return found
 
@@ -101,58 +101,76 @@ def test_parameters_without_an_expression_are_not_searchable(code: str) -> None:
         assert code not in {parameter.code for parameter in searchable(R4, type_)}
 
 
-def test_every_parameter_that_can_be_compared_finds_values_in_all_examples() -> None:
+KINDS = (
+    *(SearchType.TOKEN, SearchType.REFERENCE, SearchType.DATE, SearchType.STRING, SearchType.URI, SearchType.NUMBER),
+    *(SearchType.QUANTITY, SearchType.COMPOSITE, SearchType.SPECIAL),
+)
+#: How many parameters of these find something: a guard against expressions that compile and silently find nothing.
+FOUND = {
+    FhirVersion.R4: (645, 432, 115, 126, 25, 6, 15, 24, 1),
+    FhirVersion.R4B: (789, 439, 112, 133, 29, 6, 17, 28, 1),
+    FhirVersion.R5: (868, 449, 129, 161, 32, 2, 15, 29, 1),
+}
+
+
+@pytest.mark.parametrize("version", FhirVersion)
+def test_every_parameter_that_can_be_compared_finds_values_in_all_examples(version: FhirVersion) -> None:
     """Each compiles, fails on no example, changes none, and finds values of the data types that HL7 defines."""
-    before = copy.deepcopy(examples())
+    before = copy.deepcopy(examples(version))
     hits: defaultdict[SearchType, set[str]] = defaultdict(set)
-    for (type_, code), parameter in parameters(R4).items():
+    for (type_, code), parameter in parameters(version).items():
         if is_evaluated(parameter):
-            compiled = (composition if parameter.components else extraction)(R4, type_, code)
-            values = [value for resource in examples()[type_] for value in compiled.values(resource, nothing_else())]
+            compiled = (composition if parameter.components else extraction)(version, type_, code)
+            found = [
+                each for resource in examples(version)[type_] for each in compiled.values(resource, nothing_else())
+            ]
             held = parameter.held(type_)
-            assert not held or {value.type for value in values} <= held.keys(), (type_, code)
-            if values:
+            assert not held or {value.type for value in found} <= held.keys(), (type_, code)
+            if parameter.type in (SearchType.DATE, SearchType.NUMBER, SearchType.QUANTITY):
+                assert not any("." in value.type for value in found), f"{type_}.{code} has no data type, but a path"
+            if found:
                 hits[parameter.type].add(f"{type_}.{code}")
-    assert examples() == before
-    # How many parameters found something: a guard against expressions that compile and silently find nothing.
-    assert {kind: len(names) for kind, names in hits.items()} == {
-        SearchType.TOKEN: 645,
-        SearchType.REFERENCE: 432,
-        SearchType.DATE: 115,
-        SearchType.STRING: 126,
-        SearchType.URI: 25,
-        SearchType.NUMBER: 6,
-        SearchType.QUANTITY: 15,
-        SearchType.COMPOSITE: 24,
-        SearchType.SPECIAL: 1,
-    }
+    assert examples(version) == before
+    assert tuple(len(hits[kind]) for kind in KINDS) == FOUND[version]
 
 
 #: HL7's own mistakes: references to types that the element can't refer to.
 WRONG_TARGETS = {
-    ("DeviceMetric", "parent", "DeviceDefinition/dc102"),
-    ("MedicationRequest", "intended-dispenser", "Practitioner/f001"),
-    ("Observation", "performer", "Encounter/example"),
+    FhirVersion.R4: {
+        ("DeviceMetric", "parent", "DeviceDefinition/dc102"),
+        ("MedicationRequest", "intended-dispenser", "Practitioner/f001"),
+        ("Observation", "performer", "Encounter/example"),
+    },
+    FhirVersion.R4B: {
+        ("DeviceMetric", "parent", "DeviceDefinition/dc102"),
+        ("Observation", "performer", "Encounter/example"),
+    },
+    FhirVersion.R5: {
+        ("BiologicallyDerivedProduct", "request", "BiologicallyDerivedProduct/HCTcollection-servicerequest"),
+        ("DocumentReference", "context", "DocumentReference/documentreference-example-xray-encounter"),
+        ("Encounter", "careteam", "Encounter/example"),
+    },
 }
 
 
-def test_every_value_in_the_examples_is_equal_to_itself() -> None:
+@pytest.mark.parametrize("version", FhirVersion)
+def test_every_value_in_the_examples_is_equal_to_itself(version: FhirVersion) -> None:
     """A filter made of a value that stands in a resource matches that resource."""
     made = 0
     wrong = set()
-    for type_, resources in examples().items():
-        for parameter in searchable(R4, type_):
+    for type_, resources in examples(version).items():
+        for parameter in searchable(version, type_):
             for resource in resources if not parameter.components else ():
-                for value in extraction(R4, type_, parameter.code).values(resource, nothing_else()):
+                for value in extraction(version, type_, parameter.code).values(resource, nothing_else()):
                     for text in as_filters(value, parameter.type):
                         try:
-                            (criterion,) = search([(parameter.code, text)], type_, Context(R4, frozenset()))
+                            (criterion,) = search([(parameter.code, text)], type_, Context(version, frozenset()))
                         except Rejected:
                             wrong.add((type_, parameter.code, text))
                         else:
                             assert criterion.matches(resource, nothing_else()), (type_, parameter.code, text)
                             made += 1
-    assert wrong == WRONG_TARGETS
+    assert wrong == WRONG_TARGETS[version]
     assert made > 10_000
 
 
@@ -301,3 +319,77 @@ def test_a_value_names_its_place() -> None:
         value.path for value in extraction(R4, "Patient", "family").values(example("Patient-example"), nothing_else())
     ]
     assert paths == ["Patient.name[0].family", "Patient.name[2].family"]
+
+
+CLINICAL_USE = {
+    "resourceType": "ClinicalUseDefinition",
+    "contraindication": {
+        "diseaseSymptomProcedure": {
+            "concept": {"coding": [{"system": "urn:x", "code": "a"}], "text": "Pox"},
+            "reference": {"reference": "ObservationDefinition/1"},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("version", [FhirVersion.R4B, FhirVersion.R5])
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("contraindication=a", True),
+        ("contraindication=urn:x|a", True),
+        ("contraindication=b", False),
+        ("contraindication:not=a", False),
+        ("contraindication:text=pox", True),
+        ("contraindication-reference=ObservationDefinition/1", True),
+        ("contraindication-reference=ObservationDefinition/2", False),
+        ("contraindication:missing=false", True),
+        ("effect:missing=true", True),
+    ],
+)
+def test_a_codeable_reference_is_a_concept_for_a_token_and_a_reference_for_a_reference(
+    version: FhirVersion, query: str, expected: bool
+) -> None:
+    name, _, value = query.partition("=")
+    (criterion,) = search([(name, value)], "ClinicalUseDefinition", Context(version, frozenset()))
+    assert criterion.matches(CLINICAL_USE, nothing_else()) is expected
+
+
+def test_a_codeable_reference_without_a_concept_is_missing_for_a_token() -> None:
+    reference = {"reference": {"reference": "ObservationDefinition/1"}}
+    resource = {**CLINICAL_USE, "contraindication": {"diseaseSymptomProcedure": reference}}
+    context = Context(FhirVersion.R4B, frozenset())
+    missing, referred = search(
+        [("contraindication:missing", "true"), ("contraindication-reference:missing", "false")],
+        "ClinicalUseDefinition",
+        context,
+    )
+    assert missing.matches(resource, nothing_else())
+    assert referred.matches(resource, nothing_else())
+
+
+@pytest.mark.parametrize(
+    ("type_", "elements", "query", "expected"),
+    [
+        ("Ingredient", {"manufacturer": [{"manufacturer": {"reference": "Organization/1"}}]}, "manufacturer=1", True),
+        ("Ingredient", {"manufacturer": [{"role": "actual"}]}, "manufacturer:missing=true", True),
+        ("RegulatedAuthorization", {"status": {"coding": [{"code": "active"}]}}, "status=active", True),
+        ("RegulatedAuthorization", {"status": {"coding": [{"code": "active"}]}}, "status:not=active", False),
+        ("RegulatedAuthorization", {"identifier": [{"value": "7"}]}, "identifier=7", True),
+        ("RegulatedAuthorization", {"holder": {"reference": "Organization/1"}}, "holder=Organization/1", True),
+        ("Citation", {"effectivePeriod": {"start": "2020", "end": "2021"}}, "effective=2021-03", False),
+        ("Citation", {"effectivePeriod": {"start": "2020", "end": "2021"}}, "effective=ge2021-03", True),
+        (
+            "MedicinalProductDefinition",
+            {"characteristic": [{"valueCodeableConcept": {"coding": [{"code": "red"}]}}]},
+            "characteristic=red",
+            True,
+        ),
+    ],
+)
+def test_elements_that_are_new_in_r4b_have_their_data_types(
+    type_: str, elements: Json, query: str, expected: bool
+) -> None:
+    name, _, value = query.partition("=")
+    (criterion,) = search([(name, value)], type_, Context(FhirVersion.R4B, frozenset()))
+    assert criterion.matches({"resourceType": type_, **elements}, nothing_else()) is expected
