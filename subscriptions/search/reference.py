@@ -98,7 +98,7 @@ def parse(text: str, extraction: Extraction, bases: frozenset[str]) -> frozenset
     held = extraction.parameter.held(extraction.resource_type)
     parts = [unescape(part) for part in split(text, "|")]
     if held and "Reference" not in held:
-        if not parts[0] or len(parts) > 2:
+        if not parts[0] or parts[0].startswith("#") or len(parts) > 2:
             raise _rejected("a canonical is written `url` or `url|version`")
         return frozenset({"|".join(parts)})
     if len(parts) > 1:
@@ -146,7 +146,7 @@ class Reading:
                 yield from self._literal(literal)
             case _, {"resourceType": str(type_), "id": str(id_)}:
                 yield from self._literal(f"{type_}/{id_}")
-            case _, str(canonical):
+            case _, str(canonical) if not canonical.startswith("#"):
                 yield canonical
                 yield canonical.partition("|")[0]
 

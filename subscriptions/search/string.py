@@ -58,9 +58,14 @@ def parse(text: str) -> str:
 
 def fold(text: str) -> str:
     """Without case, combining characters and punctuation, and with single blanks."""
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).casefold()
-    kept = "".join(character for character in plain if unicodedata.category(character)[0] not in "MP")
+    kept = "".join(character for character in plain(text) if unicodedata.category(character)[0] != "P")
     return " ".join(kept.split())
+
+
+def plain(text: str) -> str:
+    """Without case and combining characters."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).casefold()
+    return "".join(character for character in folded if unicodedata.category(character)[0] != "M")
 
 
 def normal(text: str) -> str:

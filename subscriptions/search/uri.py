@@ -3,8 +3,11 @@ URI search: https://hl7.org/fhir/R4/search.html#uri. "Matches are precise, case,
 entire URI must match."
 
 `:below` and `:above` go by the segments of a URL's path: `http://a.example/fhir` is above `http://a.example/fhir/1`,
-and not above `http://a.example/fhir2`. A slash at the end makes no difference. "Note that the :above and :below
-modifiers only apply to URLs, and not URNS such as OIDs." Of canonicals with versions see `canonical`.
+and not above `http://a.example/fhir2`. A slash at the end makes no difference; a query or a fragment is below the path
+that it stands behind. "Note that the :above and :below modifiers only apply to URLs, and not URNS such as OIDs."
+
+R5's `:contains` is "case-insensitive and combining-character insensitive". References to what is contained (`#q`) can't
+be asked for from outside.
 """
 
 import re
@@ -17,11 +20,11 @@ from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Criterion, Meets, source
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
-from subscriptions.search.string import Contains, StartsWith
+from subscriptions.search.string import Contains, StartsWith, plain
 
 MODIFIERS = ("above", "below", "contains")
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://)([^/]+)(/.*)?")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#]+([/?#].*)?")
 
 
 def criterion(asked: Asked) -> Criterion:
@@ -37,7 +40,7 @@ def criterion(asked: Asked) -> Criterion:
         case "above" | "below":
             return hierarchical(asked, lambda value: parse(value, held))
         case "contains" if asked.context.version is FhirVersion.R5:
-            return Criterion(source(asked.found, Reading()), Contains(_all(asked, lambda value: parse(value, held))))
+            return Criterion(source(asked.found, Anywhere()), Contains(frozenset(map(_part, asked.values))))
         case _:
             raise asked.unsupported(MODIFIERS if asked.context.version is FhirVersion.R5 else MODIFIERS[:2])
 
@@ -50,12 +53,23 @@ def parse(text: str, held: Mapping[str, str | None]) -> frozenset[str]:
         Rejected: It is empty, or has a version although the values have none.
     """
     url, *version = (unescape(part) for part in split(text, "|"))
-    if not url or len(version) > 1:
+    if not url or url.startswith("#") or len(version) > 1:
         raise Rejected(Issue(IssueCode.VALUE, "a URI is expected"))
     if version and "canonical" not in held:
         reason = r"the values are URIs without a version: give the URI alone; a literal `|` is written `\|`"
         raise Rejected(Issue(IssueCode.VALUE, reason))
     return frozenset({"|".join((url, *version))})
+
+
+def _part(text: str) -> str:
+    """
+    Raises:
+        Rejected: Nothing is left of it that could be compared.
+    """
+    part = plain(unescape(text))
+    if not part:
+        raise Rejected(Issue(IssueCode.VALUE, "a part of a URI is expected"))
+    return part
 
 
 def hierarchical(asked: Asked, parsed: Callable[[str], frozenset[str]]) -> Criterion:
@@ -88,12 +102,18 @@ def _levels(canonical: str) -> list[str]:
     found = _URL.fullmatch(url)
     if not found:
         raise Rejected(Issue(IssueCode.VALUE, "`:above` and `:below` compare URLs, as `http://a.example/fhir`"))
-    start, parts, end = (f"{url}|", version.split("."), ".") if bar else (found[1], _segments(url, found[1]), "/")
-    return [f"{start}{end.join(parts[:length])}{end}" for length in range(1, len(parts) + 1)]
+    if bar:
+        numbers = version.split(".")
+        return [f"{url}|{'.'.join(numbers[:length])}." for length in range(1, len(numbers) + 1)]
+    parts = _path(url).removeprefix(found[1]).removesuffix("/").split("/")
+    return [f"{found[1]}{'/'.join(parts[:length])}/" for length in range(1, len(parts) + 1)]
 
 
-def _segments(url: str, scheme: str) -> list[str]:
-    return url.removeprefix(scheme).rstrip("/").split("/")
+def _path(url: str) -> str:
+    """A URL as a path that ends with a slash, its query or fragment being a part of its own."""
+    path = re.split("[?#]", url, maxsplit=1)[0]
+    behind = url.removeprefix(path).rstrip("/")
+    return f"{path.rstrip('/')}/{behind}/" if behind else f"{path.rstrip('/')}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +121,18 @@ class Reading:
     """The keys of a URI: itself, and for a canonical also without its version."""
 
     def __call__(self, value: Value) -> Iterator[str]:
-        yield value.data
-        if value.type == "canonical":
-            yield value.data.partition("|")[0]
+        if not value.data.startswith("#"):
+            yield value.data
+            if value.type == "canonical":
+                yield value.data.partition("|")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Anywhere:
+    """A URI without case and combining characters."""
+
+    def __call__(self, value: Value) -> Iterator[str]:
+        yield plain(value.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +143,6 @@ class Levels:
         url, version = str(value.data), ""
         if value.type != "uri":
             url, _, version = url.partition("|")
-        yield f"{url.rstrip('/')}/"
+        yield _path(url)
         if version:
             yield f"{url}|{version}."

@@ -142,6 +142,8 @@ CANONICALS: list[Row] = [
         f"={PLAN}|2 :below={PLAN}|2 :above={PLAN}|2 :above={PLAN}2",
     ),
     (f"{PLAN}|20", f":below={PLAN}|20 ={PLAN}|20", f":below={PLAN}|2 :above={PLAN}|2 ={PLAN}|2"),
+    # What is contained can't be asked for from outside, but it is there.
+    ("#q", ":missing=false", f"={PLAN} :below={PLAN} :below=http://a.example =q :missing=true"),
     (None, ":missing=true", f"={PLAN} :below={PLAN} :above={PLAN} :missing=false"),
 ]
 
@@ -183,6 +185,7 @@ def test_profiles(value: Any, query: str, expected: bool) -> None:
         pytest.param("Observation", "subject:not=1", "`:not` of `subject`", id="not"),
         pytest.param("Observation", "subject=a|b", "has no `|`", id="a-token"),
         pytest.param("Observation", "subject=#p", "a reference is written", id="contained"),
+        pytest.param("CarePlan", "instantiates-canonical=#q", "canonical is written", id="contained-canonical"),
         pytest.param("CarePlan", "instantiates-canonical:Patient=1", "supported: `:above`, `:below`", id="no-target"),
         pytest.param("CarePlan", "instantiates-canonical:below=urn:oid:1.2", "compare URLs", id="urn"),
         pytest.param("CarePlan", "instantiates-canonical:identifier=7", "`:above`, `:below`, `:missing`", id="logical"),

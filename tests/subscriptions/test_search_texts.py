@@ -156,7 +156,13 @@ URLS: list[Row] = [
     ("urn:oid:1.2.3.4", "=urn:oid:1.2.3.4", "=urn:oid:1.2.3 =1.2.3.4 :below=http://acme.org"),
     ("http://acme.org/Mäori", "=http://acme.org/Mäori", "=http://acme.org/Maori =http://acme.org/M%C3%A4ori"),
     ("http://acme.org/a,b", r"=http://acme.org/a\,b", "=http://acme.org/a,b"),
-    ("http://acme.org/a?b=c", "=http://acme.org/a?b=c", "=http://acme.org/a"),
+    (
+        "http://acme.org/a?b=c/d",
+        "=http://acme.org/a?b=c/d :below=http://acme.org/a :below=http://acme.org :below=http://acme.org/a?b=c/d"
+        " :below=http://acme.org/a?b=c :above=http://acme.org/a?b=c/d :above=http://acme.org/a?b=c/d/e",
+        "=http://acme.org/a :below=http://acme.org/a?b :below=http://acme.org/a/b :above=http://acme.org/a?b=c"
+        " :above=http://acme.org/a",
+    ),
     (None, ":missing=true", "=http://acme.org :below=http://acme.org :above=http://acme.org/a :missing=false"),
 ]
 
@@ -170,7 +176,18 @@ def test_uris(value: Any, query: str, expected: bool) -> None:
 @table(
     [
         ("http://acme.org/in", "=http://acme.org/in :below=http://acme.org :missing=false", "=http://acme.org"),
-        ("http://acme.org/in#7", "=http://acme.org/in#7", "=http://acme.org/in =#7"),
+        # "the entire URI must match"; with `:below`, "URL path segments": a fragment is none
+        (
+            "http://acme.org/in#7",
+            "=http://acme.org/in#7 :below=http://acme.org/in :below=http://acme.org/in/ :below=http://acme.org"
+            " :below=http://acme.org/in#7 :above=http://acme.org/in#7",
+            "=http://acme.org/in =http://acme.org/in#8 :below=http://acme.org/in#8 :below=http://acme.org/i"
+            " :below=http://acme.org/in/7 :above=http://acme.org/in :above=http://acme.org/in#77",
+        ),
+        ("http://acme.org/in", ":above=http://acme.org/in#7 :below=http://acme.org/in", ":below=http://acme.org/in#7"),
+        ("http://acme.org/in/#7", ":below=http://acme.org/in", ":below=http://acme.org/in/x"),
+        ("http://acme.org#7", ":below=http://acme.org :above=http://acme.org#7", ":below=http://acme.or"),
+        ("urn:uuid:1#7", "=urn:uuid:1#7", "=urn:uuid:1 :below=http://acme.org"),
         (None, ":missing=true", ":missing=false"),
     ]
 )
@@ -179,10 +196,32 @@ def test_the_source_of_a_resource(value: Any, query: str, expected: bool) -> Non
     assert matches({"resourceType": "Patient", **meta}, f"_source{query}") is expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("fhir", True), ("acme.org/fh", True), ("FHIR", False), ("x", False)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # "a case-insensitive and combining-character insensitive match anywhere in the target string"
+        ("fhir", True),
+        ("FHIR", True),
+        ("acme.org/fh", True),
+        ("://ACME", True),
+        ("maori", True),
+        ("Ma\u0304ori", True),
+        ("fhir/MĀORI", True),
+        # Punctuation counts, unlike in strings.
+        ("acmeorg", False),
+        ("fhir-maori", False),
+        ("x", False),
+    ],
+)
 def test_a_part_of_a_uri_is_new_in_r5(text: str, expected: bool) -> None:
+    value_set = {"resourceType": "ValueSet", "url": "http://acme.org/fhir/Māori"}
     assert "`:contains` of `url`" in rejection("ValueSet", f"url:contains={text}")
-    assert matches({"resourceType": "ValueSet", "url": "http://acme.org/fhir"}, f"url:contains={text}", R5) is expected
+    assert matches(value_set, f"url:contains={text}", R5) is expected
+
+
+def test_a_part_of_a_uri_is_something() -> None:
+    with pytest.raises(Rejected, match="a part of a URI is expected"):
+        search([("url:contains", "\u0304")], "ValueSet", R5)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +235,8 @@ def test_a_part_of_a_uri_is_new_in_r5(text: str, expected: bool) -> None:
         pytest.param("ValueSet", "url:below=urn:oid:1.2", "compare URLs", id="urn"),
         pytest.param("ValueSet", "url:above=a/b", "compare URLs", id="relative"),
         pytest.param("ValueSet", "url:below=http://", "compare URLs", id="no-host"),
+        pytest.param("ValueSet", "url:below=http://#a", "compare URLs", id="a-fragment-for-a-host"),
+        pytest.param("Patient", "_profile=#q", "a URI is expected", id="contained"),
         pytest.param("ValueSet", "url:below=http://a.example|1", "without a version", id="version"),
     ],
 )
