@@ -4,9 +4,16 @@ The modifiers of a token: https://hl7.org/fhir/R4/search.html#token, https://hl7
 `:not` "includes resources that have no value"; `:not-in` is taken for the opposite of `:in` in the same way. ValueSets
 and hierarchies are those of the hub's vocabulary; their codes belong to a system, so that a Coding without one is in
 none. `:text`, and R5's `:code-text`, look for the beginning of a text, as a string does.
+
+HL7 says twice what `:code-text` looks at: "the textual display value" (http://hl7.org/fhir/search-modifier-code), and
+"code values", so that `language:code-text=en` finds `en-AU` (search.html#modifiercodetext). Both count.
+
+MIME types need no CodeSystem for `:below`: `contenttype:below=text/xml` finds `text/xml; charset=UTF-8`, and
+`contenttype:below=image` whatever begins with `image/` (https://hl7.org/fhir/R5/search.html#mimetype).
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from subscriptions.codes import FhirVersion, IssueCode
@@ -19,7 +26,8 @@ from subscriptions.search.string import StartsWith, fold, parse
 from subscriptions.search.token import Reading, equality
 from subscriptions.search.vocabulary import Code
 
-#: All of them, each with the data types that it can be asked of; None is any. A `code` has to have a known system.
+#: All of them, each with the data types that it can be asked of; None is any. A `code` has to have a known system, but
+#: for `code-text`.
 MODIFIERS = {
     "not": None,
     "text": frozenset({"CodeableConcept", "Coding", "Identifier"}),
@@ -28,8 +36,12 @@ MODIFIERS = {
     "above": frozenset({"CodeableConcept", "Coding", "code"}),
     "below": frozenset({"CodeableConcept", "Coding", "code"}),
     "of-type": frozenset({"Identifier"}),
-    "code-text": frozenset({"CodeableConcept", "Coding"}),
+    "code-text": frozenset({"CodeableConcept", "Coding", "code"}),
 }
+
+#: The system of MIME types: https://hl7.org/fhir/R4/valueset-mimetypes.html.
+_MIME = "urn:ietf:bcp:13"
+_MIME_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+\-]*(/[A-Za-z0-9][A-Za-z0-9!#$&^_.+\-]*)?")
 
 
 def criterion(asked: Asked) -> Criterion:
@@ -54,12 +66,17 @@ def criterion(asked: Asked) -> Criterion:
             return Criterion(among.source, Not(among.test))
         case "above":
             return _among(asked, lambda value: asked.context.vocabulary.above(*_code(asked, value)))
+        case "below" if asked.found.parameter.held(asked.found.resource_type) == {"code": _MIME}:
+            return Criterion(
+                source(asked.found, MimeLevels()), Meets(frozenset(_mime(asked, each) for each in asked.values))
+            )
         case "below":
             return _among(asked, lambda value: asked.context.vocabulary.below(*_code(asked, value)))
         case "of-type":
             return Criterion(source(asked.found, OfType()), Meets(frozenset(map(_typed, asked.values))))
         case _:  # `text` and `code-text`
-            return Criterion(source(asked.found, Texts()), StartsWith(frozenset(map(parse, asked.values))))
+            reading = Texts(asked.modifier == "code-text", asked.context.version is FhirVersion.R5)
+            return Criterion(source(asked.found, reading), StartsWith(frozenset(map(parse, asked.values))))
 
 
 def _supported(asked: Asked) -> Iterator[str]:
@@ -67,7 +84,8 @@ def _supported(asked: Asked) -> Iterator[str]:
     of = {type_ for type_, system in held.items() if type_ != "code" or system}
     for modifier, types in MODIFIERS.items():
         newer = modifier == "code-text" and asked.context.version is not FhirVersion.R5
-        if not newer and (not held or types is None or of & types):
+        asked_of = held.keys() if modifier == "code-text" else of
+        if not newer and (not held or types is None or asked_of & types):
             yield modifier
 
 
@@ -96,6 +114,14 @@ def _code(asked: Asked, text: str) -> Code:
     raise Rejected(Issue(IssueCode.VALUE, f"a concept for `:{asked.modifier}` is written `system|code`"))
 
 
+def _mime(asked: Asked, text: str) -> str:
+    system, code = _code(asked, text)
+    if system != _MIME or not _MIME_TYPE.fullmatch(code):
+        reason = "`:below` takes a MIME type without parameters, as `text/xml`, or its first part, as `image`"
+        raise Rejected(Issue(IssueCode.VALUE, reason))
+    return code.lower()
+
+
 def _typed(text: str) -> tuple[str, str, str]:
     parts = tuple(unescape(part) for part in split(text, "|"))
     if len(parts) != 3 or not all(parts):
@@ -116,17 +142,44 @@ class OfType:
 
 
 @dataclass(frozen=True, slots=True)
+class MimeLevels:
+    """A MIME type without its parameters, and its first part. Their case does not count (RFC 6838, 4.2)."""
+
+    def __call__(self, value: Value) -> Iterator[str]:
+        plain = value.data.partition(";")[0].strip().lower()
+        yield plain
+        yield plain.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
-    """ "either CodeableConcept.text, Coding.display, or Identifier.type.text", folded."""
+    """
+    "either CodeableConcept.text, Coding.display, or Identifier.type.text", folded.
+
+    codes: Codes too.
+    assigners: R5's "or Identifier.assigner.display" too.
+    """
+
+    codes: bool
+    assigners: bool
 
     def __call__(self, value: Value) -> Iterator[str]:
         match value.type, value.data:
             case "CodeableConcept", concept:
-                found = [concept.get("text"), *(coding.get("display") for coding in concept.get("coding", []))]
+                found = [
+                    concept.get("text"),
+                    *(text for each in concept.get("coding", []) for text in self._said(each)),
+                ]
             case "Coding", coding:
-                found = [coding.get("display")]
+                found = self._said(coding)
             case "Identifier", identifier:
                 found = [identifier.get("type", {}).get("text")]
+                found += [identifier.get("assigner", {}).get("display")] if self.assigners else []
+            case "code", code if self.codes:
+                found = [code]
             case _:
                 found = []
         yield from (fold(text) for text in found if text)
+
+    def _said(self, coding: Mapping[str, str]) -> list[str | None]:
+        return [coding.get("display"), coding.get("code") if self.codes else None]

@@ -367,8 +367,67 @@ def test_filters_with_another_vocabulary_are_other_filters() -> None:
     assert context() != Context(FhirVersion.R4, frozenset({HUB}), vocabulary=Vocabulary())
 
 
-@pytest.mark.parametrize(("text", "expected"), [("maori", True), ("one", True), ("health", False), ("1", False)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # "the textual display value in a resource (e.g., CodeableConcept.text, Coding.display …)"
+        ("maori", True),
+        ("one", True),
+        ("health", False),
+        # "GET [base]/Patient?language:code-text=en would match … en-AU"
+        ("mi", True),
+        ("MI-N", True),
+        ("nz", False),
+        ("urn", False),
+    ],
+)
 def test_the_text_of_a_code_is_new_in_r5(text: str, expected: bool) -> None:
+    resource = vaccinated(concept("urn:x|mi-NZ", text="Māori health", display="One"))
     (criterion,) = search([("vaccine-code:code-text", text)], "Immunization", context(FhirVersion.R5))
-    resource = vaccinated(concept("urn:x|1", text="Māori health", display="One"))
     assert criterion.matches(resource, nothing_else()) is expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("en", True), ("EN-A", True), ("au", False)])
+def test_a_plain_code_has_a_text_too(text: str, expected: bool) -> None:
+    (criterion,) = search([("_language:code-text", text)], "Patient", context(FhirVersion.R5))
+    assert criterion.matches({"resourceType": "Patient", "language": "en-AU"}, nothing_else()) is expected
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [(FhirVersion.R4, False), (FhirVersion.R4B, False), (FhirVersion.R5, True)]
+)
+def test_the_text_of_an_identifier_is_also_its_assigner_in_r5(version: FhirVersion, expected: bool) -> None:
+    """ "CodeableConcept.text, Coding.display, Identifier.type.text, or Identifier.assigner.display" """
+    patient = {"resourceType": "Patient", "identifier": [{"value": "7", "assigner": {"display": "Te Whatu Ora"}}]}
+    (criterion,) = search([("identifier:text", "te whatu")], "Patient", context(version))
+    assert criterion.matches(patient, nothing_else()) is expected
+
+
+@table(
+    [
+        # "will miss documents with a mime type such as text/xml; charset=UTF-8"
+        (
+            "text/xml; charset=UTF-8",
+            ":below=text/xml :below=TEXT/XML :below=urn:ietf:bcp:13|text/xml :below=text :below=image,text/xml"
+            " =text/xml;·charset=UTF-8 :not=text/xml",
+            "=text/xml :below=text/x :below=tex :below=xml :below=text/xml-dtd :below=image",
+        ),
+        ("text/xml", "=text/xml :below=text/xml :below=text", ":below=text/html :below=application"),
+        ("Application/FHIR+JSON", ":below=application/fhir+json :below=application", ":below=application/fhir"),
+        ("image/png", ":below=image :below=image/png", ":below=image/jpeg :below=png"),
+        (None, ":missing=true", ":below=text/xml :below=image"),
+    ]
+)
+def test_mime_types_below_one_of_them_need_no_code_system(value: Any, query: str, expected: bool) -> None:
+    attachment = {"contentType": value} if value else {"title": "x"}
+    document = {"resourceType": "DocumentReference", "content": [{"attachment": attachment}]}
+    assert matches(document, f"contenttype{query}") is expected
+
+
+@pytest.mark.parametrize("value", ["text/xml;·charset=UTF-8", "image/*", "/xml", "text/", "urn:x|text/xml", "a/b/c"])
+def test_a_mime_type_that_is_asked_for_has_no_parameters(value: str) -> None:
+    """ "servers are not required to sort between different parameters" """
+    text = value.replace("·", " ")
+    assert "`:below` takes a MIME type without parameters" in rejection(
+        "DocumentReference", f"contenttype:below={text}"
+    )
