@@ -75,6 +75,8 @@ def as_filters(value: Value, kind: SearchType) -> list[str]:
             return [str(truth).lower()]
         case str(text) if kind is SearchType.DATE and value.type == "string":
             return []
+        case str(text) if kind in (SearchType.REFERENCE, SearchType.URI) and text.startswith("#"):
+            return []  # what is contained is not asked for from outside
         case str(text) if value.type == "canonical":
             return ["|".join(map(escape, text.split("|")))]
         case str(text):
