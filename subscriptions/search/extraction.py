@@ -19,6 +19,9 @@ _CAST = re.compile(r"\(([\w.]+) as (\w+)\)|\b([\w.]+)\.(?:as|ofType)\((\w+)\)")
 _LITERAL_REFERENCE = re.compile(r"(?:^|/)([A-Z]\w+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
 
 
+#: What can stand beside the value of a primitive, or instead of it.
+_BESIDE = frozenset({"id", "extension"})
+
 #: The data type of what an expression computes, by the type of the parameter that it is compared as.
 _COMPUTED = {
     SearchType.NUMBER: "decimal",
@@ -160,7 +163,7 @@ def value_of(node: Any, type_: SearchType) -> Value | None:
     if not isinstance(node, ResourceNode):  # what an expression computes: `Patient.deceased != false`
         return Value("boolean" if isinstance(node, bool) else _COMPUTED.get(type_, "string"), node, "")
     held = "id" if node.path == "System.String" else str(node.path)
-    if node.data is None or (isinstance(node.data, Mapping) and held[0].islower()):
+    if node.data is None or (isinstance(node.data, Mapping) and held[0].islower() and node.data.keys() <= _BESIDE):
         return None
     value = Value(held, node.data, node.propName or "")
     return _part(value, type_) if held == "CodeableReference" else value

@@ -14,6 +14,7 @@ from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Criterion, Meets, source
+from subscriptions.search.elements import part, string, text
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Extraction, Value
 from subscriptions.search.parameters import resource_types
@@ -86,7 +87,7 @@ def _of_type(type_: str, id_: str) -> str:
     return f"{type_}/{id_}"
 
 
-def parse(text: str, extraction: Extraction, bases: frozenset[str]) -> frozenset[str]:
+def parse(value: str, extraction: Extraction, bases: frozenset[str]) -> frozenset[str]:
     """
     Read `id`, `Type/id`, `Type/id/_history/version`, an absolute URL, a URN, or a canonical with `|version`.
 
@@ -96,7 +97,7 @@ def parse(text: str, extraction: Extraction, bases: frozenset[str]) -> frozenset
         Rejected: It is none of these, or points to a type that no value can point to.
     """
     held = extraction.parameter.held(extraction.resource_type)
-    parts = [unescape(part) for part in split(text, "|")]
+    parts = [unescape(each) for each in split(value, "|")]
     if held and "Reference" not in held:
         if not parts[0] or parts[0].startswith("#") or len(parts) > 2:
             raise _rejected("a canonical is written `url` or `url|version`")
@@ -118,8 +119,8 @@ def _check_type(type_: str, extraction: Extraction) -> None:
         raise _rejected(f"it can point to {some}, not to {type_}")
 
 
-def _rejected(text: str) -> Rejected:
-    return Rejected(Issue(IssueCode.VALUE, text))
+def _rejected(reason: str) -> Rejected:
+    return Rejected(Issue(IssueCode.VALUE, reason))
 
 
 def _relative(literal: str, bases: frozenset[str]) -> str:
@@ -142,13 +143,16 @@ class Reading:
 
     def __call__(self, value: Value) -> Iterator[str]:
         match value.type, value.data:
-            case "Reference", {"reference": str(literal)} if not literal.startswith("#"):
-                yield from self._literal(literal)
+            case "Reference", reference:
+                literal = text(reference, "reference")
+                if literal and not literal.startswith("#"):
+                    yield from self._literal(literal)
             case _, {"resourceType": str(type_), "id": str(id_)}:
                 yield from self._literal(f"{type_}/{id_}")
-            case _, str(canonical) if not canonical.startswith("#"):
-                yield canonical
-                yield canonical.partition("|")[0]
+            case type_, canonical if type_[0].islower():
+                if not string(canonical).startswith("#"):
+                    yield canonical
+                    yield canonical.partition("|")[0]
 
     def _literal(self, literal: str) -> Iterator[str]:
         literal = _relative(literal, self.bases)
@@ -163,8 +167,8 @@ class Identified:
     """The keys of the Identifier in a reference, as of a token."""
 
     def __call__(self, value: Value) -> Iterator[Key]:
-        if value.type == "Reference" and "identifier" in value.data:
-            yield from identified(value.data["identifier"])
+        if value.type == "Reference":
+            yield from identified(part(value.data, "identifier"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,5 +176,5 @@ class Displayed:
     """What a reference is shown as, folded."""
 
     def __call__(self, value: Value) -> Iterator[str]:
-        if value.type == "Reference" and "display" in value.data:
-            yield fold(value.data["display"])
+        if value.type == "Reference" and (display := text(value.data, "display")) is not None:
+            yield fold(display)

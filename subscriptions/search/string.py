@@ -14,6 +14,7 @@ from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Access, Beginning, Criterion, Meets, source
+from subscriptions.search.elements import string
 from subscriptions.search.escapes import unescape
 from subscriptions.search.extraction import Value
 
@@ -101,8 +102,10 @@ def _parts(data: Mapping[str, Any]) -> Iterator[str]:
 def _written(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The strings of a HumanName or an Address, each with the name of its part."""
     for name in _PARTS:
-        found = data.get(name) or []
-        yield from ((name, text) for text in ([found] if isinstance(found, str) else found) if text is not None)
+        found = data.get(name)
+        yield from (
+            (name, string(each)) for each in (found if isinstance(found, list) else [found]) if each is not None
+        )
 
 
 def _beginnings(text: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Criterion, Meets, source
+from subscriptions.search.elements import parts, string, text
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
 
@@ -35,7 +36,7 @@ def equality(asked: Asked) -> Criterion:
     return Criterion(source(found, Reading(held.get("code") or "")), Meets(keys))
 
 
-def parse(text: str, held: Mapping[str, str | None]) -> frozenset[Key]:
+def parse(value: str, held: Mapping[str, str | None]) -> frozenset[Key]:
     """
     Read `code`, `system|code`, `|code` or `system|`.
 
@@ -45,19 +46,19 @@ def parse(text: str, held: Mapping[str, str | None]) -> frozenset[Key]:
     Raises:
         Rejected: No value of these types can be equal to it.
     """
-    parts = [unescape(part) for part in split(text, "|")]
-    if len(parts) > 2 or not any(parts):
+    written = [unescape(each) for each in split(value, "|")]
+    if len(written) > 2 or not any(written):
         raise _rejected("a token is written `code`, `system|code`, `|code` or `system|`")
-    if len(parts) == 2 and held and _WITH_SYSTEM.isdisjoint(held):
-        return frozenset({_of_code(parts[0], parts[1], held)})
-    code = parts[-1]
+    if len(written) == 2 and held and _WITH_SYSTEM.isdisjoint(held):
+        return frozenset({_of_code(written[0], written[1], held)})
+    code = written[-1]
     if set(held) == {"boolean"} and code not in ("true", "false"):
         raise _rejected("the value is `true` or `false`")
     if set(held) == {"id"} and not _ID.fullmatch(code):
         raise _rejected("an id is up to 64 letters, digits, `-` and `.`")
     if set(held) == {"string"}:
         code = code.casefold()
-    return frozenset({(parts[0] if len(parts) == 2 else None, code or None)})
+    return frozenset({(written[0] if len(written) == 2 else None, code or None)})
 
 
 def _of_code(system: str, code: str, held: Mapping[str, str | None]) -> Key:
@@ -70,8 +71,8 @@ def _of_code(system: str, code: str, held: Mapping[str, str | None]) -> Key:
     return system, code or None
 
 
-def _rejected(text: str) -> Rejected:
-    return Rejected(Issue(IssueCode.VALUE, text))
+def _rejected(reason: str) -> Rejected:
+    return Rejected(Issue(IssueCode.VALUE, reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +86,33 @@ class Reading:
     system: str = ""
 
     def __call__(self, value: Value) -> Iterator[Key]:
-        match value.type, value.data:
-            case "CodeableConcept", {"coding": [*codings]}:
-                for coding in codings:
+        match value.type:
+            case "CodeableConcept":
+                for coding in parts(value.data, "coding"):
                     yield from _pair(coding, "code")
-            case "Coding", _:
+            case "Coding":
                 yield from _pair(value.data, "code")
-            case "Identifier", _:
+            case "Identifier":
                 yield from identified(value.data)
-            case "ContactPoint", {"value": str(number)}:
-                yield None, number
-            case "boolean", bool(truth):
-                yield None, "true" if truth else "false"
-            case "code", str(code):
+            case "ContactPoint":
+                if (number := text(value.data, "value")) is not None:
+                    yield None, number
+            case "boolean":
+                yield None, _truth(value.data)
+            case "code":
                 # A plain code has the system of its definition, and has no system of its own.
-                yield from _keys(self.system, code)
-                yield "", code
-            case "string", str(text):
-                yield None, text.casefold()
-            case _, str(text):
-                yield None, text
+                yield from _keys(self.system, string(value.data))
+                yield "", value.data
+            case "string":
+                yield None, string(value.data).casefold()
+            case type_ if type_[0].islower():
+                yield None, string(value.data)
+
+
+def _truth(data: Any) -> str:
+    if not isinstance(data, bool):
+        raise ValueError(f"a boolean is expected, not {type(data).__name__}")
+    return "true" if data else "false"
 
 
 def identified(identifier: Mapping[str, Any]) -> Iterator[Key]:
@@ -114,7 +122,7 @@ def identified(identifier: Mapping[str, Any]) -> Iterator[Key]:
 
 def _pair(data: Mapping[str, Any], member: str) -> Iterator[Key]:
     """A Coding or Identifier; one without a code can still be found by its system."""
-    return _keys(data.get("system", ""), data.get(member))
+    return _keys(text(data, "system") or "", text(data, member))
 
 
 def _keys(system: str, code: str | None) -> Iterator[Key]:

@@ -15,11 +15,13 @@ MIME types need no CodeSystem for `:below`: `contenttype:below=text/xml` finds `
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Criterion, Meets, Not, source
+from subscriptions.search.elements import part, parts, string, text
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
 from subscriptions.search.string import StartsWith, fold, parse
@@ -95,18 +97,18 @@ def _among(asked: Asked, codes: Callable[[str], frozenset[Code]]) -> Criterion:
     return Criterion(source(asked.found, Reading(held.get("code") or "")), Meets(keys))
 
 
-def _value_set(asked: Asked, text: str) -> str:
+def _value_set(asked: Asked, value: str) -> str:
     """The ValueSet of a URI, "relative or absolute", literal or logical: without the hub's own base."""
-    uri = unescape(text)
+    uri = unescape(value)
     for base in asked.context.bases:
         uri = uri.removeprefix(f"{base.rstrip('/')}/")
     return uri
 
 
-def _code(asked: Asked, text: str) -> Code:
+def _code(asked: Asked, value: str) -> Code:
     """The concept of `system|code`, or of a code alone if all values are of the one system of their definition."""
     held = asked.found.parameter.held(asked.found.resource_type)
-    match [unescape(part) for part in split(text, "|")]:
+    match [unescape(each) for each in split(value, "|")]:
         case [system, code] if system and code:
             return system, code
         case [code] if code and held.keys() == {"code"}:
@@ -114,20 +116,20 @@ def _code(asked: Asked, text: str) -> Code:
     raise Rejected(Issue(IssueCode.VALUE, f"a concept for `:{asked.modifier}` is written `system|code`"))
 
 
-def _mime(asked: Asked, text: str) -> str:
-    system, code = _code(asked, text)
+def _mime(asked: Asked, value: str) -> str:
+    system, code = _code(asked, value)
     if system != _MIME or not _MIME_TYPE.fullmatch(code):
         reason = "`:below` takes a MIME type without parameters, as `text/xml`, or its first part, as `image`"
         raise Rejected(Issue(IssueCode.VALUE, reason))
     return code.lower()
 
 
-def _typed(text: str) -> tuple[str, str, str]:
-    parts = tuple(unescape(part) for part in split(text, "|"))
-    if len(parts) != 3 or not all(parts):
+def _typed(value: str) -> tuple[str, str, str]:
+    found = tuple(unescape(each) for each in split(value, "|"))
+    if len(found) != 3 or not all(found):
         form = '`:of-type` is written `system|code|value`, system and code those of Identifier.type; "All 3 parts must'
         raise Rejected(Issue(IssueCode.VALUE, f'{form} be present"'))
-    return parts
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +137,10 @@ class OfType:
     """System and code of each type of an Identifier, with its value."""
 
     def __call__(self, value: Value) -> Iterator[tuple[str, str, str]]:
-        if value.type == "Identifier" and "value" in value.data:
-            for coding in value.data.get("type", {}).get("coding", []):
-                if "code" in coding:
-                    yield coding.get("system", ""), coding["code"], value.data["value"]
+        if value.type == "Identifier" and (number := text(value.data, "value")) is not None:
+            for coding in parts(part(value.data, "type"), "coding"):
+                if (code := text(coding, "code")) is not None:
+                    yield text(coding, "system") or "", code, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class MimeLevels:
     """A MIME type without its parameters, and its first part. Their case does not count (RFC 6838, 4.2)."""
 
     def __call__(self, value: Value) -> Iterator[str]:
-        plain = value.data.partition(";")[0].strip().lower()
+        plain = string(value.data).partition(";")[0].strip().lower()
         yield plain
         yield plain.partition("/")[0]
 
@@ -164,22 +166,20 @@ class Texts:
     assigners: bool
 
     def __call__(self, value: Value) -> Iterator[str]:
-        match value.type, value.data:
-            case "CodeableConcept", concept:
-                found = [
-                    concept.get("text"),
-                    *(text for each in concept.get("coding", []) for text in self._said(each)),
-                ]
-            case "Coding", coding:
-                found = self._said(coding)
-            case "Identifier", identifier:
-                found = [identifier.get("type", {}).get("text")]
-                found += [identifier.get("assigner", {}).get("display")] if self.assigners else []
-            case "code", code if self.codes:
-                found = [code]
+        match value.type:
+            case "CodeableConcept":
+                found = [text(value.data, "text")]
+                found += (said for coding in parts(value.data, "coding") for said in self._said(coding))
+            case "Coding":
+                found = self._said(value.data)
+            case "Identifier":
+                found = [text(part(value.data, "type"), "text")]
+                found += [text(part(value.data, "assigner"), "display")] if self.assigners else []
+            case "code" if self.codes:
+                found = [string(value.data)]
             case _:
                 found = []
-        yield from (fold(text) for text in found if text)
+        yield from (fold(said) for said in found if said)
 
-    def _said(self, coding: Mapping[str, str]) -> list[str | None]:
-        return [coding.get("display"), coding.get("code") if self.codes else None]
+    def _said(self, coding: Mapping[str, Any]) -> list[str | None]:
+        return [text(coding, "display"), text(coding, "code") if self.codes else None]

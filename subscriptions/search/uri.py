@@ -18,6 +18,7 @@ from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Criterion, Meets, source
+from subscriptions.search.elements import string
 from subscriptions.search.escapes import split, unescape
 from subscriptions.search.extraction import Value
 from subscriptions.search.string import Contains, StartsWith, plain
@@ -121,7 +122,7 @@ class Reading:
     """The keys of a URI: itself, and for a canonical also without its version."""
 
     def __call__(self, value: Value) -> Iterator[str]:
-        if not value.data.startswith("#"):
+        if not string(value.data).startswith("#"):
             yield value.data
             if value.type == "canonical":
                 yield value.data.partition("|")[0]
@@ -132,7 +133,7 @@ class Anywhere:
     """A URI without case and combining characters."""
 
     def __call__(self, value: Value) -> Iterator[str]:
-        yield plain(value.data)
+        yield plain(string(value.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class Levels:
     """A URI, and a canonical with its version, each ended so that it begins only with what is above it."""
 
     def __call__(self, value: Value) -> Iterator[str]:
-        url, version = str(value.data), ""
+        url, version = string(value.data), ""
         if value.type != "uri":
             url, _, version = url.partition("|")
         yield _path(url)

@@ -330,6 +330,62 @@ def test_a_malformed_resource_is_an_error_and_no_match(resource: Json, name: str
         matches(resource, name, value)
 
 
+@pytest.mark.parametrize("form", ["{}=a", "{}:not=a", "{}:not=b", "{}:text=a"])
+@pytest.mark.parametrize(
+    "concept",
+    [
+        pytest.param("a", id="a-string"),
+        pytest.param({"coding": {"code": "a"}}, id="one-coding-without-an-array"),
+        pytest.param({"coding": "a"}, id="codings-as-a-string"),
+        pytest.param({"coding": ["a"]}, id="a-coding-as-a-string"),
+        pytest.param({"coding": [None]}, id="no-coding"),
+        pytest.param({"coding": [{"code": 1, "display": 1}]}, id="a-code-as-a-number"),
+        pytest.param({"coding": [{"code": ["a"], "display": ["a"]}]}, id="several-codes"),
+    ],
+)
+def test_a_malformed_concept_is_an_error_and_no_match_of_the_opposite_either(form: str, concept: Any) -> None:
+    name, _, value = form.format("vaccine-code").partition("=")
+    with pytest.raises(EvaluationError, match=r"Immunization\.vaccine-code could not be read"):
+        matches({"resourceType": "Immunization", "vaccineCode": concept}, name, value)
+
+
+@pytest.mark.parametrize(
+    ("elements", "name", "value"),
+    [
+        pytest.param({"gender": 1}, "gender:not", "male", id="a-code-as-a-number"),
+        pytest.param({"gender": {"code": "male"}}, "gender:not", "male", id="a-code-as-an-object"),
+        pytest.param({"active": "true"}, "active:not", "false", id="a-boolean-as-a-string"),
+        pytest.param({"active": 1}, "active:not", "true", id="a-boolean-as-a-number"),
+        pytest.param({"id": 5}, "_id:not", "5", id="an-id-as-a-number"),
+        pytest.param({"telecom": [{"system": "phone", "value": 5}]}, "phone:not", "5", id="a-phone-as-a-number"),
+        pytest.param({"identifier": [{"value": 5}]}, "identifier:not", "5", id="an-identifier-as-a-number"),
+        pytest.param({"identifier": [{"system": {}, "value": "5"}]}, "identifier:not", "5", id="a-system-as-an-object"),
+        pytest.param(
+            {"identifier": [{"type": [], "value": "5"}]}, "identifier:of-type", "a|b|5", id="a-type-as-an-array"
+        ),
+        pytest.param({"meta": {"tag": ["a"]}}, "_tag:not", "a", id="a-tag-as-a-string"),
+        pytest.param({"meta": {"source": 5}}, "_source:below", "http://a.example", id="a-uri-as-a-number"),
+        pytest.param({"meta": {"profile": [5]}}, "_profile", "http://a.example", id="a-profile-as-a-number"),
+        pytest.param({"name": [{"family": 5}]}, "name", "x", id="a-name-as-a-number"),
+        pytest.param({"name": [{"family": {"x": 1}}]}, "name", "x", id="a-name-as-an-object"),
+        pytest.param({"name": [{"given": ["a", 5]}]}, "name:exact", "a", id="a-name-among-others"),
+        pytest.param({"managingOrganization": {"reference": 5}}, "organization", "5", id="a-reference-as-a-number"),
+        pytest.param({"managingOrganization": "Organization/1"}, "organization", "1", id="a-reference-as-a-string"),
+        pytest.param(
+            {"managingOrganization": {"identifier": [{"value": "5"}]}},
+            "organization:identifier",
+            "5",
+            id="several-identifiers",
+        ),
+        pytest.param({"managingOrganization": {"display": 5}}, "organization:text", "5", id="a-display-as-a-number"),
+    ],
+)
+def test_a_malformed_value_is_an_error_whatever_is_asked_of_it(elements: Json, name: str, value: str) -> None:
+    code = name.partition(":")[0]
+    with pytest.raises(EvaluationError, match=rf"Patient\.{code} could not be read"):
+        matches({"resourceType": "Patient", **elements}, name, value)
+
+
 @given(st.lists(st.text(), min_size=1), st.sampled_from([",", "|", "$"]))
 def test_what_was_escaped_and_joined_is_split_and_read_back(texts: list[str], separator: str) -> None:
     assert [unescape(part) for part in split(separator.join(map(escape, texts)), separator)] == texts
