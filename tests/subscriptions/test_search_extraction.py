@@ -285,6 +285,16 @@ def test_a_bundles_first_entry_counts_for_the_parameter_of_its_type_only() -> No
     assert [value["resourceType"] for value in found(message, "message")] == ["MessageHeader"]
 
 
+@pytest.mark.parametrize("version", FhirVersion)
+@pytest.mark.parametrize(("type_", "missing"), [("Composition", "false"), ("Patient", "true")])
+def test_a_bundle_has_a_composition_only_if_its_first_entry_is_one(
+    version: FhirVersion, type_: str, missing: str
+) -> None:
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": type_, "id": "1"}}]}
+    (criterion,) = search([("composition:missing", missing)], "Bundle", Context(version, frozenset()))
+    assert criterion.matches(bundle, nothing_else())
+
+
 @pytest.mark.parametrize(
     ("deceased", "expected"),
     [
