@@ -29,12 +29,14 @@ if (incarnation or '') ~= ARGV[3] then
   over()
   return 0
 end
+local older = false
 if record ~= '' then
   local new_incarnation, new_revision = life(record)
-  if new_incarnation == incarnation and tonumber(new_revision) < tonumber(revision) then
-    over()
-    return joins and scanned() or 1
-  end
+  older = new_incarnation == incarnation and tonumber(new_revision) < tonumber(revision)
+end
+if older and not joins then
+  over()
+  return 1
 end
 
 if ARGV[5] ~= '' then
@@ -61,7 +63,7 @@ if record == '' or topic ~= '' then
   if stays == '' then redis.call('HDEL', KEYS[6], name) else redis.call('HSET', KEYS[6], name, stays) end
 end
 
-if held == record then return 1 end
+if older or held == record then return 1 end
 if record == '' then redis.call('HDEL', KEYS[1], name) else redis.call('HSET', KEYS[1], name, record) end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'name', name)
 return 1
