@@ -6,6 +6,7 @@ topic is changed only when no Subscription has come since its users' filters wer
 only when there are no users: so neither can overtake the other.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -58,11 +59,11 @@ class Publication:
         topic = read_topic(resource, form)
         await self.topics.refresh()
         self._not_built_in(id_, topic.url)
-        warnings = self._tried(topic)
+        warnings, unfit = await asyncio.to_thread(self._tried, topic)
         published = Published(id_, 0, now, form, topic, sent)
         for _ in range(TRIES):
             joins = await self.topics.joins(topic.url)
-            await self._judge_users(topic)
+            await self._judge_users(topic, unfit)
             done = await self.topics.define(published, expected=expected, joins=joins)
             if done.outcome is Defined.DEFINED:
                 await self.topics.refresh()
@@ -118,35 +119,40 @@ class Publication:
             text = "Built-in topics can be neither changed nor deleted."
             raise Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
 
-    def _tried(self, topic: Topic) -> tuple[Issue, ...]:
-        """What is to be warned of, in all FHIR versions that it can be used in; there is one at least."""
+    def _tried(self, topic: Topic) -> tuple[tuple[Issue, ...], dict[FhirVersion, Rejected]]:
+        """
+        What is to be warned of, and in which FHIR versions it can't be used.
+
+        Raises:
+            Rejected: It can be used in none.
+        """
         warnings: dict[Issue, None] = {}
-        rejected: list[Rejected] = []
-        for context in self.topics.contexts.values():
+        unfit: dict[FhirVersion, Rejected] = {}
+        for version, context in self.topics.contexts.items():
             try:
                 warnings |= dict.fromkeys(check(topic, context))
             except Rejected as error:
-                rejected.append(error)
-        if len(rejected) == len(self.topics.contexts):
-            raise rejected[0]
-        return tuple(warnings)
+                unfit[version] = error
+        if len(unfit) == len(self.topics.contexts):
+            raise next(iter(unfit.values()))
+        return tuple(warnings), unfit
 
-    async def _judge_users(self, topic: Topic) -> None:
+    async def _judge_users(self, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> None:
         """Raises Refused, 409, when Subscriptions on the topic could not be on this version of it."""
-        lost = [(name, reason) async for name, reason in self._lost(topic)]
+        lost = [(name, reason) async for name, reason in self._lost(topic, unfit)]
         if lost:
             some = "; ".join(f"Subscription/{name.rpartition('/')[2]}: {reason}" for name, reason in lost[:NAMED])
             text = f"{len(lost)} Subscriptions on this topic could not go on as they are. {some}"
             raise Refused.because(409, IssueCode.CONFLICT, text)
 
-    async def _lost(self, topic: Topic) -> AsyncIterator[tuple[str, str]]:
+    async def _lost(self, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> AsyncIterator[tuple[str, str]]:
         names = await self.topics.users([topic.url])
         for chunk in (names[i : i + CHUNK] for i in range(0, len(names), CHUNK)):
             for name, registered in zip(chunk, await self.registry.read(chunk), strict=True):
-                if registered and (reason := self._lacks(registered, topic)):
+                if registered and (reason := self._lacks(registered, topic, unfit)):
                     yield name, reason
 
-    def _lacks(self, registered: Registered, topic: Topic) -> str:
+    def _lacks(self, registered: Registered, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> str:
         """Why a Subscription could not be on this topic; empty when it could."""
         version = registered.key.version
         resource = msgspec.json.decode(registered.resource)
@@ -155,8 +161,9 @@ class Publication:
         )
         if wanted.topic.partition("|")[0] != topic.url:  # it is about to leave another topic for this one
             return ""
+        if version in unfit:
+            return str(unfit[version])
         try:
-            check(topic, self.topics.contexts[version])
             criteria(wanted.filters, topic, self.topics.contexts[version])
         except Rejected as rejected:
             return str(rejected)
