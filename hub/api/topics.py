@@ -33,7 +33,7 @@ from subscriptions.errors import Issue
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import resource_types
-from subscriptions.versions.topics import is_topic, topic_json
+from subscriptions.versions.topics import topic_json
 
 _DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
 _CODES = frozenset({"SubscriptionTopic", "http://hl7.org/fhir/fhir-types|SubscriptionTopic"})
@@ -202,7 +202,6 @@ class Basics:
         yield Route("GET", "/{type:basic}/{id}", self.read, documentation.READ)
         yield Route("GET", "/{type:basic}", self.find, documentation.SEARCH)
         yield Route("POST", "/{type:basic}/_search", self.find_posted, documentation.SEARCH_BY_FORM)
-        yield Route("POST", "/{type:basic}", self.create, documentation.CREATE)
         yield Route("PUT", "/{type:basic}/{id}", self.update, documentation.UPDATE)
 
     async def read(self, request: Request) -> Response:
@@ -224,29 +223,16 @@ class Basics:
         found = self.topics.found(asked) if _for_topics(asked) else self.searches.answer("Basic", asked)
         return exchange.respond(await found)
 
-    async def create(self, request: Request) -> Response:
-        """Any Basic but a topic."""
-        await self._refuse_topics(request)
-        return await self.resources.create(request)
-
     async def update(self, request: Request) -> Response:
-        """Any Basic but a topic."""
-        await self._refuse_topics(request)
+        """Any Basic, but not under the id of a topic."""
         if await self._is_topic(request.path_params["id"]):
-            raise _not_in_r4()
+            text = "This is a topic: it is changed as SubscriptionTopic at /fhir/r4b or /fhir/r5."
+            raise Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
         return await self.resources.update(request)
 
     async def _is_topic(self, id_: str) -> bool:
         await self.topics.topics.refresh()
         return self.topics.topics.named(id_) is not None
-
-    async def _refuse_topics(self, request: Request) -> None:
-        try:
-            resource = msgspec.json.decode(await request.body(), type=dict[str, object])
-        except (msgspec.DecodeError, msgspec.ValidationError):
-            return  # whoever stores it says what is wrong
-        if is_topic(resource):
-            raise _not_in_r4()
 
 
 def _either(asked: tuple[str, str]) -> tuple[str, str]:
@@ -256,11 +242,6 @@ def _either(asked: tuple[str, str]) -> tuple[str, str]:
         return asked
     names = [each.removeprefix(_DEFINITION) for each in value.split(",")]
     return name, ",".join(form for each in names for form in ((each, _DEFINITION + each) if each else ("",)))
-
-
-def _not_in_r4() -> Refused:
-    text = "R4 reads topics as Basic, but they are published as SubscriptionTopic at /fhir/r4b or /fhir/r5."
-    return Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
 
 
 def _for_topics(asked: Parameters) -> bool:

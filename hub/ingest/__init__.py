@@ -21,6 +21,7 @@ from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.parameters import resource_types
 from subscriptions.versions.instant import write
+from subscriptions.versions.topics import is_topic
 
 #: What a process that serves publishers loads when it starts: the first of each type costs up to 0.1 s.
 COMMON = ("Subscription", "Patient", "Observation", "Immunization", "Encounter", "Condition", "Bundle")
@@ -87,6 +88,9 @@ def drafted(resource: dict[str, Any], body: bytes | msgspec.Raw, *, type_: str =
     if type_ and isinstance(found, str) and found != type_:
         reason = f"a {found[:60]} can't be stored as {type_}: resourceType is the type that the URL names."
         raise Rejected(Issue(IssueCode.INVALID, reason, f"{type_}.resourceType"))
+    if is_topic(resource):
+        reason = "R4 reads topics as Basic; they are published as SubscriptionTopic at /fhir/r4b or /fhir/r5."
+        raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason, "Basic.code"))
     if issues := validation.issues(resource):
         raise Rejected(*issues)
     return Draft(

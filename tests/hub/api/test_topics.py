@@ -15,6 +15,7 @@ from hub.registered import Registered
 from hub.registry import On, TopicChanged
 from hub.store import now_ms
 from subscriptions.codes import FhirVersion
+from tests.hub.api.bundles import done, post
 from tests.hub.api.server import Hub, issue
 from tests.hub.conftest import BASE
 from tests.processes import subscription
@@ -91,12 +92,16 @@ async def test_other_basics_are_kept_as_ever(hub: Hub) -> None:
 async def test_topics_are_not_written_in_r4(hub: Hub) -> None:
     await published(hub, topic())
     as_basic = (await hub.get("/Basic/given")).json()
-    for answer in (
-        await hub.put("/Basic/given", as_basic),
-        await hub.post("/Basic", as_basic),
-        await hub.put("/Basic/given", {"resourceType": "Basic", "id": "given", "code": {"text": "no topic"}}),
+    plain = {"resourceType": "Basic", "id": "given", "code": {"text": "no topic"}}
+    in_batch = await done(hub, {"resourceType": "Bundle", "type": "batch", "entry": [post(as_basic)]})
+    assert in_batch[0]["response"]["status"].startswith("400")
+    for answer, status in (
+        (await hub.put("/Basic/given", as_basic), 405),
+        (await hub.put("/Basic/given", plain), 405),
+        (await hub.put("/Basic/another", as_basic | {"id": "another"}), 400),
+        (await hub.post("/Basic", as_basic), 400),
     ):
-        assert answer.status_code == 405
+        assert answer.status_code == status
         assert "/fhir/r5" in issue(answer)["diagnostics"]
 
 
@@ -297,3 +302,17 @@ async def test_a_bad_file_is_named_in_one_line(hub: Hub, tmp_path: Path, content
     assert reason in str(caught.value)
     assert str(tmp_path / "bad.json") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+async def test_a_subscription_joins_a_topic_though_it_was_written_meanwhile(hub: Hub) -> None:
+    """By whoever read it before: until the write is over, the topic can't go away under it."""
+    await published(hub, topic())
+    registry, key = hub.parts.registry, SubscriptionKey("default", FhirVersion.R4, "s", "i1")
+    read = Registered(key, True, 1, now_ms(), b"{}")
+    await registry.enter(read)
+    await registry.put(Registered(key, True, 2, now_ms(), b'{"later": 1}'))
+    await registry.join(read, On(f"default/{URL}", "default/given", "1"), read)
+    found = await registry.find("default", FhirVersion.R4, "s")
+    assert found is not None
+    assert found.revision == 2
+    assert (await hub.delete(f"{R5}/SubscriptionTopic/given")).status_code == 409
