@@ -13,8 +13,8 @@ from hub.due import Lease
 from hub.errors import Unavailable
 from hub.keys import Shard
 from hub.lane import FAIR_SHARE, Lane, Sender
-from hub.outbox import Later, Stale, Turn
 from hub.presence import EVERY, Presence
+from hub.turn import Later, Stale, Turn
 
 log = getLogger("hub.delivery")
 

@@ -20,12 +20,13 @@ from hub.channels.rest_hook import RestHook
 from hub.due import Due, Lease
 from hub.errors import Unavailable
 from hub.keys import SubscriptionKey
-from hub.outbox import Outboxes, Sending, Turn, Verb
+from hub.outbox import Outboxes
 from hub.registered import Registered
 from hub.registry import Registry
 from hub.rendering import Rendering
 from hub.store import Store, instant
 from hub.stream import Changes
+from hub.turn import Sending, Turn, Verb
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
 from subscriptions.message import Message

@@ -26,6 +26,7 @@ from typing import Any
 from hub.keys import SubscriptionKey
 from hub.pipeline import Pipeline, script
 from hub.stream import Entry
+from hub.turn import Later, OwedEvent, Sending, Stale, Turn, Verb
 from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
 from subscriptions.shapes import Included
@@ -43,85 +44,6 @@ class Owed:
     events: int
     fresh: int
     send: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """
-    A pinned notification: events `first` to `last`, pinned at `at` (ms).
-
-    In a handshake `last` is 0 and `first` is how many events there were.
-    """
-
-    first: int
-    last: int
-    at: int
-
-    @property
-    def handshake(self) -> bool:
-        return self.last == 0
-
-    def __str__(self) -> str:
-        return f"{self.first} {self.last} {self.at}"
-
-
-@dataclass(frozen=True, slots=True)
-class OwedEvent:
-    """
-    One event of an outbox: number `number` is the change that made version `version` of a resource.
-
-    included: The versions that come along, resolved when it was matched.
-    """
-
-    number: int
-    type: str
-    id: str
-    version: int
-    interaction: Interaction
-    at: int
-    included: tuple[Included, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """
-    What there is to do for a subscription.
-
-    attempt: How many attempts at `sending` have failed.
-    sending: None when there is nothing to send.
-    ahead: The events from `sending.first` on, as far as they were brought along.
-    """
-
-    status: SubscriptionStatus
-    revision: int
-    events: int
-    attempt: int
-    sending: Sending | None
-    ahead: tuple[OwedEvent, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Nothing may be sent before `at` (ms)."""
-
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """A lease with a higher token was here before."""
-
-    token: int
-
-
-class Verb(StrEnum):
-    """What became of a pinned notification."""
-
-    DELIVERED = "delivered"
-    AGAIN = "again"
-    ERROR = "error"
-    OFF = "off"
-    ACTIVE = "active"
 
 
 @dataclass(frozen=True, slots=True)

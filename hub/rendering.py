@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hub.keys import ResourceId, SubscriptionKey
-from hub.outbox import Outboxes, OwedEvent, Sending
+from hub.outbox import Outboxes
 from hub.store import Store, instant
+from hub.turn import OwedEvent, Sending
 from subscriptions.codes import Content, Interaction, NotificationType, SubscriptionStatus
 from subscriptions.message import Message, of_bundle, of_event
 from subscriptions.notification import AdditionalContext, Event, Notification, notification_id

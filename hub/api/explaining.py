@@ -22,8 +22,9 @@ from hub.errors import Refused
 from hub.ingest.strict import parse
 from hub.keys import ResourceId
 from hub.membership import Member
-from hub.outbox import Outboxes, OwedEvent
+from hub.outbox import Outboxes
 from hub.store import Store, instant
+from hub.turn import OwedEvent
 from hub.write import Events
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion, Interaction, IssueCode

@@ -10,7 +10,7 @@ import pytest
 
 from hub.fanout import Fanout
 from hub.keys import Index, ResourceId
-from hub.outbox import Turn, Verb
+from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from hub.write import Indexed, Write

@@ -20,11 +20,12 @@ from hub.ingest import draft
 from hub.keys import Partition, ResourceId, SubscriptionKey
 from hub.lane import Sender
 from hub.membership import Member
-from hub.outbox import State, Subscribed, Turn, Verb
+from hub.outbox import State, Subscribed
 from hub.presence import Presence
 from hub.registry import InForce
 from hub.store import Store
 from hub.stream import Changes, Entry
+from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
 from hub.wiring.workers import http_client
 from hub.write import Put, Write

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from hub.keys import ResourceId, SubscriptionKey
-from hub.outbox import Outboxes, Subscribed, Turn, Verb
+from hub.outbox import Outboxes, Subscribed
 from hub.stream import Entry
+from hub.turn import Turn, Verb
 from subscriptions.codes import FhirVersion, Interaction, SubscriptionStatus
 
 R4 = FhirVersion.R4

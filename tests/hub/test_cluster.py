@@ -7,8 +7,8 @@ import orjson
 
 from hub.keys import Index, ResourceId, SubscriptionKey
 from hub.membership import Membership
-from hub.outbox import Turn, Verb
 from hub.stream import START
+from hub.turn import Turn, Verb
 from hub.wiring.parts import parts
 from hub.write import Indexed, Put, Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus

@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hub.due import Due, Lease
 from hub.keys import SubscriptionKey
-from hub.outbox import Later, Outboxes, Stale, Turn, Verb
+from hub.outbox import Outboxes
+from hub.turn import Later, Stale, Turn, Verb
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from subscriptions.codes import SubscriptionStatus

@@ -12,10 +12,11 @@ import pytest
 from hub.due import Claimed
 from hub.keys import Shard, SubscriptionKey
 from hub.membership import ABANDONED, LISTED, Member, Membership, Written
-from hub.outbox import Outboxes, Subscribed, Turn, Verb
+from hub.outbox import Outboxes, Subscribed
 from hub.registered import Registered
 from hub.registry import On, Registry
 from hub.scanning import Scanning
+from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.subscription import Subscription

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.keys import SubscriptionKey
-from hub.outbox import Outboxes, Owed, Verb
+from hub.outbox import Outboxes, Owed
+from hub.turn import Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from tests.hub.life import R4, Life, entry

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.keys import SubscriptionKey
-from hub.outbox import Later, Outboxes, Sending, Stale, Subscribed, Turn, Verb
+from hub.outbox import Outboxes, Subscribed
 from hub.pipeline import Pipeline
+from hub.turn import Later, Sending, Stale, Turn, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.lifecycle import ABSENT, Happening, State, follow

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hub.outbox import Turn, Verb
+from hub.turn import Turn, Verb
 from subscriptions.codes import FhirVersion
 from tests.hub.api.pages import all_pages, following, ids
 from tests.hub.api.server import FHIR, Hub, issue
