@@ -19,6 +19,9 @@ HOLD, DROP, ADVANCE = script("hold"), script("drop"), script("advance")
 #: The mark before the first change.
 START = "0-0"
 
+#: Changes that are looked through at once.
+CHUNK = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -63,6 +66,22 @@ class Changes:
         """The id of the last change that fan-out has finished."""
         mark = await self._pipeline.command("GET", partition.matched)
         return mark.decode() if mark else START
+
+    async def waits(self, resource: ResourceId, number: int) -> bool:
+        """Whether the change that made this version of a resource is still to be matched."""
+        partition = Partition(resource.partition(len(self.partitions)))
+        mark, found = await self.matched(partition), CHUNK
+        while found == CHUNK:
+            # What is behind the mark is never trimmed; so what isn't there was matched before.
+            rows = await self._pipeline.command("XRANGE", partition.changes, f"({mark}", "+", "COUNT", CHUNK)
+            for id_, fields in rows:
+                flat = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+                entry = _entry(id_.decode(), flat)
+                if (entry.resource, entry.number) == (resource, number):
+                    return True
+                mark = entry.id
+            found = len(rows)
+        return False
 
     async def advance(self, partition: Partition, pump: str, mark: str) -> bool:
         """Move the mark forward; False when another pump matches this partition by now."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub.api.exchange import FHIR_JSON, JSON
+from subscriptions.codes import Interaction
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -268,19 +269,27 @@ VALIDATE = Documented(
     "OperationOutcome",
     body=_body("Subscription"),
 )
+_INTERACTION = _parameter(
+    "interaction", "query", "What happened; seen from the versions that are given without it", enum=[*Interaction]
+)
 EXPLAIN = Documented(
     "Explain whether a change would concern a Subscription",
     {200: "Each trigger and each filter, with what it found"},
     "Parameters",
-    takes=(_EVENT,),
+    takes=(_INTERACTION, _EVENT),
     body=_body("Parameters"),
+    refusals=(409,),
 )
 EXPLAIN_ONE = Documented(
     "Explain why a change concerned a Subscription, or not",
     {200: "What happened, and each trigger and each filter, with what it found"},
     "Parameters",
-    takes=(_EVENT,),
-    body=_body("Parameters"),
+    takes=(
+        _INTERACTION,
+        _parameter("reference", "query", "A version that the hub holds: `Immunization/1/_history/3`"),
+        _EVENT,
+    ),
+    body=_body(required=False),
     refusals=(404, 409),
 )
 STATUS = Documented("Tell how a Subscription stands", {200: "Its status"}, "Bundle", refusals=(404,))

@@ -80,6 +80,11 @@ class Exchange:
         return self._headers.get(name, b"").decode("latin-1")
 
     @property
+    def has_body(self) -> bool:
+        """Whether a body is announced; only then it needs a Content-Type."""
+        return bool(self.header(b"transfer-encoding")) or self.header(b"content-length") not in ("", "0")
+
+    @property
     def client(self) -> str:
         """Who asks. Nobody is known by name until there is authentication."""
         return "anonymous"

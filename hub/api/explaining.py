@@ -5,7 +5,7 @@ Of a Subscription and a resource that are given, or of a Subscription and a vers
 The operation is this hub's own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,20 +16,23 @@ from starlette.responses import Response
 
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
+from hub.api.given import Given, Takes
 from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
-from hub.ingest.strict import parse
+from hub.ingest.validation import issues
 from hub.keys import ResourceId
 from hub.membership import Member
 from hub.outbox import Outboxes
+from hub.registered import Registered
 from hub.store import Store, instant
+from hub.stream import Changes
+from hub.topics import Published
 from hub.turn import OwedEvent
-from hub.write import Events
 from subscriptions.change import Change
-from subscriptions.codes import FhirVersion, Interaction, IssueCode
-from subscriptions.errors import EvaluationError
-from subscriptions.explanation import Explanation, FilterExplanation, explain
+from subscriptions.codes import Interaction, IssueCode, SubscriptionStatus
+from subscriptions.errors import Rejected
+from subscriptions.explanation import Explanation, as_sent, explain, supposed
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.subscription import Style, Subscription
@@ -38,8 +41,87 @@ from subscriptions.versions.forms import FORMS
 #: Events that are looked through at once.
 CHUNK = 1_000
 
-_RESOURCES = ("subscription", "resource", "previous")
+OF_GIVEN = Takes("$explain", ("subscription", "resource", "previous"), ("interaction",))
+OF_ONE = Takes("$explain of one Subscription", ("resource", "previous"), ("interaction", "reference"), alone="resource")
+
+#: What a status means for changes.
+MEANS = {
+    SubscriptionStatus.REQUESTED: "It is not active yet: nothing is sent. Changes are numbered if it was active before"
+    " and not off since; all others pass by.",
+    SubscriptionStatus.ACTIVE: "Changes are numbered and sent.",
+    SubscriptionStatus.ERROR: "Changes are numbered and kept, but not sent.",
+    SubscriptionStatus.OFF: "Nothing is numbered, and nothing sent: all changes pass by.",
+}
+
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """
+    What became of a change that happened.
+
+    waits: Whether it is still to be matched.
+    event: The event of the Subscription that it became; None for none.
+    registered, topic: What may be newer than the change. The topic is None where criteria are a search.
+    """
+
+    change: Change
+    member: Member
+    waits: bool
+    event: OwedEvent | None
+    registered: Registered | None
+    topic: Published | None
+
+    def parts(self, *, expected: bool) -> Iterator[dict[str, Any]]:
+        """In words; `expected`: whether it would concern the Subscription, as all stands now."""
+        yield {"name": "text", "valueString": self._text()}
+        if self.event:
+            yield {"name": "event-number", "valueString": str(self.event.number)}
+        status = self.member.state.status
+        yield {"name": "status", "valueCode": status.value}
+        yield {"name": "status-means", "valueString": MEANS[status]}
+        newer = dict(self._newer())
+        for name, text in newer.items():
+            yield {"name": name, "valueString": text}
+        if not newer and not self.waits and expected is not bool(self.event):
+            text = (
+                "That differs from what follows, which goes by what is in force now: when the change was matched, other"
+                " resources that the filters look at were otherwise, or it was set aside, which the hub's log says."
+            )
+            yield {"name": "differs", "valueString": text}
+
+    def _text(self) -> str:
+        if self.event:
+            return f"The change is event {self.event.number} of this Subscription: {self._sending(self.event.number)}."
+        if self.waits:
+            return "The change is not matched yet: it may still become an event of this Subscription."
+        return "The change was matched and passed by: it made no event of this Subscription."
+
+    def _sending(self, number: int) -> str:
+        state = self.member.state
+        if number <= state.delivered:
+            skipped = ", or it was skipped when the Subscription became active again" if state.skipped_events else ""
+            return f"it was sent{skipped}"
+        match state.status:
+            case SubscriptionStatus.ACTIVE:
+                return "it is still to be sent"
+            case SubscriptionStatus.REQUESTED:
+                return "it is kept, and nothing is sent before the Subscription is active again"
+            case _:
+                return f"it is kept, but not sent, since the status is `{state.status}`"
+
+    def _newer(self) -> Iterator[tuple[str, str]]:
+        at = self.change.at
+        if self.registered and instant(self.registered.since) > at:
+            text = "The Subscription was written after the change: it may have been another one then."
+            yield "subscription-newer", text
+        elif instant(self.member.state.updated) > at:
+            text = "The Subscription got its status after the change: it may have had another one then."
+            yield "status-newer", text
+        if self.topic and instant(self.topic.at) > at:
+            text = "The topic was written after the change: it may have been another one then."
+            yield "topic-newer", text
 
 
 @dataclass(frozen=True)
@@ -48,6 +130,7 @@ class Explaining:
 
     subscriptions: Subscriptions
     store: Store
+    changes: Changes
     outboxes: Outboxes
     context: Context
 
@@ -58,50 +141,70 @@ class Explaining:
     async def of_given(self, request: Request) -> Response:
         """Of a Subscription that need not exist, and a change that need not have happened."""
         exchange = Exchange(request)
-        given = await self._given(exchange)
-        if "subscription" not in given:
-            raise _missing("subscription")
+        given = await self._given(exchange, OF_GIVEN)
         s = self.subscriptions
-        wanted = self._wanted(given["subscription"], s.now(), s.admission.legacy)
-        change = _hypothetical(given, s.version, s.now(), exchange.events)
-        return _respond(exchange, _verdict(await self._explained(wanted, change)))
+        # It may have been read from a hub, where its `end` has passed meanwhile.
+        wanted = self._wanted(as_sent(given.resource("subscription")), 0, s.admission.legacy)
+        return _respond(exchange, (await self._explained(wanted, self._supposed(exchange, given))).parameters)
 
     async def of_one(self, request: Request) -> Response:
         """Of a Subscription here, and a change that happened, by `reference`, or one that need not have."""
-        exchange = Exchange(request)
-        given = await self._given(exchange)
-        s = self.subscriptions
-        member = await s.member(request.path_params["id"])
-        state = member.state
-        wanted = self._wanted(msgspec.json.decode(state.resource), state.updated, state.style)
-        if "reference" not in given:
-            explanation = await self._explained(wanted, _hypothetical(given, s.version, s.now(), exchange.events))
-            return _respond(exchange, _verdict(explanation))
-        change = await self._happened(str(given["reference"]))
-        event = await self._event(member, change)
-        explanation = await self._explained(wanted, change)
-        return _respond(exchange, [*_fact(member, event, change), *_verdict(explanation)])
+        exchange, id_ = Exchange(request), request.path_params["id"]
+        given = await self._given(exchange, OF_ONE)
+        if "reference" in given.texts:
+            if given.resources or len(given.texts) > 1:
+                text = "The reference names a change that happened: nothing else can be given with it."
+                raise Refused.because(400, IssueCode.INVALID, text, "reference")
+            return _respond(exchange, await self._of_happened(id_, given.texts["reference"]))
+        member = await self.subscriptions.member(id_)
+        explanation = await self._explained(self._in_force(member), self._supposed(exchange, given))
+        return _respond(exchange, explanation.parameters)
 
-    async def _given(self, exchange: Exchange) -> dict[str, Any]:
-        """The Parameters resource of the request, by name."""
+    async def _of_happened(self, id_: str, reference: str) -> list[dict[str, Any]]:
+        """What became of a change, and why."""
         s = self.subscriptions
-        resource = parse(await exchange.body(s.max_body), max_nesting=s.max_nesting)
-        parameters = resource.get("parameter")
-        if resource.get("resourceType") != "Parameters" or not isinstance(parameters, list):
-            raise Refused.because(400, IssueCode.STRUCTURE, "A Parameters resource is expected.", "Parameters")
-        given: dict[str, Any] = {}
-        for i, parameter in enumerate(parameters):
-            name, value = _named(parameter, f"Parameters.parameter[{i}]")
-            if name in given:
-                text = f"`{name}` is given twice."
-                raise Refused.because(400, IssueCode.INVALID, text, f"Parameters.parameter[{i}]")
-            given[name] = value
-        return given
+        change = await self._happened(reference)
+        resource = ResourceId(s.tenant, s.version, change.type, change.id)
+        # In this order: what is matched while this is asked has its event by then.
+        waits = await self.changes.waits(resource, change.version_id)
+        member = await s.member(id_)
+        event = await self._event(member, change)
+        registered = await s.membership.registry.find(s.tenant, s.version, id_)
+        wanted = self._in_force(member)
+        explanation = await self._explained(wanted, change)
+        fact = Fact(change, member, waits, event, registered, s.admission.topics.published(wanted.topic))
+        return [{"name": "fact", "part": list(fact.parts(expected=explanation.matched))}, *explanation.parameters]
+
+    async def _given(self, exchange: Exchange, takes: Takes) -> Given:
+        s = self.subscriptions
+        return await takes.read(exchange, max_body=s.max_body, max_nesting=s.max_nesting)
 
     def _wanted(self, resource: Mapping[str, Any], at: int, legacy: Style) -> Subscription:
         """The Subscription as it is understood; `at` is when it was sent, in ms. Raises Rejected."""
         form = FORMS[self.subscriptions.version]
         return form.parse_subscription(resource, now=instant(at), allow_http=True, legacy=legacy)
+
+    def _in_force(self, member: Member) -> Subscription:
+        state = member.state
+        return self._wanted(msgspec.json.decode(state.resource), state.updated, state.style)
+
+    def _supposed(self, exchange: Exchange, given: Given) -> Change:
+        """The change that is given; its versions are such as a write would be accepted of."""
+        for name in ("resource", "previous"):
+            if name in given.resources and (found := issues(given.resources[name])):
+                raise Rejected(*found)
+        code = given.texts.get("interaction")
+        if code not in (None, *Interaction):
+            text = f"`{code}` is not an interaction: those are {', '.join(Interaction)}."
+            raise Refused.because(400, IssueCode.VALUE, text, "interaction")
+        return supposed(
+            given.resources.get("resource"),
+            given.resources.get("previous"),
+            Interaction(code) if code else None,
+            version=self.subscriptions.version,
+            at=instant(self.subscriptions.now()),
+            events=exchange.events,
+        )
 
     async def _explained(self, subscription: Subscription, change: Change) -> Explanation:
         topics = self.subscriptions.admission.topics
@@ -127,6 +230,12 @@ class Explaining:
         if made is None:
             raise Refused.because(404, IssueCode.NOT_FOUND, f"{reference} is not held.", "reference")
         created = made.interaction is Interaction.CREATE
+        try:
+            after = _decode(made.body) if made.body else None
+            earlier = _decode(before.body) if before and before.body and not created else None
+        except msgspec.DecodeError:
+            text = f"{reference} or the version before it can't be read any more: such a change is set aside."
+            raise Refused.because(409, IssueCode.EXCEPTION, text, "reference") from None
         return Change(
             version=s.version,
             interaction=made.interaction,
@@ -134,8 +243,8 @@ class Explaining:
             id=parts[1],
             version_id=number,
             at=made.at,
-            resource=_decode(made.body) if made.body else None,
-            previous=_decode(before.body) if before and before.body and not created else None,
+            resource=after,
+            previous=earlier,
             events=made.events,
         )
 
@@ -151,92 +260,6 @@ class Explaining:
         return None
 
 
-def _named(parameter: object, place: str) -> tuple[str, Any]:
-    """A parameter's name and what it gives."""
-    match parameter:
-        case {"name": str(name), "resource": dict(resource)} if name in _RESOURCES:
-            return name, resource
-        case {"name": "interaction", "valueCode": str(code)} if code in set(Interaction):
-            return "interaction", Interaction(code)
-        case {"name": "reference", "valueString": str(text)} | {"name": "reference", "valueUri": str(text)}:
-            return "reference", text
-        case {"name": "reference", "valueReference": {"reference": str(text)}}:
-            return "reference", text
-    text = (
-        "A parameter is `subscription`, `resource` or `previous` with a resource, `interaction` with a valueCode of "
-        "`create`, `update` or `delete`, or `reference` with the reference to a version."
-    )
-    raise Refused.because(400, IssueCode.INVALID, text, place)
-
-
-def _hypothetical(given: Mapping[str, Any], version: FhirVersion, now: int, events: Events) -> Change:
-    """
-    The change that is given: what it is, where that isn't said, is seen from the versions that are there.
-
-    Args:
-        events: Those that the header `Event` names, as with a write.
-    """
-    resource, previous = given.get("resource"), given.get("previous")
-    subject = resource or previous
-    if subject is None:
-        raise _missing("resource")
-    seen = Interaction.UPDATE if resource and previous else Interaction.CREATE if resource else Interaction.DELETE
-    interaction = given.get("interaction", seen)
-    if interaction is Interaction.DELETE:
-        resource, previous = None, previous or resource
-    type_, id_ = str(subject.get("resourceType", "")), str(subject.get("id", "1"))
-    return Change(version, interaction, type_, id_, 1, instant(now), resource, previous, events)
-
-
-def _missing(name: str) -> Refused:
-    return Refused.because(400, IssueCode.REQUIRED, f"The parameter `{name}` is missing.", "Parameters")
-
-
-def _fact(member: Member, event: OwedEvent | None, change: Change) -> Iterator[dict[str, Any]]:
-    """What happened, before what ought to have."""
-    state = member.state
-    if event is None:
-        text = "The change made no event of this Subscription."
-    elif event.number <= state.delivered:
-        text = f"The change is event {event.number}, which needs no sending any more."
-    else:
-        text = f"The change is event {event.number}, which is still to be sent."
-    number = [] if event is None else [{"name": "event-number", "valueString": str(event.number)}]
-    parts = [{"name": "text", "valueString": text}, *number, {"name": "status", "valueCode": state.status.value}]
-    if instant(state.updated) > change.at:
-        text = "The Subscription was written after the change: it may have been another one then."
-        parts.append({"name": "newer", "valueString": text})
-    yield {"name": "fact", "part": parts}
-
-
-def _verdict(explanation: Explanation) -> Iterator[dict[str, Any]]:
-    yield {"name": "matched", "valueBoolean": explanation.matched}
-    for tried in explanation.trigger.tried:
-        parts = [{"name": "fired", "valueBoolean": tried.verdict is True}]
-        parts.append({"name": "reason", "valueString": tried.reason})
-        if isinstance(tried.verdict, EvaluationError):
-            parts.append({"name": "error", "valueString": str(tried.verdict)})
-        yield {"name": "trigger", "part": parts}
-    if not explanation.type_allowed:
-        text = "The filters name other resource types than that of the change, or the topic is not about it."
-        yield {"name": "type", "valueString": text}
-    for each in explanation.filters:
-        yield {"name": "filter", "part": list(_filter(each))}
-
-
-def _filter(explained: FilterExplanation) -> Iterator[dict[str, Any]]:
-    yield {"name": "wanted", "valueString": explained.filter.text}
-    if explained.error:
-        yield {"name": "error", "valueString": explained.error}
-    elif explained.matched is None:
-        yield {"name": "text", "valueString": "It is for other resource types than that of the change."}
-    else:
-        yield {"name": "matched", "valueBoolean": explained.matched}
-        for value in explained.values:
-            found = msgspec.json.encode(value.data).decode()
-            yield {"name": "found", "valueString": f"{value.path}: {found}" if value.path else found}
-
-
-def _respond(exchange: Exchange, parameters: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> Response:
+def _respond(exchange: Exchange, parameters: Iterable[dict[str, Any]]) -> Response:
     body = msgspec.json.encode({"resourceType": "Parameters", "parameter": list(parameters)})
     return exchange.respond(Answer(200, body))

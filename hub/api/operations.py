@@ -70,7 +70,7 @@ class Operations:
 
     async def _parameters(self, exchange: Exchange) -> list[tuple[str, str]]:
         """The Parameters resource of a POST as names and values; none when it has no body."""
-        body = await exchange.body(self.subscriptions.max_body) if _has_body(exchange) else b""
+        body = await exchange.body(self.subscriptions.max_body) if exchange.has_body else b""
         resource = parse(body, max_nesting=self.subscriptions.max_nesting) if body else {"resourceType": "Parameters"}
         given: Any = resource.get("parameter", [])
         if resource.get("resourceType") != "Parameters" or not isinstance(given, list):
@@ -113,11 +113,6 @@ class Operations:
             timestamp=at,
             errors=(Failure(ErrorCode(code), text),) if code else (),
         )
-
-
-def _has_body(exchange: Exchange) -> bool:
-    """Whether a request announces a body; only then it needs a Content-Type."""
-    return bool(exchange.header(b"transfer-encoding")) or exchange.header(b"content-length") not in ("", "0")
 
 
 def _named(parameter: Any, where: str) -> tuple[str, str]:

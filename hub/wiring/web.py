@@ -64,7 +64,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         fhir=(
             *Operations(subscriptions, p.foundation.epoch).routes(),
             *Validation(subscriptions).routes(),
-            *Explaining(subscriptions, p.store, p.outboxes, p.contexts[FhirVersion.R4]).routes(),
+            *Explaining(subscriptions, p.store, p.changes, p.outboxes, p.contexts[FhirVersion.R4]).routes(),
             *subscriptions.routes(),
         ),
         others=(health_routes(p.foundation),),

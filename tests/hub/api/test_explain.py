@@ -1,13 +1,20 @@
 """`$explain`: why a change would concern a Subscription, or why it did or did not."""
 
+from time import time_ns
 from typing import Any
 
 import pytest
 
-from tests.fhir import immunization
-from tests.hub.api.server import Hub, issue
-from tests.hub.engines import active, fanout, matched, running
+from hub.keys import SubscriptionKey
+from hub.stream import CHUNK
+from hub.turn import Turn, Verb
+from hub.wiring.parts import Parts
+from tests.fhir import immunization, observation
+from tests.hub.api.server import Hub, issue, place
+from tests.hub.conftest import BASE
+from tests.hub.engines import Publisher, active, fanout, matched, member, running
 from tests.processes import subscription
+from tests.subscriptions.topics import resource
 
 Json = dict[str, Any]
 
@@ -37,6 +44,28 @@ def told(answer: Json, name: str) -> list[Any]:
 
 def wanted(*filters: str) -> Json:
     return subscription("http://127.0.0.1:9/hook", "Immunization", *filters)
+
+
+async def fact_of(hub: Hub, id_: str, reference: str) -> dict[str, Any]:
+    """The parts of what is said to have happened."""
+    (found,) = told(await explained(hub, f"/Subscription/{id_}/$explain", reference=reference), "fact")
+    return dict(found)
+
+
+async def published(hub: Hub, **more: str) -> None:
+    """Publish a topic, or change it."""
+    url = f"{BASE}/fhir/r4b/SubscriptionTopic/immunisation-administered"
+    answer = await hub.put(url, resource("immunisation-administered") | more)
+    assert answer.status_code in (200, 201), answer.text
+
+
+async def became(parts: Parts, key: SubscriptionKey, verb: Verb) -> None:
+    """A handshake or notification came to this."""
+    token = str(time_ns())
+    turn = await parts.outboxes.take(key, token)
+    assert isinstance(turn, Turn)
+    ends = await parts.changes.ends()
+    assert await parts.outboxes.settle(key, token, turn, verb, said="so", code="no-response", ends=ends)
 
 
 async def explained(hub: Hub, url: str, **given: Json | str) -> Json:
@@ -86,27 +115,168 @@ async def test_of_a_change_that_happened_the_event_is_told_first(hub: Hub) -> No
     answer = await explained(hub, "/Subscription/s/$explain", reference="Immunization/a/_history/1")
     assert answer["parameter"][0]["name"] == "fact"
     assert (told(answer, "fact")[0]["event-number"], told(answer, "matched")) == ("1", [True])
+    assert told(answer, "fact")[0]["text"] == "The change is event 1 of this Subscription: it is still to be sent."
     answer = await explained(hub, "/Subscription/s/$explain", reference="Immunization/a/_history/2")
-    assert told(answer, "fact")[0]["text"] == "The change made no event of this Subscription."
+    assert told(answer, "fact")[0] == {
+        "text": "The change was matched and passed by: it made no event of this Subscription.",
+        "status": "active",
+        "status-means": "Changes are numbered and sent.",
+    }
     assert told(answer, "matched") == [False]
     assert told(answer, "filter")[0]["found"] == ['Immunization.patient: {"reference":"Patient/other"}']
 
 
-async def test_a_subscription_that_is_newer_than_the_change_is_said_to_be(hub: Hub) -> None:
+async def test_a_change_that_is_not_matched_yet_is_not_said_to_be_passed_by(hub: Hub) -> None:
+    """However many others wait before it."""
+    await active(hub.parts, "s")
     await hub.put("/Immunization/a", immunization("a"))
+    (partition,) = (p for p in hub.parts.changes.partitions if p.number == place("Immunization", "b").partition(4))
+    publisher = Publisher(hub.parts)
+    for _ in range(CHUNK + 1):
+        await publisher.put_in(partition)
+    await hub.put("/Immunization/b", immunization("b"))
+    for id_ in ("a", "b"):
+        answer = await explained(hub, "/Subscription/s/$explain", reference=f"Immunization/{id_}/_history/1")
+        assert "not matched yet" in told(answer, "fact")[0]["text"]
+        assert told(answer, "matched") == [True]
+    async with running(fanout(hub.parts)):
+        await matched(hub.parts)
+    for id_ in ("a", "b"):
+        answer = await explained(hub, "/Subscription/s/$explain", reference=f"Immunization/{id_}/_history/1")
+        assert int(told(answer, "fact")[0]["event-number"]) > 0
+
+
+async def test_what_is_newer_than_the_change_is_said_to_be(hub: Hub) -> None:
+    """The Subscription, its status, its topic: each of them may have been another one."""
+    await hub.put("/Immunization/a", immunization("a"))
+    await published(hub)
+    other = wanted() | {"criteria": resource("immunisation-administered")["url"]}
+    assert (await hub.put("/Subscription/other", other | {"id": "other"})).status_code == 201
+    fact = await fact_of(hub, "other", "Immunization/a/_history/1")
+    assert "written after the change" in fact["subscription-newer"]
+    assert "topic-newer" in fact
+    await hub.put("/Immunization/a", immunization("a", lot="2"))
+    fact = await fact_of(hub, "other", "Immunization/a/_history/2")
+    assert not {"subscription-newer", "status-newer", "topic-newer"} & fact.keys()
+    await published(hub, title="Another one")
+    fact = await fact_of(hub, "other", "Immunization/a/_history/2")
+    assert "written after the change" in fact["topic-newer"]
+    assert "subscription-newer" not in fact
+
+
+async def test_a_status_that_is_newer_than_the_change_is_no_newer_subscription(hub: Hub) -> None:
     id_ = (await hub.post("/Subscription", wanted())).json()["id"]
-    answer = await explained(hub, f"/Subscription/{id_}/$explain", reference="Immunization/a/_history/1")
-    assert "written after the change" in told(answer, "fact")[0]["newer"]
+    await hub.put("/Immunization/a", immunization("a"))
+    await became(hub.parts, (await member(hub.parts, id_)).key, Verb.ERROR)
+    fact = await fact_of(hub, id_, "Immunization/a/_history/1")
+    assert "another one then" in fact["status-newer"]
+    assert "subscription-newer" not in fact
+
+
+async def test_the_status_is_told_with_what_it_means_for_changes_and_for_the_event(hub: Hub) -> None:
+    """An event is kept in `error`, and skipped when the Subscription is active again; `off`, nothing is numbered."""
+    parts, reference = hub.parts, "Immunization/a/_history/1"
+    key = await active(parts, "s")
+    await hub.put("/Immunization/a", immunization("a"))
+    async with running(fanout(parts)):
+        await matched(parts)
+    await became(parts, key, Verb.ERROR)
+    fact = await fact_of(hub, "s", reference)
+    assert (fact["event-number"], fact["status"]) == ("1", "error")
+    assert "kept, but not sent" in fact["text"]
+    assert fact["status-means"] == "Changes are numbered and kept, but not sent."
+    await hub.put("/Subscription/s", wanted() | {"id": "s"})
+    fact = await fact_of(hub, "s", reference)
+    assert "nothing is sent before the Subscription is active again" in fact["text"]
+    assert "not active yet" in fact["status-means"]
+    await became(parts, key, Verb.ACTIVE)
+    fact = await fact_of(hub, "s", reference)
+    assert "it was skipped when" in fact["text"]
+    await hub.put("/Subscription/s", wanted() | {"id": "s", "status": "off"})
+    fact = await fact_of(hub, "s", reference)
+    assert (fact["event-number"], fact["status"]) == ("1", "off")
+    assert "Nothing is numbered" in fact["status-means"]
+
+
+async def test_what_follows_is_said_to_differ_from_what_was(hub: Hub) -> None:
+    """Filters look at what the hub holds now; at the time of the change somebody was a member, and is not any more."""
+    group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True}
+    await hub.put("/Group/g", group | {"member": [{"entity": {"reference": "Patient/example"}}]})
+    await active(hub.parts, "s", "Immunization?patient._in=Group/g")
+    await hub.put("/Immunization/a", immunization("a"))
+    async with running(fanout(hub.parts)):
+        await matched(hub.parts)
+    assert "differs" not in await fact_of(hub, "s", "Immunization/a/_history/1")
+    await hub.put("/Group/g", group)
+    fact = await fact_of(hub, "s", "Immunization/a/_history/1")
+    assert fact["event-number"] == "1"
+    assert "other resources that the filters look at" in fact["differs"]
+
+
+async def test_a_version_that_cannot_be_read_is_a_conflict(hub: Hub) -> None:
+    await active(hub.parts, "s")
+    found = await Publisher(hub.parts).put_broken(b"{")
+    answer = await hub.post("/Subscription/s/$explain", asking(reference=f"Immunization/{found.id}/_history/1"))
+    assert answer.status_code == 409
+    assert "set aside" in issue(answer)["diagnostics"]
+
+
+async def test_one_resource_may_be_the_body_with_the_rest_in_the_url(hub: Hub) -> None:
+    """A reference needs no body at all."""
+    await active(hub.parts, "s", "patient=Patient/example")
+    url = "/Subscription/s/$explain"
+    answer = await hub.post(f"{url}?interaction=delete", immunization("a"))
+    assert answer.status_code == 200, answer.text
+    assert "delete of Immunization" in told(answer.json(), "trigger")[0]["reason"]
+    await hub.put("/Immunization/a", immunization("a"))
+    answer = await hub.post(f"{url}?reference=Immunization/a/_history/1", None)
+    assert answer.status_code == 200, answer.text
+    assert "not matched yet" in told(answer.json(), "fact")[0]["text"]
+
+
+async def test_a_subscription_that_was_read_from_a_hub_is_explained_too(hub: Hub) -> None:
+    """In `error`, and though its end has passed."""
+    given = wanted() | {"id": "s", "status": "error", "error": "410", "end": "2020-01-01T00:00:00Z"}
+    answer = await explained(hub, "/Subscription/$explain", subscription=given, resource=immunization("a"))
+    assert told(answer, "matched") == [True]
+
+
+async def test_numbers_are_found_as_they_were_written(hub: Hub) -> None:
+    given = {
+        "subscription": subscription("http://127.0.0.1:9/hook", "Observation", "value-quantity=gt5"),
+        "resource": observation("o", valueQuantity={"value": 5.40, "unit": "mg"}),
+    }
+    answer = await explained(hub, "/Subscription/$explain", **given)
+    assert told(answer, "filter")[0]["found"] == ['Observation.valueQuantity: {"value":5.4,"unit":"mg"}']
 
 
 @pytest.mark.parametrize(
     ("body", "status", "text"),
     [
-        ({"resourceType": "Parameters"}, 400, "A Parameters resource is expected"),
+        ({"resourceType": "Parameters"}, 400, "`subscription` is missing"),
+        (wanted(), 400, "A Parameters resource is expected"),
+        (asking(subscription=wanted(), resource={"resourceType": "Immunization"}), 400, "patient is missing"),
+        (asking(subscription=wanted(), resource=immunization("a"), reference="x/y"), 400, "`reference`"),
+        (
+            asking(subscription=wanted(), resource=immunization("a"), previous=immunization("b")),
+            400,
+            "no version of the same resource",
+        ),
         (asking(resource=immunization("a")), 400, "`subscription` is missing"),
         (asking(subscription=wanted()), 400, "`resource` is missing"),
         (asking(subscription=wanted("ward=7"), resource=immunization("a")), 400, "`ward`"),
-        (asking(subscription=wanted(), resource=immunization("a"), interaction="merge"), 400, "A parameter is"),
+        (asking(subscription=wanted(), resource=immunization("a"), interaction="merge"), 400, "`merge`"),
+        (
+            asking(
+                subscription=wanted(),
+                resource=immunization("a"),
+                previous=immunization("a"),
+                interaction="create",
+            ),
+            400,
+            "Before a create",
+        ),
+        (asking(subscription=wanted(), previous=immunization("a"), interaction="update"), 400, "`resource` is missing"),
     ],
 )
 async def test_what_cannot_be_explained_is_refused(hub: Hub, body: Json, status: int, text: str) -> None:
