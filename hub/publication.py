@@ -9,6 +9,7 @@ only when there are no users: so neither can overtake the other.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import blake2b
 from logging import getLogger
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 
 from hub.errors import NotTheHub, Refused, Unavailable
+from hub.ingest.validation import issues
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
 from hub.store import instant
@@ -36,6 +38,10 @@ TRIES = 5
 NAMED = 5
 
 log = getLogger("hub.publication")
+
+#: Numbers keep their digits.
+_FROM_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_TO_JSON = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class Publication:
                 as they are; 412 when another version is there than `expected`.
         """
         topic = read_topic(resource, form)
+        if found := issues(resource, form):
+            raise Rejected(*found)
         await self.topics.refresh()
         self._not_built_in(id_, topic.url)
         warnings, unfit = await asyncio.to_thread(self._tried, topic)
@@ -107,7 +115,7 @@ class Publication:
     async def _load(self, resource: dict[str, Any], form: FhirVersion, *, now: int) -> None:
         url = str(resource.get("url", ""))
         id_ = str(resource.get("id") or f"t-{blake2b(url.encode(), digest_size=12).hexdigest()}")
-        sent = msgspec.json.encode(resource)
+        sent = _TO_JSON.encode(resource)
         await self.topics.refresh()
         held = self.topics.named(id_)
         if held is None or held.sent != sent or held.form is not form:
@@ -207,7 +215,7 @@ def _unfit(path: Path, error: Exception) -> NotTheHub:
 
 def _topics(content: bytes) -> list[tuple[dict[str, Any], FhirVersion]]:
     """The topics in a file, each with the FHIR version of its form. Raises Rejected or ValueError for anything else."""
-    resource = msgspec.json.decode(content, type=dict[str, Any])
+    resource = _FROM_JSON.decode(content)
     if resource.get("resourceType") == "Bundle":
         entries = resource.get("entry", [])
         found = [_formed(entry["resource"]) for entry in entries if isinstance(entry, dict) and "resource" in entry]

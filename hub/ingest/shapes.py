@@ -12,7 +12,8 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeGuard, get_args
 
-from fhir.resources.R4B import get_fhir_model_class
+from fhir.resources import get_fhir_model_class as of_r5
+from fhir.resources.R4B import get_fhir_model_class as of_r4b
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from fhir_core.utils import get_fhir_type_name, is_list_type
 from pydantic.fields import FieldInfo
@@ -56,6 +57,7 @@ _KINDS = {"boolean": Kind.BOOLEAN, "decimal": Kind.DECIMAL}
 _KINDS |= dict.fromkeys(("integer", "positiveInt", "unsignedInt"), Kind.INTEGER)
 _PRIMITIVES = frozenset(
     {"boolean", "decimal", "integer", "positiveInt", "unsignedInt", "string", "code", "id", "markdown", "xhtml"}
+    | {"integer64"}
     | {"base64Binary", "uri", "url", "canonical", "oid", "uuid", "date", "dateTime", "instant", "time"}
 )
 
@@ -80,43 +82,57 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The elements of a type by their names in JSON. `open`: it has others too, of which nothing is known."""
+    """
+    The elements of a type of a FHIR version, by their names in JSON.
 
+    open: It has others too, of which nothing is known.
+    """
+
+    version: FhirVersion
     elements: Mapping[str, Element] = field(default_factory=dict)
     open: bool = False
 
 
 @cache
-def shape(type_: str) -> Shape:
-    """The shape of a data type, a backbone element or a resource type of R4."""
-    if type_ in UNMODELLED:
-        return Shape({**shape("DomainResource").elements, "resourceType": _RESOURCE_TYPE}, open=True)
+def shape(type_: str, version: FhirVersion = FhirVersion.R4) -> Shape:
+    """The shape of a data type, a backbone element or a resource type."""
+    if _unmodelled(type_, version):
+        known = shape("DomainResource", version).elements
+        return Shape(version, {**known, "resourceType": _RESOURCE_TYPE}, open=True)
     if type_ == UNKNOWN:
-        return Shape(shape("BackboneElement").elements, open=True)
-    model = get_fhir_model_class(type_)
-    elements = dict(_elements(model))
+        return Shape(version, shape("BackboneElement", version).elements, open=True)
+    model = _class(type_, version)
+    elements = dict(_elements(model, version))
     if model.has_resource_base():
         elements["resourceType"] = _RESOURCE_TYPE
-    return Shape(elements)
+    return Shape(version, elements)
 
 
 _RESOURCE_TYPE = Element("code", "resourceType", Kind.STRING, many=False)
 
 
-def modelled(type_: str) -> type[FHIRAbstractModel] | None:
+def modelled(type_: str, version: FhirVersion = FhirVersion.R4) -> type[FHIRAbstractModel] | None:
     """The model that resources of a type are validated with; None if they are checked as JSON only."""
-    return None if type_ in UNMODELLED else get_fhir_model_class(type_)
+    return None if _unmodelled(type_, version) else _class(type_, version)
 
 
-def is_resource_type(type_: object) -> TypeGuard[str]:
-    """Whether R4 has a resource type of this name."""
-    return isinstance(type_, str) and type_ in resource_types(FhirVersion.R4)
+def is_resource_type(type_: object, version: FhirVersion = FhirVersion.R4) -> TypeGuard[str]:
+    """Whether a FHIR version has a resource type of this name."""
+    return isinstance(type_, str) and type_ in resource_types(version)
 
 
-def _elements(model: type[FHIRAbstractModel]) -> Iterator[tuple[str, Element]]:
+def _unmodelled(type_: str, version: FhirVersion) -> bool:
+    return version is FhirVersion.R4 and type_ in UNMODELLED
+
+
+def _class(type_: str, version: FhirVersion) -> type[FHIRAbstractModel]:
+    return of_r5(type_) if version is FhirVersion.R5 else of_r4b(type_)
+
+
+def _elements(model: type[FHIRAbstractModel], version: FhirVersion) -> Iterator[tuple[str, Element]]:
     for key, info in model.model_fields.items():
         type_ = _type(info)
-        if key.endswith("__ext") or key == "fhir_comments" or type_ in _NOT_IN_R4:
+        if key.endswith("__ext") or key == "fhir_comments" or (version is FhirVersion.R4 and type_ in _NOT_IN_R4):
             continue
         name, extra = info.alias or key, info.json_schema_extra
         path = str(extra["one_of_many"]) if isinstance(extra, dict) and "one_of_many" in extra else name

@@ -7,7 +7,7 @@ from typing import Any
 
 from hub.ingest.shapes import UNKNOWN, Element, Kind, Shape, is_resource_type, shape
 from hub.ingest.strict import kind
-from subscriptions.codes import IssueCode
+from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -19,7 +19,7 @@ _EMPTY_ARRAY = "is an empty array: it holds at least one item, or is left out"
 _EMPTY_STRING = "is empty: a string holds at least one character, or is left out"
 
 
-def problems(resource: Mapping[str, Any], path: str) -> list[Issue]:
+def problems(resource: Mapping[str, Any], path: str, version: FhirVersion = FhirVersion.R4) -> list[Issue]:
     """
     Everything that is not as the type's shape says: unknown names, wrong kinds, nulls, and what is empty.
 
@@ -27,19 +27,19 @@ def problems(resource: Mapping[str, Any], path: str) -> list[Issue]:
         path: The FHIRPath of the resource: its type, for one that stands alone.
     """
     found: list[Issue] = []
-    _resource(resource, path, found)
+    _resource(resource, path, version, found)
     return found
 
 
-def _resource(resource: Mapping[str, Any], path: str, found: list[Issue]) -> None:
+def _resource(resource: Mapping[str, Any], path: str, version: FhirVersion, found: list[Issue]) -> None:
     type_ = resource.get("resourceType")
     if type_ is None:
         found.append(Issue(IssueCode.REQUIRED, "resourceType is missing.", f"{path}.resourceType"))
-    elif not is_resource_type(type_):
-        reason = f"{shown(type_)} is not a resource type of FHIR R4."
+    elif not is_resource_type(type_, version):
+        reason = f"{shown(type_)} is not a resource type of FHIR {version.upper()}."
         found.append(Issue(IssueCode.VALUE, reason, f"{path}.resourceType"))
     else:
-        _members(resource, shape(type_), path, found)
+        _members(resource, shape(type_, version), path, found)
 
 
 def _members(value: Mapping[str, Any], known: Shape, path: str, found: list[Issue]) -> None:
@@ -54,7 +54,7 @@ def _members(value: Mapping[str, Any], known: Shape, path: str, found: list[Issu
             if type(member) is list:
                 found.append(_wrong(f"{path}.{element.path}", f"must be {element.kind.words}, not an array", name))
             else:
-                _one(name, member, element, path, "", found)
+                _one(name, member, element, path, "", known.version, found)
         elif type(member) is not list:
             reason = f"must be an array, even with one item, not {kind(member)}"
             found.append(_wrong(f"{path}.{element.path}", reason, name))
@@ -64,16 +64,18 @@ def _members(value: Mapping[str, Any], known: Shape, path: str, found: list[Issu
             beside = value.get(element.sibling) if element.sibling else None
             for index, item in enumerate(member):
                 if item is not None or not _has(beside, index):
-                    _one(name, item, element, path, f"[{index}]", found)
+                    _one(name, item, element, path, f"[{index}]", known.version, found)
 
 
-def _one(name: str, value: Any, element: Element, path: str, index: str, found: list[Issue]) -> None:
+def _one(
+    name: str, value: Any, element: Element, path: str, index: str, version: FhirVersion, found: list[Issue]
+) -> None:
     """One value of an element: the only one, or an item of its array."""
     if type(value) not in element.kind.types:
         reason = f"must be {element.kind.words}, not {kind(value)}"
         found.append(_wrong(f"{path}.{element.path}{index}", reason, name))
     elif element.kind is Kind.OBJECT:
-        _members(value, shape(element.type), f"{path}.{element.path}{index}", found)
+        _members(value, shape(element.type, version), f"{path}.{element.path}{index}", found)
     elif element.kind is Kind.STRING:
         reason = _TEXT[element.type](value) if element.type in _TEXT else "" if value else _EMPTY_STRING
         if reason:
@@ -81,16 +83,17 @@ def _one(name: str, value: Any, element: Element, path: str, index: str, found: 
             text = f"{name}: {shown(value)} {reason}" if value else f"{name} {_EMPTY_STRING}"
             found.append(Issue(code, f"{text}.", f"{path}.{element.path}{index}"))
     elif element.kind is Kind.RESOURCE:
-        _resource(value, f"{path}.{element.path}{index}", found)
+        _resource(value, f"{path}.{element.path}{index}", version, found)
 
 
 def _unknown(name: str, member: Any, value: Mapping[str, Any], known: Shape, path: str, found: list[Issue]) -> None:
     """An element that the shape doesn't have."""
     where = f"{path}.{name.removeprefix('_')}" if _NAME.fullmatch(name) else path
     if not known.open or where == path:
-        found.append(Issue(IssueCode.STRUCTURE, f"{shown(name)} is not an element that {path} has in R4.", where))
+        reason = f"{shown(name)} is not an element that {path} has in {known.version.upper()}."
+        found.append(Issue(IssueCode.STRUCTURE, reason, where))
     elif not isinstance(member, list):
-        _anything(name, member, where, found)
+        _anything(name, member, where, known.version, found)
     else:
         if not member:
             found.append(_wrong(where, _EMPTY_ARRAY, name))
@@ -100,19 +103,19 @@ def _unknown(name: str, member: Any, value: Mapping[str, Any], known: Shape, pat
                 reason = "is an array within an array, which FHIR does not have"
                 found.append(_wrong(f"{where}[{index}]", reason, name))
             elif item is not None or not _has(beside, index):
-                _anything(name, item, f"{where}[{index}]", found)
+                _anything(name, item, f"{where}[{index}]", known.version, found)
 
 
-def _anything(name: str, value: Any, path: str, found: list[Issue]) -> None:
+def _anything(name: str, value: Any, path: str, version: FhirVersion, found: list[Issue]) -> None:
     if value is None:
         found.append(_wrong(path, "is null: leave it out", name))
     elif value == "":
         found.append(_wrong(path, _EMPTY_STRING, name))
     elif isinstance(value, dict):
         if "resourceType" in value:
-            _resource(value, path, found)
+            _resource(value, path, version, found)
         else:
-            _members(value, shape(UNKNOWN), path, found)
+            _members(value, shape(UNKNOWN, version), path, found)
 
 
 def _blanks(value: str) -> str:

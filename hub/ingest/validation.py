@@ -1,5 +1,5 @@
 """
-Whether a resource is one of R4: its form first, then fhir.resources' models on a copy.
+Whether a resource is one of its FHIR version: its form first, then fhir.resources' models on a copy.
 
 What they find is told again in words that say what would be right, at the element's FHIRPath.
 """
@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from hub.ingest.shapes import UNMODELLED, Shape, is_resource_type, modelled, shape
 from hub.ingest.structure import problems, shown
-from subscriptions.codes import IssueCode
+from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
 
 #: The most reasons that one refusal gives.
@@ -40,12 +40,12 @@ _RIGHT = {
 _NAMES = re.compile(r"'(\w+)'")
 
 
-def issues(resource: Mapping[str, Any]) -> list[Issue]:
+def issues(resource: Mapping[str, Any], version: FhirVersion = FhirVersion.R4) -> list[Issue]:
     """What is wrong with a resource; empty if it can be stored. At most MOST_ISSUES."""
     type_ = resource.get("resourceType")
-    found = problems(resource, type_ if is_resource_type(type_) else "Resource")
-    if not found and (model := modelled(str(type_))):
-        told = (_told(error, resource) for error in _errors(model, resource))
+    found = problems(resource, type_ if is_resource_type(type_, version) else "Resource", version)
+    if not found and (model := modelled(str(type_), version)):
+        told = (_told(error, resource, version) for error in _errors(model, resource))
         found = [issue for issue in told if issue]
     return found[:MOST_ISSUES]
 
@@ -75,14 +75,14 @@ def _with_stand_ins(value: Any) -> Any:
     return value
 
 
-def _told(error: ErrorDetails, resource: Mapping[str, Any]) -> Issue | None:
+def _told(error: ErrorDetails, resource: Mapping[str, Any], version: FhirVersion) -> Issue | None:
     """An error of the models in our words; None for what FHIR allows and they don't."""
-    at = _place(error["loc"], resource)
+    at = _place(error["loc"], resource, version)
     type_, message = error["type"], error["msg"]
     if type_.startswith("uuid"):  # any version of UUID is one; its form was looked at before
         return None
     if type_ in ("missing", "model_field_validation.missing"):
-        return Issue(IssueCode.REQUIRED, f"{at.name} is missing, which R4 requires.", at.path)
+        return Issue(IssueCode.REQUIRED, f"{at.name} is missing, which {version.upper()} requires.", at.path)
     if type_ == "value_error" and "field value" in message:
         choices = [name for name in _NAMES.findall(message) if name in at.known.elements]
         path = f"{at.path}.{at.known.elements[choices[0]].path}"
@@ -91,7 +91,8 @@ def _told(error: ErrorDetails, resource: Mapping[str, Any]) -> Issue | None:
             return Issue(IssueCode.STRUCTURE, f"only one of {given} may be given.", path)
         if any(f"_{name}" in at.value for name in choices):  # an extension says why there is no value
             return None
-        return Issue(IssueCode.REQUIRED, f"one of {', '.join(choices)} is missing, which R4 requires.", path)
+        reason = f"one of {', '.join(choices)} is missing, which {version.upper()} requires."
+        return Issue(IssueCode.REQUIRED, reason, path)
     right = _RIGHT.get(at.type, f"a valid {at.type}")
     return Issue(IssueCode.VALUE, f"{at.name}: {shown(error['input'])} is not {right}.", at.path)
 
@@ -110,20 +111,21 @@ class _Place:
     name: str
     type: str
     value: Any
+    version: FhirVersion
 
     @property
     def known(self) -> Shape:
-        return shape(self.type)
+        return shape(self.type, self.version)
 
 
-def _place(loc: tuple[int | str, ...], resource: Mapping[str, Any]) -> _Place:
+def _place(loc: tuple[int | str, ...], resource: Mapping[str, Any], version: FhirVersion) -> _Place:
     type_ = str(resource["resourceType"])
-    at = _Place(type_, type_, type_, resource)
+    at = _Place(type_, type_, type_, resource, version)
     for part in loc:
         if isinstance(part, int):
             at.path, at.value = f"{at.path}[{part}]", at.value[part]
         elif isinstance(at.value, dict) and (element := at.known.elements.get(part)):
-            at = _Place(f"{at.path}.{element.path}", part, element.type, at.value.get(part))
+            at = _Place(f"{at.path}.{element.path}", part, element.type, at.value.get(part), version)
         else:  # the name of one branch of a union
             break
         if at.type == "Resource" and isinstance(at.value, dict):
