@@ -20,7 +20,7 @@ from hub.api.outcome import outcome
 from hub.api.pages import Parameters, bad_cursor, paging
 from hub.api.resources import Resources, version_number
 from hub.api.routes import Route
-from hub.api.search import Searches, posted, searchset
+from hub.api.search import Searches, left_out, posted, searchset
 from hub.errors import Refused
 from hub.ingest import is_id
 from hub.ingest.strict import parse
@@ -29,7 +29,7 @@ from hub.search import Query, compiled
 from hub.store import instant
 from hub.topics import Published, Topics
 from subscriptions.codes import FhirVersion, IssueCode
-from subscriptions.errors import Issue
+from subscriptions.errors import EvaluationError, Issue
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import resource_types
@@ -158,12 +158,25 @@ class TopicResources:
         query = compiled(map(_either, rest), self.type, Context(self.version, frozenset({self.base})))
         await self.topics.refresh()
         every = sorted(self.topics.all(self.version), key=lambda each: each.id)
-        matched = [published for published in every if self._matches(query, published)]
+        matched: list[Published] = []
+        unreadable = 0
+        for published in every:
+            try:
+                matched += [published] if self._matches(query, published) else []
+            except EvaluationError:
+                unreadable += 1
         behind = [published for published in matched if cursor is None or published.id > cursor]
         # What a built-in topic can filter by is found by trying, once in a process: others are not to wait for it.
         page = await asyncio.to_thread(lambda: [(each.id, self._json(each)) for each in behind[:count]])
         following = page[-1][0] if len(behind) > len(page) > 0 else None
-        return searchset(f"{self.base}/{self.type}", asked, page, following=following, total=len(matched))
+        return searchset(
+            f"{self.base}/{self.type}",
+            asked,
+            page,
+            following=following,
+            total=None if unreadable else len(matched),
+            remarks=left_out(unreadable, self.type),
+        )
 
     def _matches(self, query: Query, published: Published) -> bool:
         if query.ids is not None and published.id not in query.ids:
@@ -203,12 +216,20 @@ class Basics:
         yield Route("GET", "/{type:basic}", self.find, documentation.SEARCH)
         yield Route("POST", "/{type:basic}/_search", self.find_posted, documentation.SEARCH_BY_FORM)
         yield Route("PUT", "/{type:basic}/{id}", self.update, documentation.UPDATE)
+        yield Route("DELETE", "/{type:basic}/{id}", self.delete, documentation.DELETE)
+        yield Route("GET", "/{type:basic}/{id}/_history/{number}", self.vread, documentation.VREAD)
 
     async def read(self, request: Request) -> Response:
         """A topic, or a Basic."""
         if await self._is_topic(request.path_params["id"]):
             return await self.topics.read(request)
         return await self.resources.read(request)
+
+    async def vread(self, request: Request) -> Response:
+        """The version of a topic that is in force, or any of a Basic."""
+        if await self._is_topic(request.path_params["id"]):
+            return await self.topics.vread(request)
+        return await self.resources.vread(request)
 
     async def find(self, request: Request) -> Response:
         """Topics, if the search is for their code, or what else is a Basic."""
@@ -225,10 +246,18 @@ class Basics:
 
     async def update(self, request: Request) -> Response:
         """Any Basic, but not under the id of a topic."""
-        if await self._is_topic(request.path_params["id"]):
-            text = "This is a topic: it is changed as SubscriptionTopic at /fhir/r4b or /fhir/r5."
-            raise Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
+        await self._no_topic(request.path_params["id"])
         return await self.resources.update(request)
+
+    async def delete(self, request: Request) -> Response:
+        """Any Basic that is no topic."""
+        await self._no_topic(request.path_params["id"])
+        return await self.resources.delete(request)
+
+    async def _no_topic(self, id_: str) -> None:
+        if await self._is_topic(id_):
+            text = "This is a topic: it is changed and deleted as SubscriptionTopic at /fhir/r4b or /fhir/r5."
+            raise Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
 
     async def _is_topic(self, id_: str) -> bool:
         await self.topics.topics.refresh()

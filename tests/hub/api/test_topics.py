@@ -77,6 +77,7 @@ async def test_a_topic_of_r5_is_read_in_r4b_and_as_basic_in_r4(hub: Hub) -> None
     in_r4 = (await hub.get("/Basic/given")).json()
     assert (in_r4b["resourceType"], in_r4b["url"]) == ("SubscriptionTopic", URL)
     assert (in_r4["resourceType"], in_r4["code"]["coding"][0]["code"]) == ("Basic", "SubscriptionTopic")
+    assert (await hub.get("/Basic/given/_history/1")).json() == in_r4
     assert "given" in await ids(hub, f"/Basic?code={BASIC}&_count=1000")
 
 
@@ -85,6 +86,7 @@ async def test_other_basics_are_kept_as_ever(hub: Hub) -> None:
     basic = {"resourceType": "Basic", "id": "note", "code": {"text": "A note"}}
     assert (await hub.put("/Basic/note", basic)).status_code == 201
     assert (await hub.get("/Basic/note")).json()["code"] == basic["code"]
+    assert (await hub.get("/Basic/note/_history/1")).json()["id"] == "note"
     assert await ids(hub, "/Basic") == ["note"]
     assert (await hub.delete("/Basic/note")).status_code == 204
 
@@ -96,6 +98,7 @@ async def test_topics_are_not_written_in_r4(hub: Hub) -> None:
     in_batch = await done(hub, {"resourceType": "Bundle", "type": "batch", "entry": [post(as_basic)]})
     assert in_batch[0]["response"]["status"].startswith("400")
     for answer, status in (
+        (await hub.delete("/Basic/given"), 405),
         (await hub.put("/Basic/given", as_basic), 405),
         (await hub.put("/Basic/given", plain), 405),
         (await hub.put("/Basic/another", as_basic | {"id": "another"}), 400),
