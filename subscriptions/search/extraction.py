@@ -16,6 +16,7 @@ from subscriptions.search.parameters import SearchParameter, parameters, resourc
 
 _RESOLVES = re.compile(r"\.where\(resolve\(\) is (\w+)\)$")
 _CAST = re.compile(r"\(([\w.]+) as (\w+)\)|\b([\w.]+)\.(?:as|ofType)\((\w+)\)")
+_PIECE = re.compile(r"'(?:\\.|[^'\\])*'|[^'|()]+|.", re.DOTALL)
 _LITERAL_REFERENCE = re.compile(r"(?:^|/)([A-Z]\w+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
 
 
@@ -147,8 +148,7 @@ def extraction(version: FhirVersion, resource_type: str, code: str) -> Expressio
 
 def _branches(expression: str, resource_type: str) -> Iterator[tuple[str, str | None]]:
     """The branches of a union that concern a type, as the engine takes them, each with the target type it wants."""
-    for branch in expression.split("|"):
-        path = branch.strip()
+    for path in _union(expression):
         if re.match(r"\(?Resource\.", path):
             path = path.replace("Resource.", f"{resource_type}.", 1)
         elif re.match(r"[a-z]", path):  # HL7 wrote one without its type: InsurancePlan's `name | alias`
@@ -158,15 +158,52 @@ def _branches(expression: str, resource_type: str) -> Iterator[tuple[str, str | 
             yield without_casts(_RESOLVES.sub("", path)), resolves[1] if resolves else None
 
 
+def _union(expression: str) -> Iterator[str]:
+    """The branches of a union, also of one in parentheses, unless something is done with what it finds."""
+    branches = [""]
+    for piece, depth in _depths(expression):
+        if piece == "|" and not depth:
+            branches.append("")
+        else:
+            branches[-1] += piece
+    for branch in map(str.strip, branches):
+        inner = branch[1:-1]
+        if branch == f"({inner})" and "|" in inner and all(depth >= 0 for _, depth in _depths(inner)):
+            yield from _union(inner)
+        else:
+            yield branch
+
+
+def _depths(expression: str) -> Iterator[tuple[str, int]]:
+    """The pieces of an expression, each with how many parentheses are open after it."""
+    depth = 0
+    for piece in _PIECE.findall(expression):
+        depth += (piece == "(") - (piece == ")")
+        yield piece, depth
+
+
 def value_of(node: Any, type_: SearchType) -> Value | None:
-    """What the engine found; None for a primitive that has only extensions."""
+    """
+    What the engine found; None for a primitive that has only extensions.
+
+    Raises:
+        ValueError: It is a complex value from a union in parentheses, of which the engine doesn't keep the data type.
+    """
     if not isinstance(node, ResourceNode):  # what an expression computes: `Patient.deceased != false`
-        return Value("boolean" if isinstance(node, bool) else _COMPUTED.get(type_, "string"), node, "")
+        return _computed(node, type_)
+    if node.path is None:
+        return _computed(node.data, type_)
     held = "id" if node.path == "System.String" else str(node.path)
     if node.data is None or (isinstance(node.data, Mapping) and held[0].islower() and node.data.keys() <= _BESIDE):
         return None
     value = Value(held, node.data, node.propName or "")
     return _part(value, type_) if held == "CodeableReference" else value
+
+
+def _computed(data: Any, type_: SearchType) -> Value:
+    if isinstance(data, Mapping):
+        raise ValueError("the data type of what a union in parentheses finds is not known")
+    return Value("boolean" if isinstance(data, bool) else _COMPUTED.get(type_, "string"), data, "")
 
 
 def _part(value: Value, type_: SearchType) -> Value | None:

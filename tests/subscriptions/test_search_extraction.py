@@ -15,9 +15,11 @@ from subscriptions.filters import search, searchable
 from subscriptions.search.asking import Context
 from subscriptions.search.compiling import is_evaluated
 from subscriptions.search.composite import composition
+from subscriptions.search.definition import defined
 from subscriptions.search.escapes import escape
 from subscriptions.search.extraction import Value, extraction
 from subscriptions.search.parameters import parameters, resource_types
+from subscriptions.topic import Definition
 from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
@@ -306,6 +308,51 @@ def test_a_bundle_has_a_composition_only_if_its_first_entry_is_one(
 )
 def test_deceased_is_computed(deceased: Json, expected: list[bool]) -> None:
     assert found({"resourceType": "Patient", **deceased}, "deceased") == expected
+
+
+BOTH: Json = {"start": "2026-11-21T09:00:00Z", "requestedPeriod": [{"start": "2026-12-01"}]}
+
+
+@pytest.mark.parametrize(
+    ("elements", "query", "expected"),
+    [
+        pytest.param(BOTH, "date=2026-11-21", True, id="start"),
+        pytest.param(BOTH, "date=2026-12-01", False, id="start-before-requested-period"),
+        pytest.param({"requestedPeriod": BOTH["requestedPeriod"]}, "date=2026-12-01", True, id="requested-period"),
+        pytest.param({}, "date:missing=true", True, id="neither"),
+    ],
+)
+def test_the_date_of_an_appointment_in_r5_is_the_first_of_two_elements(
+    elements: Json, query: str, expected: bool
+) -> None:
+    """`(start | requestedPeriod.start).first()` in HL7's expression: the union in parentheses is one branch."""
+    name, _, value = query.partition("=")
+    (criterion,) = search([(name, value)], "Appointment", Context(FhirVersion.R5, frozenset()))
+    assert criterion.matches({"resourceType": "Appointment", **elements}, nothing_else()) is expected
+
+
+NAMED: Json = {
+    "resourceType": "Patient",
+    "name": [{"given": ["Anna"], "family": "Ngata"}],
+    "contact": [{"name": {"family": "Rata"}}],
+    "gender": "female",
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("Patient.name.family | Patient.contact.name.family", ["Ngata", "Rata"]),
+        ("(Patient.name.family | Patient.contact.name.family)", ["Ngata", "Rata"]),
+        ("((Patient.name.given | Patient.name.family) | Patient.gender)", ["Anna", "Ngata", "female"]),
+        ("(Patient.name.family) | (Patient.gender)", ["Ngata", "female"]),
+        ("(Patient.name.given | Patient.name.family).first()", ["Anna"]),
+        ("Patient.name.where(family = 'a|b' or (given | family).exists()).given", ["Anna"]),
+    ],
+)
+def test_a_union_is_taken_apart_where_it_is_one(expression: str, expected: list[str]) -> None:
+    definition = Definition("d", "d", SearchType.STRING, frozenset({"Patient"}), expression)
+    assert [value.data for value in defined(definition, "Patient", R4).values(NAMED, nothing_else())] == expected
 
 
 def test_casts_find_values_in_repeated_elements() -> None:
