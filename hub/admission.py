@@ -85,6 +85,17 @@ class Admission:
         if topic := self.topics.of(accepted):
             yield from understood(accepted.filters, topic, self.contexts[accepted.version])
 
+    def lost(self, accepted: Subscription) -> str:
+        """Why a Subscription that was accepted is told of nothing any more; empty if it is."""
+        topic = self.topics.of(accepted)
+        if topic is None:
+            return self._refused(accepted)
+        try:
+            criteria(accepted.filters, topic, self.contexts[accepted.version])
+        except Rejected as rejected:
+            return f"Its filters can't be evaluated any more, so that no change concerns it: {rejected}"
+        return ""
+
     def _about_topic(self, reading: Reading) -> Iterator[Issue]:
         """What is wrong with the topic and the filters; without a topic, filters that name a type are judged by it."""
         wanted = reading.subscription

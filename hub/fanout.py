@@ -215,6 +215,8 @@ class Fanout:
         for entry in entries:
             wanted += [(entry.resource, entry.number), (entry.resource, entry.number - 1)]
         bodies = await self.store.bodies(wanted)
+        given = ((entry, body) for entry, body in zip(entries, bodies[::2], strict=True) if body is not None)
+        await asyncio.gather(*(self.store.remember(entry.resource, entry.number, body) for entry, body in given))
         return [
             self._change(entry, current, before)
             for entry, current, before in zip(entries, bodies[::2], bodies[1::2], strict=True)

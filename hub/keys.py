@@ -43,6 +43,10 @@ hub:{registry}:subscriptions
     hash: tenant/version/id -> incarnation, revision and the resource as sent (see registry.py)
 hub:{registry}:topics
     hash: tenant/id -> number, ms, form, canonical and the topic as sent; `` -> changes so far (see topics.py)
+hub:{registry}:terminology
+    hash: tenant/version/Type/id -> number and JSON of a ValueSet or CodeSystem (see terminology.py)
+hub:{registry}:terms
+    zset: the same names -> the how-manieth change of the terminology that was
 hub:{registry}:canonicals
     hash: tenant/canonical -> id of the topic
 hub:{registry}:users
@@ -76,7 +80,7 @@ from hashlib import blake2b
 from subscriptions.codes import FhirVersion
 
 #: Raised when keys or fields change their meaning; a store with another number is migrated or refused at start.
-LAYOUT = 2
+LAYOUT = 3
 
 REGISTRY = "hub:{registry}:subscriptions"
 SCANNED = "hub:{registry}:scanned"
@@ -84,6 +88,8 @@ PLACES = "hub:{registry}:places"
 REGISTRY_LOG = "hub:{registry}:log"
 TOPICS = "hub:{registry}:topics"
 CANONICALS = "hub:{registry}:canonicals"
+TERMINOLOGY = "hub:{registry}:terminology"
+TERMS = "hub:{registry}:terms"
 USERS = "hub:{registry}:users"
 JOINS = "hub:{registry}:joins"
 JOINED = "hub:{registry}:joined"

@@ -2,8 +2,9 @@
 From the layout of an older release to the one that this one knows.
 
 Layout 2 added the indexes of references, members and merged Patients, and has one field `indexed` for all indexes where
-layout 1 had `identifiers`. Every process that finds layout 1 when it starts does all of it before anything else; each
-step may be repeated and done by several at once. No process of the older release may run any more.
+layout 1 had `identifiers`; layout 3 added the terminology. Every process that finds an older one when it starts does
+all of it before anything else; each step may be repeated and done by several at once. No process of the older release
+may run any more.
 """
 
 import asyncio
@@ -85,3 +86,5 @@ class Migration:
             log.error("migration.set-aside", extra={"resource": str(resource), "reason": type(error).__name__})
             return
         await self.store.reindex(resource, version.number, indexed)
+        if version.body is not None:
+            await self.store.remember(resource, version.number, version.body)

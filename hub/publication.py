@@ -1,5 +1,5 @@
 """
-Topics that clients and directories give: tried before they are stored, and never taken away from who uses them.
+Topics that clients and HUB_TOPICS_DIR give: tried before they are stored, and never taken away from who uses them.
 
 A Subscription is put on the version of the topic that its filters were judged by, in one step with its registration; a
 topic is changed only when no Subscription has come since its users' filters were judged by the new version, and deleted
@@ -9,15 +9,12 @@ only when there are no users: so neither can overtake the other.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from hashlib import blake2b
 from logging import getLogger
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hub.errors import NotTheHub, Refused, Unavailable
+from hub.errors import Refused, Unavailable
 from hub.ingest.validation import issues
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
@@ -29,7 +26,7 @@ from subscriptions.errors import Issue, Rejected
 from subscriptions.filters import criteria
 from subscriptions.topic import Topic
 from subscriptions.versions.forms import FORMS
-from subscriptions.versions.topics import is_topic, read_topic
+from subscriptions.versions.topics import read_topic
 
 #: How often the users of a topic are judged, when new ones come all the time.
 TRIES = 5
@@ -38,10 +35,6 @@ TRIES = 5
 NAMED = 5
 
 log = getLogger("hub.publication")
-
-#: Numbers keep their digits.
-_FROM_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-_TO_JSON = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,29 +90,6 @@ class Publication:
             raise _refused(id_, done)
         await self.topics.refresh()
         return int(done.detail)
-
-    async def load(self, directory: Path, *, now: int) -> None:
-        """
-        Store the topics in the JSON files of a directory, as far as they are not stored as they are.
-
-        Raises:
-            NotTheHub: One of them can't be used.
-        """
-        for path, topics in _files(directory):
-            try:
-                for resource, form in topics:
-                    await self._load(resource, form, now=now)
-            except (Rejected, Refused) as error:
-                raise _unfit(path, error) from error
-
-    async def _load(self, resource: dict[str, Any], form: FhirVersion, *, now: int) -> None:
-        url = str(resource.get("url", ""))
-        id_ = str(resource.get("id") or f"t-{blake2b(url.encode(), digest_size=12).hexdigest()}")
-        sent = _TO_JSON.encode(resource)
-        await self.topics.refresh()
-        held = self.topics.named(id_)
-        if held is None or held.sent != sent or held.form is not form:
-            await self.put(id_, resource, sent, form, now=now)
 
     def _not_built_in(self, id_: str, url: str) -> None:
         named, published = self.topics.named(id_), self.topics.published(url)
@@ -193,48 +163,3 @@ def _refused(id_: str, done: Definition) -> Refused:
             there = f"version {done.detail} is in force" if done.detail != "0" else "there is none"
             text = f"SubscriptionTopic/{id_} is not at the version that was expected: {there}. Read it, and try again."
             return Refused.because(412, IssueCode.CONFLICT, text)
-
-
-def _files(directory: Path) -> list[tuple[Path, list[tuple[dict[str, Any], FhirVersion]]]]:
-    """The topics in each JSON file of a directory. Raises NotTheHub for one that can't be read."""
-    found = []
-    try:
-        if not directory.is_dir():
-            raise NotADirectoryError("it is not a directory")
-        for path in sorted(directory.rglob("*.json")):
-            directory = path
-            found.append((path, _topics(path.read_bytes())))
-    except (Rejected, ValueError, OSError) as error:
-        raise _unfit(directory, error) from error
-    return found
-
-
-def _unfit(path: Path, error: Exception) -> NotTheHub:
-    return NotTheHub(f"HUB_TOPICS_DIR: {path}: {' '.join(str(error).split())}")
-
-
-def _topics(content: bytes) -> list[tuple[dict[str, Any], FhirVersion]]:
-    """The topics in a file, each with the FHIR version of its form. Raises Rejected or ValueError for anything else."""
-    resource = _FROM_JSON.decode(content)
-    if resource.get("resourceType") == "Bundle":
-        entries = resource.get("entry", [])
-        found = [_formed(entry["resource"]) for entry in entries if isinstance(entry, dict) and "resource" in entry]
-        if len(found) != len(entries):
-            raise ValueError("an entry of the Bundle has no resource")
-        return found
-    return [_formed(resource)]
-
-
-def _formed(resource: dict[str, Any]) -> tuple[dict[str, Any], FhirVersion]:
-    """R4B's form is R5's but for the modifiers, so that one is tried first."""
-    if resource.get("resourceType") == "Basic" and is_topic(resource):
-        return resource, FhirVersion.R4
-    try:
-        read_topic(resource, FhirVersion.R5)
-    except Rejected as in_r5:
-        try:
-            read_topic(resource, FhirVersion.R4B)
-        except Rejected:
-            raise in_r5 from None
-        return resource, FhirVersion.R4B
-    return resource, FhirVersion.R5

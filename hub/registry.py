@@ -33,6 +33,9 @@ REGISTER = script("register")
 #: What a name in the log begins with that is a topic's, `tenant/canonical`, and no Subscription's.
 _TOPIC = "topic:"
 
+#: The same of a ValueSet or CodeSystem.
+_TERMINOLOGY = "terminology:"
+
 #: Subscriptions that are read at once.
 CHUNK = 500
 
@@ -220,17 +223,26 @@ class InForce:
                 self._mark = mark
 
     async def _concerned(self, names: list[str]) -> list[str]:
-        """The names of the Subscriptions that changed, or whose topics did."""
+        """The names of the Subscriptions that changed, or whose topics or ValueSets did."""
         urls = dict.fromkeys(name.partition("/")[2] for name in names if name.startswith(_TOPIC))
-        found = dict.fromkeys(name for name in names if name and not name.startswith(_TOPIC))
+        found = dict.fromkeys(name for name in names if name and not name.startswith((_TOPIC, _TERMINOLOGY)))
         if urls:
             await self.topics.refresh()
             found |= dict.fromkeys(await self.topics.users(urls))
+        if any(name.startswith(_TERMINOLOGY) for name in names):
+            await self.topics.refresh()
+            found |= dict.fromkeys([*self._understand(), *self.broken])
         return list(found)
+
+    def _understand(self) -> list[str]:
+        """Have the indexes understand by the terminology that there is now; the names of those whom it concerns."""
+        asking = (index.understand(self.contexts[version]) for (_, version), index in self._indexes.items())
+        return [key.registered_as for keys in asking for key in keys]
 
     async def _load(self) -> None:
         mark = await self.registry.end_of_log()
         await self.topics.refresh()
+        self._understand()
         seen = set()
         async for registered in self.registry.all():
             seen.add(registered.key.registered_as)

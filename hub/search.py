@@ -17,8 +17,9 @@ import msgspec
 from hub.holdings import Holdings
 from hub.keys import ResourceId
 from hub.store import Store, Version, instant, now_ms
+from hub.terminology import Contexts
 from subscriptions.change import Resource
-from subscriptions.codes import Comparator, IssueCode
+from subscriptions.codes import Comparator, FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError, Issue, Rejected
 from subscriptions.filters import search, searchable
 from subscriptions.search import date, token
@@ -194,17 +195,19 @@ def _window(start: float, end: float) -> Window:
 class Search:
     """Searches in one tenant's resources of one FHIR version."""
 
-    def __init__(self, store: Store, tenant: str, context: Context, most_looked_at: int):
+    def __init__(self, store: Store, tenant: str, version: FhirVersion, contexts: Contexts, most_looked_at: int):
         self._store = store
-        self._holdings = Holdings(store, tenant, context.version)
+        self._holdings = Holdings(store, tenant, version)
         self._tenant = tenant
-        self._version = context.version
-        self._context = context
+        self._version = version
+        self._contexts = contexts
         self._most_looked_at = most_looked_at
 
-    def compiled(self, parameters: Iterable[tuple[str, str]], type_: str) -> Query:
+    async def compiled(self, parameters: Sequence[tuple[str, str]], type_: str) -> Query:
         """See `compiled`."""
-        return compiled(parameters, type_, self._context)
+        if any(":" in name for name, _ in parameters):  # perhaps a modifier that the terminology counts for
+            await self._contexts.refresh()
+        return compiled(parameters, type_, self._contexts[self._version])
 
     async def page(
         self, query: Query, *, most: int, after: Cursor | None = None, without: Set[ResourceId] = frozenset()

@@ -168,9 +168,9 @@ class Settings(BaseSettings):
 
     topics_dir: Path | None = Field(
         None,
-        description="Directory. JSON files of topics (SubscriptionTopic of R4B or R5, Basic, or Bundles of them) that"
-        " the api stores when it starts; a bad one stops it. A file that goes away leaves its topic: delete that by"
-        " REST. Empty: none.",
+        description="Directory. JSON files of topics (SubscriptionTopic of R4B or R5, Basic), ValueSets and"
+        " CodeSystems, or Bundles of them, that the api stores when it starts; a bad one stops it. A file that goes"
+        " away leaves its topic: delete that by REST. Empty: none.",
     )
     allow_chained_filters: bool = Field(
         False,

@@ -17,6 +17,7 @@ from typing import Any
 
 from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.pipeline import Pipeline, script
+from hub.terminology import TYPES, remember
 from hub.wire import Argument
 from hub.write import NO_EVENTS, Events, Held, Indexed, Lock, Put, PutResult, Write, read, written
 from subscriptions.codes import FhirVersion, Interaction
@@ -69,7 +70,10 @@ class Store:
         return self._partition(resource) == lock_partition(name, self._partitions)
 
     async def put(self, write: Write) -> PutResult:
-        """Store a version and its change, in one step and one round trip."""
+        """
+        Store a version and its change, in one step and one round trip. Of a ValueSet or CodeSystem it also counts in
+        filters before this returns; if it doesn't return, it counts when it is matched.
+        """
         r, p = write.resource, self._partition(write.resource)
         keys = [
             p.resource(r),
@@ -104,7 +108,14 @@ class Store:
             return PutResult(outcome, version=int(reply[1]) if len(reply) > 1 else 0)
         result = PutResult(outcome, version=int(reply[1]), interaction=Interaction(reply[2].decode()))
         log.info("change.stored", extra=_ids(write, result))
+        if result.interaction is not Interaction.DELETE:
+            await self.remember(r, result.version, write.body(result.version))
         return result
+
+    async def remember(self, resource: ResourceId, number: int, body: bytes) -> None:
+        """Have a version of a ValueSet or CodeSystem count in filters; nothing happens for others, or if it does."""
+        if resource.type in TYPES:
+            await remember(self._pipeline, resource, number, body)
 
     async def read(self, resource: ResourceId, number: int | None = None) -> Version | None:
         """The version of this number, or the one in force (which may be a delete); None if there is none."""

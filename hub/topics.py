@@ -9,7 +9,7 @@ of each canonical, `tenant/canonical` -> id.
 One set of topics serves the bases of all FHIR versions: R4 has no resource for them, yet its subscribers need them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from logging import getLogger
@@ -19,9 +19,9 @@ import msgspec
 
 from hub.keys import CANONICALS, JOINS, REGISTRY_LOG, TOPICS, USERS
 from hub.pipeline import Pipeline, script
+from hub.terminology import Contexts
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
-from subscriptions.search.asking import Context
 from subscriptions.search.parameters import resource_types
 from subscriptions.subscription import Subscription
 from subscriptions.topic import Topic, built_in
@@ -92,7 +92,7 @@ class Topics:
     pipeline: Pipeline
     tenant: str
     canonical_base: str
-    contexts: Mapping[FhirVersion, Context]
+    contexts: Contexts
     _built_in: dict[str, Published] = field(init=False)
     _stored: dict[str, Published] = field(default_factory=dict)
     _deleted: frozenset[str] = frozenset()
@@ -106,7 +106,9 @@ class Topics:
         self._built_in = {each.topic.url: each for each in published}
 
     async def refresh(self) -> None:
-        """See every topic that was stored before this was called."""
+        """See every topic, and all terminology, that was stored before this was called."""
+        if await self.contexts.refresh():
+            self._unusable = {}
         changes = await self.pipeline.command("HGET", TOPICS, "") or b""
         if changes == self._changes:
             return

@@ -81,6 +81,10 @@ class Write:
     lock: Lock | None = None
     events: Events = NO_EVENTS
 
+    def body(self, number: int) -> bytes:
+        """The JSON of the version, if this is its number."""
+        return self.head + b"%d" % number + self.tail
+
 
 @dataclass(frozen=True, slots=True)
 class PutResult:

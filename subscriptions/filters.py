@@ -27,6 +27,9 @@ from subscriptions.topic import ANY, Topic
 _NAME = re.compile(r"(?:([A-Z][A-Za-z]+)\.)?([_a-z][A-Za-z0-9_.\-]*)(?::(.*))?", re.DOTALL)
 _TYPE = re.compile(r"([A-Z][A-Za-z]+)\?")
 
+#: Modifiers that name a ValueSet or a concept of a CodeSystem, if they are asked of a token.
+_OF_VOCABULARY = frozenset({"in", "not-in", "above", "below"})
+
 
 def parse(text: str) -> tuple[Filter, ...]:
     """
@@ -157,6 +160,11 @@ def understood(filters: Iterable[Filter], topic: Topic, context: Context) -> Ite
                 found = permitted(filter_, type_, topic, context).source.extraction.parameter
                 kinds.setdefault(found.type, []).append(type_)
         yield Understanding(filter_, {kind: tuple(types) for kind, types in kinds.items()})
+
+
+def ask_vocabulary(filters: Iterable[Filter]) -> bool:
+    """Whether what they mean may depend on the vocabulary of their context."""
+    return any((filter_.modifier or "").rpartition(":")[2] in _OF_VOCABULARY for filter_ in filters)
 
 
 def search(query: Iterable[tuple[str, str]], resource_type: str, context: Context) -> tuple[Criterion, ...]:

@@ -19,7 +19,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from subscriptions.bucket import Bucket, Compound, Entry
 from subscriptions.change import Change
 from subscriptions.errors import EvaluationError
-from subscriptions.filters import criteria
+from subscriptions.filters import ask_vocabulary, criteria
 from subscriptions.findings import Findings, every
 from subscriptions.frequency import Frequencies
 from subscriptions.search.asking import Context
@@ -56,7 +56,7 @@ class Index(Generic[K]):
     """
     Subscriptions of one tenant and one FHIR version, each under a key of the caller's own.
 
-    context: What their filters are understood in.
+    context: What the filters of those are understood in that are put from now on.
     evaluated: How many criteria were evaluated since the index was made; lookups by key don't count.
     moved: How often a subscription was put under a more selective one of its criteria.
     """
@@ -69,6 +69,7 @@ class Index(Generic[K]):
         self._by_type: dict[str, dict[_Subscribed[K], Bucket[K]]] = {}
         self._places: dict[K, Entry[K] | _Several[K]] = {}
         self._owners: dict[Bucket[K], _Subscribed[K]] = {}
+        self._asking: set[K] = set()
         self._frequencies = Frequencies()
         self._criteria: dict[Criterion, Criterion] = {}
 
@@ -95,9 +96,12 @@ class Index(Generic[K]):
         Raises:
             Rejected: One of its filters or the topic's triggers can't be evaluated. The index is as it was.
         """
-        subscribed = self._subscribed(topic) or _Subscribed[K](topic, Triggers(topic, self.context))
-        wanted = subscribed.criteria(filters, self.context)
+        asking = ask_vocabulary(filters)
+        subscribed = self._subscribed(topic, asking=asking) or _Subscribed[K](topic, Triggers(topic, self.context))
+        wanted = subscribed.criteria(filters)
         self.remove(key)
+        if asking or subscribed.triggers.ask_vocabulary:
+            self._asking.add(key)
         same_url = self._topics.setdefault(topic.url, [])
         if subscribed not in same_url:
             same_url.append(subscribed)
@@ -114,6 +118,7 @@ class Index(Generic[K]):
         place = self._places.pop(key, None)
         if place is None:
             return
+        self._asking.discard(key)
         entries = place.entries if isinstance(place, _Several) else [place]
         subscribed = place.subscribed if isinstance(place, _Several) else self._owners[place.bucket]
         subscribed.everywhere.pop(key, None)
@@ -127,6 +132,15 @@ class Index(Generic[K]):
                 del subscribed.buckets[type_], self._by_type[type_][subscribed], self._owners[bucket]
         if not subscribed.buckets and not subscribed.everywhere:
             self._topics[subscribed.topic.url].remove(subscribed)
+
+    def understand(self, context: Context) -> list[K]:
+        """
+        Understand filters in another context, which differs in its vocabulary.
+
+        Returns whoever has to be put again, since the vocabulary counts for them; until then they have the earlier one.
+        """
+        self.context = context
+        return list(self._asking)
 
     def match(self, change: Change, held: Held) -> Matches[K]:
         """
@@ -152,9 +166,16 @@ class Index(Generic[K]):
         matches.failures.sort(key=lambda failure: str(failure.key))
         return matches
 
-    def _subscribed(self, topic: Topic) -> "_Subscribed[K] | None":
-        """What there is of a topic. One that was changed is another one for as long as somebody has the old one."""
-        return next((each for each in self._topics.get(topic.url, ()) if each.topic == topic), None)
+    def _subscribed(self, topic: Topic, *, asking: bool) -> "_Subscribed[K] | None":
+        """
+        What there is of a topic. One that was changed is another one for as long as somebody has the old one; so is one
+        with an earlier vocabulary, for those whom it concerns.
+        """
+        for each in self._topics.get(topic.url, ()):
+            current = each.triggers.context is self.context or not (asking or each.triggers.ask_vocabulary)
+            if each.topic == topic and current:
+                return each
+        return None
 
     def _reach(self, type_: str) -> None:
         """Compile for a type what is for all of them, if this is the first change of it."""
@@ -164,7 +185,7 @@ class Index(Generic[K]):
             if type_ not in subscribed.reached:
                 subscribed.reached.add(type_)
                 for key, several in subscribed.everywhere.items():
-                    met = subscribed.criteria(several.filters, self.context)[type_]
+                    met = subscribed.criteria(several.filters)[type_]
                     several.entries.append(self._put(key, subscribed, type_, met))
 
     def _everywhere(self) -> Iterator["_Subscribed[K]"]:
@@ -200,11 +221,11 @@ class _Subscribed(Generic[K]):
     reached: set[str] = field(default_factory=set)
     _criteria: dict[tuple[Filter, ...], _Criteria] = field(default_factory=dict)
 
-    def criteria(self, filters: tuple[Filter, ...], context: Context) -> _Criteria:
+    def criteria(self, filters: tuple[Filter, ...]) -> _Criteria:
         """Raises Rejected."""
         found = self._criteria.get(filters)
         if found is None:
-            found = criteria(filters, self.topic, context)
+            found = criteria(filters, self.topic, self.triggers.context)
             if len(self._criteria) >= REMEMBERED:
                 self._criteria.clear()
             self._criteria[filters] = found

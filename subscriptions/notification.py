@@ -49,9 +49,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong last, for `SubscriptionStatus.error`. An empty text is left out."""
+    """What went wrong last, for `SubscriptionStatus.error`. An empty text is left out, and so is no code."""
 
-    code: ErrorCode
+    code: ErrorCode | None
     text: str = ""
 
 

@@ -56,7 +56,11 @@ class Firing:
 
 
 class Triggers:
-    """A topic's triggers, compiled for one FHIR version. They know no subscriptions."""
+    """
+    A topic's triggers, compiled for one FHIR version. They know no subscriptions.
+
+    ask_vocabulary: Whether what they mean may depend on the vocabulary of their context.
+    """
 
     def __init__(self, topic: Topic, context: Context) -> None:
         """
@@ -75,6 +79,9 @@ class Triggers:
         self._compiled += map(_EventTrigger, topic.event_triggers)
         if issues:
             raise Rejected(*issues)
+        queries = [each.query for each in topic.triggers if each.query]
+        texts = filter(None, (text for query in queries for text in (query.previous, query.current)))
+        self.ask_vocabulary = any(filters.ask_vocabulary(filters.parse(text)) for text in texts)
 
     def wants(self, change: Change) -> bool:
         """Whether one of the triggers is for such a change, going by its type and interaction alone."""

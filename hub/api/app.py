@@ -25,7 +25,6 @@ from hub.store import Store, instant, now_ms
 from hub.topics import Topics
 from hub.transaction import TransactionCoordinator
 from subscriptions.codes import FhirVersion
-from subscriptions.search.asking import Context
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -97,9 +96,8 @@ def _routes(
     release: str,
 ) -> Iterator[Route]:
     version, base = FhirVersion.R4, f"{settings.base_url}{PREFIX}"
-    context = Context(version, frozenset({base}), settings.allow_chained_filters)
-    search = Search(store, TENANT, context, settings.max_search_scan)
-    interactions = Interactions(store, search, transactions, TENANT, context)
+    search = Search(store, TENANT, version, topics.contexts, settings.max_search_scan)
+    interactions = Interactions(store, search, transactions, TENANT, topics.contexts[version])
     resources = Resources(interactions, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting)
     searches = Searches(interactions, search, base, most_bytes=settings.max_body_bytes, most_entries=settings.max_page)
     histories = Histories(interactions, store, base, most_entries=settings.max_page)

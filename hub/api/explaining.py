@@ -33,7 +33,6 @@ from subscriptions.change import Change
 from subscriptions.codes import Interaction, IssueCode, SubscriptionStatus
 from subscriptions.errors import Rejected
 from subscriptions.explanation import Explanation, as_sent, explain, supposed
-from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
@@ -132,7 +131,6 @@ class Explaining:
     store: Store
     changes: Changes
     outboxes: Outboxes
-    context: Context
 
     def routes(self) -> Iterator[Route]:
         yield Route("POST", "/Subscription/$explain", self.of_given, documentation.EXPLAIN)
@@ -213,9 +211,9 @@ class Explaining:
         if topic is None:
             text = f"The topic {subscription.topic} is not there."
             raise Refused.because(409, IssueCode.CONFLICT, text, "Subscription.criteria")
-        held = Held(change.at)
+        held, context = Held(change.at), topics.contexts[subscription.version]
         return await self.subscriptions.holdings.settled(
-            held, lambda: explain(subscription, topic, change, self.context, held)
+            held, lambda: explain(subscription, topic, change, context, held)
         )
 
     async def _happened(self, reference: str) -> Change:

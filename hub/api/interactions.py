@@ -182,7 +182,7 @@ class Interactions:
         Raises:
             Refused: 412, when there are several, or too many to look at.
         """
-        compiled = self._search.compiled(query, type_)
+        compiled = await self._search.compiled(query, type_)
         soon = await self._search.among(compiled, upcoming)
         page = await self._search.page(compiled, most=2, without=without)
         found = [*soon.found, *page.found]
@@ -302,8 +302,7 @@ def stored(write: Write, result: PutResult) -> Answer:
     """The answer to a write that was done."""
     status = 201 if result.interaction is Interaction.CREATE else 200
     location = f"{write.resource.type}/{write.resource.id}/_history/{result.version}"
-    body = write.head + b"%d" % result.version + write.tail
-    return Answer(status, body, location, result.version, write.at)
+    return Answer(status, write.body(result.version), location, result.version, write.at)
 
 
 def answer_of(resource: ResourceId, version: Version) -> Answer:

@@ -43,6 +43,7 @@ class Operations:
     async def status_of_one(self, request: Request) -> Response:
         """How a Subscription stands. Parameters mean nothing here."""
         member = await self.subscriptions.member(request.path_params["id"])
+        await self.subscriptions.admission.topics.refresh()
         return self._respond(Exchange(request), [self._entry(member)])
 
     async def status_of_many(self, request: Request) -> Response:
@@ -61,6 +62,7 @@ class Operations:
             text = f"{min(strange)} is not a status: those are {', '.join(SubscriptionStatus)}."
             raise Refused.because(400, IssueCode.VALUE, text, "status")
         s = self.subscriptions
+        await s.admission.topics.refresh()
         entries = [
             self._entry(member)
             async for member in s.membership.all(s.tenant, s.version, ids or None)
@@ -94,6 +96,9 @@ class Operations:
         resource = msgspec.json.decode(state.resource)
         wanted = FORMS[s.version].parse_subscription(resource, now=instant(0), allow_http=True, legacy=state.style)
         code, text = (state.error_code, state.error) if state.error else (state.failing_code, state.failing)
+        errors = [Failure(ErrorCode(code), text)] if code else []
+        if state.status is not SubscriptionStatus.OFF and (lost := s.admission.lost(wanted)):
+            errors.append(Failure(None, lost))
         return Notification(
             id=notification_id(
                 hub=self.hub,
@@ -111,7 +116,7 @@ class Operations:
             content=wanted.content,
             events_since_subscription_start=state.events,
             timestamp=at,
-            errors=(Failure(ErrorCode(code), text),) if code else (),
+            errors=tuple(errors),
         )
 
 

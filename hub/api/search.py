@@ -57,7 +57,7 @@ class Searches:
         """
         self._interactions.known(type_)
         count, cursor, rest = paging(asked, self._most_entries)
-        query = self._search.compiled(rest, type_)
+        query = await self._search.compiled(rest, type_)
         url = f"{self._base}/{type_}"
         if count == 0:
             total = await self._search.count(query)

@@ -22,6 +22,7 @@ from hub.scanning import Scanning
 from hub.settings import Settings
 from hub.store import Store
 from hub.stream import Changes
+from hub.terminology import Contexts
 from hub.topics import Topics
 from hub.transaction import TransactionCoordinator
 from subscriptions.codes import FhirVersion
@@ -76,9 +77,9 @@ class Parts:
         return _bases(self.settings)
 
     @property
-    def contexts(self) -> dict[FhirVersion, Context]:
+    def contexts(self) -> Contexts:
         """What the filters of each version are understood in."""
-        return _contexts(self.settings)
+        return self.topics.contexts
 
     @property
     def transactions(self) -> TransactionCoordinator:
@@ -119,7 +120,8 @@ async def parts(settings: Settings) -> Parts:
     pipeline = Pipeline(client)
     foundation = await _foundation(pipeline, settings)
     memory.epoch = foundation.epoch
-    topics = Topics(pipeline, TENANT, settings.canonical_base, _contexts(settings))
+    contexts = Contexts(pipeline, TENANT, _contexts(settings))
+    topics = Topics(pipeline, TENANT, settings.canonical_base, contexts)
     built = Parts(
         settings=settings,
         client=client,
@@ -129,12 +131,11 @@ async def parts(settings: Settings) -> Parts:
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline),
         due=Due(client, pipeline, settings.partitions),
-        registry=Registry(pipeline, Scanning(topics, _contexts(settings), settings.max_scanned)),
+        registry=Registry(pipeline, Scanning(topics, contexts, settings.max_scanned)),
         topics=topics,
     )
     if foundation.layout < LAYOUT:
-        contexts = tuple(built.contexts.values())
-        await Migration(pipeline, built.store, built.transactions, TENANT, contexts).run()
+        await Migration(pipeline, built.store, built.transactions, TENANT, tuple(contexts.values())).run()
     return built
 
 

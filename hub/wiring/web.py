@@ -17,6 +17,7 @@ from hub.holdings import Holdings
 from hub.publication import Publication
 from hub.settings import Settings
 from hub.store import now_ms
+from hub.topics_dir import load
 from hub.wiring.parts import TENANT, Parts, parts
 from subscriptions.codes import FhirVersion
 from subscriptions.subscription import Style
@@ -28,7 +29,7 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     p = await parts(settings)
     try:
         if settings.topics_dir:
-            await Publication(p.topics, p.registry).load(settings.topics_dir, now=now_ms())
+            await load(settings.topics_dir, Publication(p.topics, p.registry), now=now_ms())
         yield web(settings, p)
     finally:
         await p.client.aclose()
@@ -64,7 +65,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         fhir=(
             *Operations(subscriptions, p.foundation.epoch).routes(),
             *Validation(subscriptions).routes(),
-            *Explaining(subscriptions, p.store, p.changes, p.outboxes, p.contexts[FhirVersion.R4]).routes(),
+            *Explaining(subscriptions, p.store, p.changes, p.outboxes).routes(),
             *subscriptions.routes(),
         ),
         others=(health_routes(p.foundation),),

@@ -153,12 +153,17 @@ async def subscribe(parts: Parts, endpoint: str, *filters: str, id_: str = "s", 
 async def active(parts: Parts, id_: str = "s", *filters: str) -> SubscriptionKey:
     """A subscription whose handshake was accepted, without anybody to deliver to it."""
     key = await subscribe(parts, "http://127.0.0.1/hook", *filters, id_=id_)
+    await activate(parts, key)
+    return key
+
+
+async def activate(parts: Parts, key: SubscriptionKey) -> None:
+    """As if its handshake were accepted."""
     turn = await parts.outboxes.take(key, "1")
     assert isinstance(turn, Turn)
     settled = await parts.outboxes.settle(key, "1", turn, Verb.ACTIVE, said="so", ends=await parts.changes.ends())
     assert settled is not None
     await parts.due.schedule(key, None, end=None)
-    return key
 
 
 async def publish(parts: Parts, resource: Mapping[str, Any]) -> None:

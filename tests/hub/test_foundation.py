@@ -12,7 +12,7 @@ import pytest
 
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import LOST, Foundation, Memory, check
-from hub.keys import EPOCH
+from hub.keys import EPOCH, LAYOUT
 from hub.pipeline import Pipeline
 from hub.settings import Settings
 from hub.wiring.parts import connect
@@ -141,8 +141,11 @@ async def test_another_base_of_the_topics_is_refused(redis_url: str, tmp_path: P
 async def test_the_layout_of_a_newer_hub_is_refused(redis_url: str, tmp_path: Path) -> None:
     await start(redis_url, tmp_path)
     async with pipeline(redis_url) as redis:
-        await redis.command("HSET", EPOCH, "layout", 3)
-    assert await refusal(redis_url, tmp_path) == "Redis was written in layout 3; this hub knows layout 2"
+        await redis.command("HSET", EPOCH, "layout", LAYOUT + 1)
+    assert (
+        await refusal(redis_url, tmp_path)
+        == f"Redis was written in layout {LAYOUT + 1}; this hub knows layout {LAYOUT}"
+    )
 
 
 async def test_an_empty_redis_is_refused_when_the_directory_remembers_another(redis_url: str, tmp_path: Path) -> None:

@@ -1,18 +1,20 @@
-"""A store of layout 1 is brought to the one that is known, whatever was going on when it was left."""
+"""A store of an older layout is brought to the one that is known, whatever was going on when it was left."""
 
 import asyncio
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from hub.intent import Intent
-from hub.keys import EPOCH, LAYOUT, Index, Partition, ResourceId
+from hub.keys import EPOCH, LAYOUT, TERMINOLOGY, TERMS, Index, Partition, ResourceId
 from hub.store import LookUp
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from hub.write import Write
 from subscriptions.codes import FhirVersion
+from subscriptions.errors import Rejected
 from tests.hub.conftest import close, settings
 from tests.hub.engines import now, publish
 from tests.hub.test_holdings import group, immunization, patient
@@ -92,3 +94,21 @@ async def test_what_is_written_meanwhile_is_left_as_it_is(parts: Parts) -> None:
     assert await found(parts, Index.MERGED, "Patient/b") == [["Patient/a", "a"]]
     assert await parts.store.reindex(place, 1, ())
     assert await found(parts, Index.MERGED, "Patient/b") == []
+
+
+async def test_terminology_of_before_layout_3_counts_afterwards(parts: Parts, redis_url: str, tmp_path: Path) -> None:
+    concepts = [{"code": "08"}]
+    include = {"include": [{"system": "urn:vaccines", "concept": concepts}]}
+    for id_ in ("kept", "deleted"):
+        value_set = {"resourceType": "ValueSet", "id": id_, "url": f"urn:{id_}", "status": "active", "compose": include}
+        await publish(parts, value_set)
+    await parts.store.put(Write(ResourceId("default", R4, "ValueSet", "deleted"), "delete", now()))
+    await parts.pipeline.command("DEL", TERMINOLOGY)
+    await parts.pipeline.command("DEL", TERMS)
+    await parts.pipeline.command("HSET", EPOCH, "layout", 2)
+    migrated = await built(settings(redis_url, tmp_path))
+    assert await migrated.contexts.refresh()
+    assert migrated.contexts[R4].vocabulary.codes("urn:kept") == {("urn:vaccines", "08")}
+    with pytest.raises(Rejected):
+        migrated.contexts[R4].vocabulary.codes("urn:deleted")
+    await close(migrated.client)

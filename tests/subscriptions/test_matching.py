@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Equal
 from subscriptions.search.vocabulary import Vocabulary
 from subscriptions.subscription import Subscription
-from subscriptions.topic import ResourceTrigger, Topic, built_in
+from subscriptions.topic import QueryCriteria, ResourceTrigger, Topic, built_in
 from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
@@ -216,6 +217,31 @@ def test_a_rejected_subscription_leaves_the_index_as_it_was() -> None:
     with pytest.raises(Rejected):
         index.put("a", IMMUNIZATIONS, asking("status:exact=completed").filters)
     assert index.match(change_of(FLU), nothing_else()).keys == ["a"]
+
+
+def test_who_asks_by_the_vocabulary_is_put_again_when_that_changes_and_nobody_else_is() -> None:
+    """Till then the earlier one counts. A trigger may ask too."""
+    query = QueryCriteria(current="vaccine-code:in=http://example.org/vaccines")
+    covid = replace(CARE, url="https://topics.example/covid", triggers=(ResourceTrigger("Immunization", query=query),))
+    within = asking(query.current)
+    index = index_of([("in", IMMUNIZATIONS, within), ("all", IMMUNIZATIONS, asking()), ("covid", covid, asking())])
+    arrived = [change_of(FLU | {"vaccineCode": {"coding": [{"system": CVX, "code": code}]}}) for code in ("207", "300")]
+
+    def told() -> list[list[str]]:
+        return [index.match(change, nothing_else()).keys for change in arrived]
+
+    assert told() == [["all", "covid", "in"], ["all"]]
+    other: Json = {"resourceType": "ValueSet", "url": "http://example.org/vaccines"}
+    other["compose"] = {"include": [{"system": CVX, "concept": [{"code": "300"}]}]}
+    asked = index.understand(replace(CONTEXT, vocabulary=Vocabulary([other])))
+    assert sorted(asked) == ["covid", "in"]
+    assert told() == [["all", "covid", "in"], ["all"]]
+    index.put("in", IMMUNIZATIONS, within.filters)
+    index.put("covid", covid, ())
+    assert told() == [["all"], ["all", "covid", "in"]]
+    index.understand(CONTEXT)
+    index.remove("covid")
+    assert index.understand(CONTEXT) == ["in"]
 
 
 def test_an_error_is_reported_for_whom_it_leaves_open_and_for_nobody_else() -> None:

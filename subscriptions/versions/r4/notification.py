@@ -109,7 +109,7 @@ def _parts(notification: Notification, event: Event) -> list[dict[str, Any]]:
 
 
 def _concept(error: Failure) -> dict[str, Any]:
-    concept: dict[str, Any] = {"coding": [{"system": _ERRORS, "code": error.code}]}
+    concept: dict[str, Any] = {"coding": [{"system": _ERRORS, "code": error.code}]} if error.code else {}
     if error.text:
         concept["text"] = error.text
     return concept

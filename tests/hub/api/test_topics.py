@@ -14,6 +14,7 @@ from hub.publication import Publication
 from hub.registered import Registered
 from hub.registry import On, TopicChanged
 from hub.store import now_ms
+from hub.topics_dir import load
 from subscriptions.codes import FhirVersion
 from tests.hub.api.bundles import done, post
 from tests.hub.api.server import Hub, issue
@@ -275,17 +276,20 @@ async def test_a_registration_judged_by_an_earlier_version_of_its_topic_is_not_m
     assert await registry.find(key.tenant, FhirVersion.R4, key.id) is None
 
 
+async def loaded(hub: Hub, directory: Path) -> None:
+    await load(directory, Publication(hub.parts.topics, hub.parts.registry), now=now_ms())
+
+
 async def test_topics_of_a_directory_are_stored_when_they_are_new_or_changed(hub: Hub, tmp_path: Path) -> None:
-    publication = Publication(hub.parts.topics, hub.parts.registry)
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": topic()}]}
     (tmp_path / "topics").mkdir()
     (tmp_path / "topics" / "bundle.json").write_text(json.dumps(bundle))
     (tmp_path / "topics" / "w.json").write_text(json.dumps(small("https://t.example/SubscriptionTopic/w")))
     for _ in range(2):
-        await publication.load(tmp_path / "topics", now=now_ms())
+        await loaded(hub, tmp_path / "topics")
     assert (await hub.get(f"{R5}/SubscriptionTopic/given")).headers["ETag"] == 'W/"1"'
     (tmp_path / "topics" / "bundle.json").write_text(json.dumps(topic(title="New")))
-    await publication.load(tmp_path / "topics", now=now_ms())
+    await loaded(hub, tmp_path / "topics")
     assert (await hub.get(f"{R5}/SubscriptionTopic/given")).headers["ETag"] == 'W/"2"'
     assert len(await ids(hub, f"{R5}/SubscriptionTopic?url=https://t.example/SubscriptionTopic/w")) == 1
 
@@ -301,7 +305,7 @@ async def test_topics_of_a_directory_are_stored_when_they_are_new_or_changed(hub
 async def test_a_bad_file_is_named_in_one_line(hub: Hub, tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "bad.json").write_text(content)
     with pytest.raises(NotTheHub) as caught:
-        await Publication(hub.parts.topics, hub.parts.registry).load(tmp_path, now=now_ms())
+        await loaded(hub, tmp_path)
     assert reason in str(caught.value)
     assert str(tmp_path / "bad.json") in str(caught.value)
     assert "\n" not in str(caught.value)
