@@ -28,8 +28,8 @@ from hub.ingest.strict import parse
 from hub.ingest.validation import issues
 from hub.membership import Member, Membership
 from hub.outbox import State, Subscribed
+from hub.query import Query, compiled
 from hub.registry import TopicChanged
-from hub.search import Query, compiled
 from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
@@ -184,7 +184,7 @@ class Subscriptions:
 
     async def _matches(self, query: Query, state: State) -> bool:
         """Whether a search finds a Subscription of this state, its id apart. Raises EvaluationError."""
-        if not all(any(window.start <= state.updated < window.end for window in windows) for windows in query.updated):
+        if not query.covers(state.updated):
             return False
         if not query.criteria:
             return True

@@ -25,7 +25,7 @@ from hub.errors import Refused
 from hub.ingest import is_id
 from hub.ingest.strict import parse
 from hub.publication import Publication
-from hub.search import Query, compiled
+from hub.query import Query, compiled
 from hub.store import instant
 from hub.topics import Published, Topics
 from subscriptions.codes import FhirVersion, IssueCode
@@ -181,7 +181,7 @@ class TopicResources:
     def _matches(self, query: Query, published: Published) -> bool:
         if query.ids is not None and published.id not in query.ids:
             return False
-        if not all(any(window.start <= published.at < window.end for window in windows) for windows in query.updated):
+        if not query.covers(published.at):
             return False
         # No parameter looks at the filters.
         plain = msgspec.json.decode(self._json(replace(published, topic=replace(published.topic, can_filter_by=()))))
