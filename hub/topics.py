@@ -9,7 +9,7 @@ of each canonical, `tenant/canonical` -> id.
 One set of topics serves the bases of all FHIR versions: R4 has no resource for them, yet its subscribers need them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from logging import getLogger
@@ -81,6 +81,12 @@ class Definition(NamedTuple):
     detail: str
 
 
+def built_in_topics(canonical_base: str) -> Iterator[Topic]:
+    """The topics that are always there: one for each resource type of any FHIR version."""
+    types = frozenset().union(*map(resource_types, FhirVersion)) - _INTERNAL
+    return (built_in(canonical_base, type_) for type_ in sorted(types))
+
+
 @dataclass
 class Topics:
     """
@@ -100,8 +106,7 @@ class Topics:
     _changes: bytes = b""
 
     def __post_init__(self) -> None:
-        types = frozenset().union(*map(resource_types, FhirVersion)) - _INTERNAL
-        topics = ((f"{type_.lower()}-change", built_in(self.canonical_base, type_)) for type_ in sorted(types))
+        topics = ((topic.url.rpartition("/")[2], topic) for topic in built_in_topics(self.canonical_base))
         published = (Published(id_, BUILT_IN, 0, FhirVersion.R5, topic) for id_, topic in topics)
         self._built_in = {each.topic.url: each for each in published}
 

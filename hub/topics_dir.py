@@ -35,7 +35,7 @@ async def load(directory: Path, publication: Publication, *, now: int) -> None:
             if resource.get("resourceType") in TYPES:
                 await _remember(resource, publication)
             else:
-                topics.append((path, resource, _form(resource)))
+                topics.append((path, resource, form_of(resource)))
         except (Rejected, ValueError) as error:
             raise _unfit(path, error) from error
     for path, topic, form in topics:
@@ -51,19 +51,24 @@ def _files(directory: Path) -> list[Path]:
     return sorted(directory.rglob("*.json"))
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
+def _read(path: Path) -> list[dict[str, Any]]:
     """The resources in a file. Raises NotTheHub when it has none."""
     try:
-        resource = _FROM_JSON.decode(path.read_bytes())
-        if resource.get("resourceType") != "Bundle":
-            yield resource
-            return
-        for entry in resource.get("entry", []):
-            if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
-                raise ValueError("an entry of the Bundle has no resource")
-            yield entry["resource"]
+        return list(resources(path.read_bytes()))
     except (ValueError, OSError) as error:
         raise _unfit(path, error) from error
+
+
+def resources(content: bytes) -> Iterator[dict[str, Any]]:
+    """The resources in the content of a file. Raises ValueError when it has none."""
+    resource = _FROM_JSON.decode(content)
+    if resource.get("resourceType") != "Bundle":
+        yield resource
+        return
+    for entry in resource.get("entry", []):
+        if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
+            raise ValueError("an entry of the Bundle has no resource")
+        yield entry["resource"]
 
 
 async def _remember(resource: dict[str, Any], publication: Publication) -> None:
@@ -97,7 +102,7 @@ def _id(resource: dict[str, Any]) -> str:
     return str(resource.get("id") or f"t-{blake2b(url.encode(), digest_size=12).hexdigest()}")
 
 
-def _form(resource: dict[str, Any]) -> FhirVersion:
+def form_of(resource: dict[str, Any]) -> FhirVersion:
     """
     The FHIR version that a topic is written in. R4B's form is R5's but for the modifiers, so that R5 is tried first.
 

@@ -30,12 +30,16 @@ class Tried:
     One trigger, held against a change.
 
     verdict: An error if it can't be said; that is no firing.
-    reason: Why, in words.
+    reasons: Why, in words: each test of the trigger, and how they count.
     """
 
     trigger: ResourceTrigger | EventTrigger
     verdict: bool | EvaluationError
-    reason: str
+    reasons: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(self.reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,8 @@ def _tried(trigger: "_ResourceTrigger | _EventTrigger", findings: Findings) -> T
     change = findings.change
     if not trigger.wants(change):
         what = f"{change.interaction} of {change.type}"
-        return Tried(trigger.trigger, False, f"{what} is not what the trigger is for: {trigger.wanted}")
-    return Tried(trigger.trigger, trigger.fires(findings), "; ".join(trigger.reasons(findings)))
+        return Tried(trigger.trigger, False, (f"{what} is not what the trigger is for: {trigger.wanted}",))
+    return Tried(trigger.trigger, trigger.fires(findings), tuple(trigger.reasons(findings)))
 
 
 @dataclass(frozen=True, slots=True)
