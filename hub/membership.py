@@ -18,6 +18,7 @@ from hub.outbox import Outboxes, State, Subscribed
 from hub.registered import Registered
 from hub.registry import On, Registry
 from subscriptions.codes import FhirVersion, SubscriptionStatus
+from subscriptions.errors import Rejected
 from subscriptions.subscription import Style, Subscription
 
 log = getLogger("hub.membership")
@@ -89,6 +90,18 @@ class Membership:
             for chunk in (names[i : i + CHUNK] for i in range(0, len(names), CHUNK)):
                 found |= {registered.key for registered in await self.registry.read(chunk) if registered}
         return sorted(found, key=lambda key: key.id)
+
+    async def refusal(
+        self, tenant: str, version: FhirVersion, id_: str, wanted: Subscription, resource: bytes
+    ) -> Rejected | None:
+        """
+        Why `create` or `update` would now reject a Subscription, since too many are like it; None when they would not.
+
+        id_: Empty for a new one.
+        """
+        is_on = wanted.status is not SubscriptionStatus.OFF
+        key = SubscriptionKey(tenant, version, id_, "")
+        return await self.registry.refusal(Registered(key, is_on, 1, 0, resource, wanted.style))
 
     async def create(
         self,

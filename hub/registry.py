@@ -23,6 +23,7 @@ from hub.registered import Registered
 from hub.scanning import Scanning
 from hub.topics import Topics
 from subscriptions.codes import FhirVersion
+from subscriptions.errors import Rejected
 from subscriptions.matching import Index
 from subscriptions.search.asking import Context
 from subscriptions.shapes import Shapes, shapes
@@ -86,6 +87,16 @@ class Registry:
             Rejected: The same, since it would be held against every change, as many others are.
         """
         return await self._set(registered.key, registered.record, instead_of, on or On(), registered, limited=True)
+
+    async def refusal(self, wanted: Registered) -> Rejected | None:
+        """Why `enter`, or `join` where it is there already, would now reject it; None when they would not."""
+        places = self._scanning.places(wanted)
+        if not places:
+            return None
+        counts, held = await self._pipeline.all(
+            [("HMGET", SCANNED, *places), ("HGET", PLACES, wanted.key.registered_as)]
+        )
+        return self._scanning.full(places, [int(count or 0) for count in counts], held)
 
     async def put(self, registered: Registered, *, on: On | None = None, joined: str = "") -> bool:
         """

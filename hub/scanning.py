@@ -43,6 +43,19 @@ class Scanning:
             return []
         return [f"{key.tenant}/{key.version}/{type_} {topic.url}" for type_, met in wanted.items() if is_scanned(met)]
 
+    def full(self, places: list[str], counts: list[int], held: bytes | None) -> Rejected | None:
+        """
+        Why one that would be scanned at these places is not accepted; None when it is.
+
+        Args:
+            counts: How many are there already.
+            held: What `hub:{registry}:places` has of it: where it stands already it may stay.
+        """
+        by: dict[str, dict[str, list[str]]] = msgspec.json.decode(held) if held else {}
+        its = {place for each in by.values() for place in each["places"]}
+        full = (place for place, count in zip(places, counts, strict=True) if count >= self.most and place not in its)
+        return next(map(self.refusal, full), None)
+
     def refusal(self, full: str) -> Rejected:
         """Why one more is not accepted at a place."""
         place, _, topic = full.partition(" ")

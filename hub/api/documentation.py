@@ -186,7 +186,7 @@ MESSAGE = Documented(
         _IDEMPOTENCY_KEY,
         _EVENT,
     ),
-    body=_body("Bundle"),
+    body=_body(),
     refusals=(409, 412, 422),
 )
 METADATA = Documented(
@@ -263,11 +263,20 @@ SEARCH_TOPICS = Documented(
 SEARCH_TOPICS_BY_FORM = Documented(
     "Search in the topics, with the parameters as a form", _FOUND, "Bundle", body=_FORM_BODY
 )
+_PROFILE = _parameter("profile", "query", "Of the standard or of the Backport IG: both are looked at anyway")
 VALIDATE = Documented(
     "Say whether a Subscription would be accepted, and how it would be understood; nothing is stored",
     {200: "All that is against it, or how its filters are understood"},
     "OperationOutcome",
-    body=_body("Subscription"),
+    takes=(_parameter("mode", "query", "What is tried", enum=["create", "profile"]), _PROFILE),
+    body=_body(),
+)
+VALIDATE_ONE = replace(
+    VALIDATE,
+    summary="Say whether a Subscription could be changed or deleted; nothing is",
+    takes=(_parameter("mode", "query", "What is tried", enum=["update", "delete", "profile"]), _PROFILE),
+    body=_body(required=False),
+    refusals=(404,),
 )
 _INTERACTION = _parameter(
     "interaction", "query", "What happened; seen from the versions that are given without it", enum=[*Interaction]

@@ -2,44 +2,111 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
+from hub.api.given import Given, Takes
 from hub.api.outcome import outcome
 from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
+from hub.errors import Refused
+from hub.ingest import is_id
 from hub.ingest.validation import issues
 from hub.store import instant
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
+from subscriptions.subscription import Style
+
+TAKES = Takes("$validate", ("resource",), ("mode", "profile"), alone="resource")
+
+#: What every Subscription is held against, and what all but those whose criteria are a search are.
+BASE = "http://hl7.org/fhir/StructureDefinition/Subscription"
+BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription"
+PROFILES = {BASE: BASE, f"{BASE}|4.0.1": BASE, BACKPORT: BACKPORT, f"{BACKPORT}|1.1.0": BACKPORT}
 
 ACCEPTED = Issue(IssueCode.INFORMATIONAL, "The Subscription would be accepted.", "Subscription")
+DELETED = Issue(IssueCode.INFORMATIONAL, "The Subscription would be deleted.", "Subscription")
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The dry run of a create or update at one FHIR base."""
+    """The dry run of a create, update or delete at one FHIR base."""
 
     subscriptions: Subscriptions
 
     def routes(self) -> Iterator[Route]:
-        yield Route("POST", "/Subscription/$validate", self.validate, documentation.VALIDATE)
+        yield Route("POST", "/Subscription/$validate", self.of_type, documentation.VALIDATE)
+        yield Route("POST", "/Subscription/{id}/$validate", self.of_one, documentation.VALIDATE_ONE)
 
-    async def validate(self, request: Request) -> Response:
+    async def of_type(self, request: Request) -> Response:
         """All that is against a Subscription; or that it would be accepted, and what its filters are understood as."""
-        exchange, s = Exchange(request), self.subscriptions
-        exchange.without_parameters()
-        resource, _ = await s.sent(exchange)
-        wanted, found = await s.admission.judge(s.version, resource, now=instant(s.now()))
-        told = {issue.expression for issue in found}
-        found += (issue for issue in issues(resource) if issue.expression not in told)
+        exchange = Exchange(request)
+        given = await self._given(exchange)
+        _permit(given, ("create", "profile"), "update and delete are asked of one, at Subscription/{id}/$validate")
+        return await self._judged(exchange, given, "")
+
+    async def of_one(self, request: Request) -> Response:
+        """The same of an update, and whether a Subscription would be deleted."""
+        exchange, id_ = Exchange(request), request.path_params["id"]
+        given = await self._given(exchange)
+        _permit(given, ("update", "delete", "profile"), "create is asked of none yet, at Subscription/$validate")
+        if given.texts.get("mode") == "delete":
+            await self.subscriptions.member(id_)
+            return exchange.respond(Answer(200, outcome(DELETED, severity="information")))
+        if not is_id(id_):
+            raise Refused.because(400, IssueCode.VALUE, f"{id_[:80]} is not an id", "Subscription.id")
+        return await self._judged(exchange, given, id_)
+
+    async def _given(self, exchange: Exchange) -> Given:
+        s = self.subscriptions
+        return await TAKES.read(exchange, max_body=s.max_body, max_nesting=s.max_nesting)
+
+    async def _judged(self, exchange: Exchange, given: Given, id_: str) -> Response:
+        """What a create would say, or the update of an id."""
+        resource = given.resource("resource")
+        if resource.get("resourceType") != "Subscription":
+            raise Refused.because(400, IssueCode.INVALID, "A Subscription is expected.", "Subscription.resourceType")
+        found, understood = await self._about(resource, id_, PROFILES.get(given.texts.get("profile", "")))
         if found:
             return exchange.respond(Answer(200, outcome(*found)))
-        understood = (
+        return exchange.respond(Answer(200, outcome(ACCEPTED, *understood, severity="information")))
+
+    async def _about(self, resource: dict[str, Any], id_: str, profile: str | None) -> tuple[list[Issue], list[Issue]]:
+        """What is against a Subscription; and what its filters are understood as, if nothing is."""
+        s = self.subscriptions
+        wanted, found = await s.admission.judge(s.version, resource, now=instant(s.now()))
+        if id_ and resource.get("id") != id_:
+            found.append(Issue(IssueCode.INVALID, f"The id must be {id_}, as in the URL.", "Subscription.id"))
+        if profile == BACKPORT and wanted.style is not Style.TOPIC:
+            text = f"The criteria are a search, where {BACKPORT} has the canonical URL of a topic."
+            found.append(Issue(IssueCode.VALUE, text, "Subscription.criteria"))
+        told = {issue.expression for issue in found}
+        found += [issue for issue in issues(resource) if issue.expression not in told]
+        if not found and (full := await s.membership.refusal(s.tenant, s.version, id_, wanted, _encode(resource))):
+            found += full.issues
+        if found:
+            return found, []
+        return [], [
             Issue(IssueCode.INFORMATIONAL, each.text, "Subscription.criteria")
             for each in s.admission.understood(wanted)
-        )
-        return exchange.respond(Answer(200, outcome(ACCEPTED, *understood, severity="information")))
+        ]
+
+
+def _permit(given: Given, modes: tuple[str, ...], others: str) -> None:
+    """Raise Refused for a mode that is not one of these, and for a profile that nothing is held against."""
+    mode, profile = given.texts.get("mode", ""), given.texts.get("profile", "")
+    if mode and mode not in modes:
+        text = f"The mode `{mode}` is not supported here, where `{'`, `'.join(modes)}` are; {others}."
+        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, "mode")
+    if mode == "profile" and not profile:
+        raise Refused.because(400, IssueCode.REQUIRED, "The mode `profile` names a `profile`.", "profile")
+    if profile and profile not in PROFILES:
+        text = f"The profile {profile[:200]} is not supported: {BASE} and {BACKPORT} are."
+        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, "profile")

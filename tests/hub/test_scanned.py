@@ -204,3 +204,25 @@ async def test_a_client_is_told_that_it_is_too_costly(redis_url: str, tmp_path: 
         told = issue(answer)
         assert (told["code"], told["expression"]) == ("too-costly", ["Subscription.criteria"])
         assert (await post(hub, OTHER, FOUND)).status_code == 201
+
+
+async def test_a_dry_run_says_what_a_registration_would_be_told(redis_url: str, tmp_path: Path) -> None:
+    """Whoever is there already may stay, and a dry run counts for nothing."""
+    few = settings(redis_url, tmp_path).model_copy(update={"max_scanned": 1})
+
+    async def told(hub: Hub, where: str, *filters: str, **more: Any) -> str:
+        body = subscription(HOOK, "Immunization", *filters) | more
+        return str((await hub.post(f"Subscription/{where}$validate", body)).json()["issue"][0]["code"])
+
+    async with serving(few) as hub:
+        for _ in range(2):
+            assert await told(hub, "", NOT) == "informational"
+        await subscribe(hub.parts, HOOK, NOT, id_="there")
+        await subscribe(hub.parts, HOOK, FOUND, id_="found")
+        before = await counted(hub.parts)
+        assert await told(hub, "", OTHER) == "too-costly"
+        assert await told(hub, "", OTHER, status="off") == "informational"
+        assert await told(hub, "", OTHER, FOUND) == "informational"
+        assert await told(hub, "there/", OTHER, id="there") == "informational"
+        assert await told(hub, "found/", OTHER, id="found") == "too-costly"
+        assert await counted(hub.parts) == before == {PLACE: 1}

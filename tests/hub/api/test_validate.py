@@ -4,10 +4,19 @@ from typing import Any
 
 import pytest
 
-from tests.hub.api.server import Hub
+from hub.api.validation import BACKPORT, BASE
+from tests.hub.api.server import Hub, issue
 from tests.processes import subscription
 
 URL = "Subscription/$validate"
+WANTED = subscription("http://127.0.0.1/hook")
+
+
+def asking(resource: dict[str, Any] | None = None, **given: str) -> dict[str, Any]:
+    """A Parameters resource."""
+    found = [{"name": "resource", "resource": resource}] if resource else []
+    texts = [{"name": name, "valueUri" if name == "profile" else "valueCode": text} for name, text in given.items()]
+    return {"resourceType": "Parameters", "parameter": [*found, *texts]}
 
 
 async def said(hub: Hub, resource: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -75,9 +84,69 @@ async def test_all_faults_at_once(hub: Hub) -> None:
     [
         (URL, {"resourceType": "Patient"}),
         (URL, {"resourceType": "Parameters"}),
-        (f"{URL}?mode=create", subscription("http://127.0.0.1/hook")),
+        (f"{URL}?mode=update", WANTED),
+        (f"{URL}?mode=delete", WANTED),
+        (f"{URL}?mode=all", WANTED),
+        (f"{URL}?mode=profile", WANTED),
+        (f"{URL}?profile=https://elsewhere.example/StructureDefinition/x", WANTED),
+        (f"{URL}?language=mi", WANTED),
+        (f"{URL}?mode=create", asking(WANTED, mode="create")),
+        (URL, asking({"resourceType": "Patient"})),
+        (URL, asking(WANTED, usage="all")),
+        ("Subscription/s/$validate?mode=create", WANTED),
+        ("Subscription/_/$validate", WANTED),
     ],
 )
 async def test_refused(hub: Hub, url: str, body: dict[str, Any]) -> None:
     """What is no Subscription is not judged, and no parameter is passed over."""
-    assert (await hub.post(url, body)).status_code == 400
+    answer = await hub.post(url, body)
+    assert (answer.status_code, issue(answer)["severity"]) == (400, "error")
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("", WANTED),
+        ("?mode=create", WANTED),
+        ("", asking(WANTED)),
+        ("", asking(WANTED, mode="create", profile=BASE)),
+        ("?mode=profile", asking(WANTED, profile=f"{BACKPORT}|1.1.0")),
+        (f"?profile={BACKPORT}", WANTED),
+    ],
+)
+async def test_alone_or_in_parameters(hub: Hub, query: str, body: dict[str, Any]) -> None:
+    """The mode and the profile stand in the URL or in Parameters."""
+    answer = await hub.post(f"{URL}{query}", body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["issue"][0]["details"]["text"] == "The Subscription would be accepted."
+
+
+async def test_a_search_is_none_of_the_backport(hub: Hub) -> None:
+    """It is accepted, but not as one of that profile."""
+    wanted = WANTED | {"criteria": "Patient?birthdate=gt2000", "channel": dict(WANTED["channel"])}
+    del wanted["channel"]["_payload"]
+    assert (await said(hub, wanted))[0][2] == "The Subscription would be accepted."
+    answer = await hub.post(f"{URL}?profile={BACKPORT}", wanted)
+    assert issue(answer)["expression"] == ["Subscription.criteria"]
+
+
+async def test_an_update(hub: Hub) -> None:
+    """Of one that is there, or is to be: its id is that of the URL, and nothing is changed."""
+    await hub.put("Subscription/s", WANTED | {"id": "s"})
+    before = (await hub.get("Subscription/s")).json()
+    for body in (WANTED | {"id": "s", "reason": "Another"}, asking(WANTED | {"id": "s"}, mode="update")):
+        answer = await hub.post("Subscription/s/$validate", body)
+        assert answer.json()["issue"][0]["details"]["text"] == "The Subscription would be accepted."
+    assert issue(await hub.post("Subscription/s/$validate", WANTED))["expression"] == ["Subscription.id"]
+    assert issue(await hub.post("Subscription/s/$validate?mode=update", None))["code"] == "required"
+    assert (await hub.get("Subscription/s")).json() == before
+
+
+async def test_a_delete(hub: Hub) -> None:
+    """It needs no body, and a Subscription that is there."""
+    await hub.put("Subscription/s", WANTED | {"id": "s"})
+    for body in (None, asking(mode="delete")):
+        answer = await hub.post(f"Subscription/s/$validate{'' if body else '?mode=delete'}", body)
+        assert answer.json()["issue"][0]["details"]["text"] == "The Subscription would be deleted."
+    assert (await hub.get("Subscription/s")).status_code == 200
+    assert (await hub.post("Subscription/other/$validate?mode=delete", None)).status_code == 404
