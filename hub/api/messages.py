@@ -17,6 +17,7 @@ from starlette.responses import Response
 from hub.api.entries import Bundle as Entries
 from hub.api.entries import Entry, draft_of, opened, refusal
 from hub.api.exchange import Answer, Exchange
+from hub.api.given import named
 from hub.api.interactions import Interactions
 from hub.api.outcome import outcome
 from hub.api.resources import LARGE
@@ -34,17 +35,28 @@ from subscriptions.versions.instant import write
 HEADER = "Bundle.entry[0].resource"
 
 
+class _Parameters(msgspec.Struct):
+    """Parameters, each with the bytes of its members."""
+
+    parameter: list[dict[str, msgspec.Raw]] = []
+
+
+_PARAMETERS = msgspec.json.Decoder(_Parameters)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """
     A message, understood.
 
     id: The Bundle's; empty when it has none.
+    body: The Bundle's JSON.
     header: The MessageHeader.
     entries: Its other resources, each with the events that it is about.
     """
 
     id: str
+    body: bytes
     header: Resource
     entries: list[Entry]
 
@@ -84,31 +96,32 @@ class Messages:
         exchange = Exchange(request)
         for name, value in exchange.query:
             if (name, value) != ("async", "false"):
-                text = f"`{name}` is not supported: the answer comes at once, and nobody is called back."
-                raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
+                raise _unsupported(name)
         idempotency_key, events = exchange.idempotency_key, exchange.events
         body = await exchange.body(self._most_bytes)
         large = len(body) > LARGE
         message = await asyncio.to_thread(self._read, body, events) if large else self._read(body, events)
-        key = self._key(exchange, idempotency_key, message, body)
+        key = self._key(exchange, idempotency_key, message)
         rows = await self._transactions.answered(key) if key else None
         if rows is None:
             rows = await self._transactions.run(message.entries, client=exchange.client, key=key)
         return exchange.respond(Answer(200, self._answer(message, rows, key)))
 
-    def _key(self, exchange: Exchange, idempotency_key: str, message: Message, body: bytes) -> Key | None:
+    def _key(self, exchange: Exchange, idempotency_key: str, message: Message) -> Key | None:
         if idempotency_key:
-            return key_of(self._base, exchange.client, idempotency_key, body, exchange.events)
+            return key_of(self._base, exchange.client, idempotency_key, message.body, exchange.events)
         if not message.key:
             return None
         base = f"{self._base}/$process-message"
-        found = key_of(base, exchange.client, message.key, body, exchange.events)
+        found = key_of(base, exchange.client, message.key, message.body, exchange.events)
         return replace(found, name="Bundle.id with this MessageHeader.id")
 
     def _read(self, body: bytes, events: Events) -> Message:
         parsed = parse(body, max_nesting=self._most_nesting)
+        if parsed.get("resourceType") == "Parameters":
+            parsed, body = _content(parsed, body)
         if parsed.get("resourceType") != "Bundle" or parsed.get("type") != "message":
-            text = "$process-message takes a Bundle of type message, not in Parameters."
+            text = "$process-message takes a Bundle of type message, alone or as the parameter `content`."
             raise Refused.because(400, IssueCode.INVALID, text, "Bundle.type")
         entries = list(opened(parsed, body, most_entries=self._most_entries))
         if len(entries) < 2:
@@ -121,8 +134,8 @@ class Messages:
             raise error
         carried = [each for each in found.entries if isinstance(each, Entry)]
         about = self._about(header, carried)
-        named = [replace(each, events=events | {coding} if each.index in about else events) for each in carried]
-        return Message(parsed.get("id", ""), header, named)
+        of_event = [replace(each, events=events | {coding} if each.index in about else events) for each in carried]
+        return Message(parsed.get("id", ""), body, header, of_event)
 
     def _entry(self, index: int, entry: dict[str, Any], raw: msgspec.Raw | None) -> Entry | Refused | Rejected:
         """A write of what an entry carries: of its id if it has one, else of a new one."""
@@ -202,6 +215,31 @@ class Messages:
                 ],
             }
         )
+
+
+def _content(parameters: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+    """The message that Parameters carry, and its JSON. Refused: there is none, or something that is not heeded."""
+    found: tuple[dict[str, Any], bytes] | None = None
+    given = list(named(parameters.get("parameter", [])))
+    for (where, name, parameter), raw in zip(given, _PARAMETERS.decode(body).parameter, strict=True):
+        match parameter:
+            case {"resource": dict(content)} if name == "content":
+                if found:
+                    raise Refused.because(400, IssueCode.INVALID, "`content` is given twice.", where)
+                found = content, bytes(raw["resource"])
+            case {"valueBoolean": False} if name == "async":
+                continue
+            case _:
+                raise _unsupported(name, where)
+    if found is None:
+        text = "The parameter `content` is missing: the message."
+        raise Refused.because(400, IssueCode.REQUIRED, text, "Parameters.parameter")
+    return found
+
+
+def _unsupported(name: str, where: str = "") -> Refused:
+    text = f"`{name}`, as it is given here, is not supported: the answer comes at once, and nobody is called back."
+    return Refused.because(400, IssueCode.NOT_SUPPORTED, text, where)
 
 
 def _event(header: Resource) -> tuple[str, str]:

@@ -33,6 +33,12 @@ def entry(resource: dict[str, Any], full_url: str = "", **more: Any) -> dict[str
     return {**({"fullUrl": full_url} if full_url else {}), "resource": resource, **more}
 
 
+def parameters(*more: dict[str, Any], **given: Any) -> dict[str, Any]:
+    """A Parameters resource: the resources and booleans that are given, and more."""
+    named = [{"name": n, "resource" if isinstance(v, dict) else "valueBoolean": v} for n, v in given.items()]
+    return {"resourceType": "Parameters", "parameter": [*named, *more]}
+
+
 def encounter(subject: str, **more: Any) -> dict[str, Any]:
     return {
         "resourceType": "Encounter",
@@ -126,6 +132,15 @@ async def test_repeat(hub: Hub) -> None:
     assert len(await named(hub)) == 3
 
 
+async def test_in_parameters(hub: Hub) -> None:
+    """It is the same message as by itself: sent again in Parameters it gets the first answer."""
+    body = message(entry(header()), entry(patient("p", multipleBirthInteger=2)), id="b1")
+    first = await sent(hub, parameters(content=body, **{"async": False}))
+    assert await sent(hub, body) == first
+    assert len(await named(hub)) == 1
+    assert (await hub.get("Patient/p")).json()["multipleBirthInteger"] == 2
+
+
 async def test_idempotency_key(hub: Hub) -> None:
     """A key makes repeats of a message without Bundle.id the same one."""
     body = message(entry(header()), entry(patient()))
@@ -138,7 +153,29 @@ async def test_idempotency_key(hub: Hub) -> None:
     ("body", "expression"),
     [
         pytest.param({"resourceType": "Bundle", "type": "batch"}, "Bundle.type", id="no-message"),
-        pytest.param({"resourceType": "Parameters"}, "Bundle.type", id="parameters"),
+        pytest.param({"resourceType": "Parameters"}, "Parameters.parameter", id="no-content"),
+        pytest.param({"resourceType": "Parameters", "parameter": {}}, "Parameters.parameter", id="no-list"),
+        pytest.param(parameters(content=patient("p")), "Bundle.type", id="content-that-is-no-message"),
+        pytest.param(
+            parameters(content=message(entry(header()), entry(patient())), **{"async": True}),
+            "Parameters.parameter[1]",
+            id="async",
+        ),
+        pytest.param(
+            parameters({"name": "response-url", "valueUrl": "https://his.example/answers"}),
+            "Parameters.parameter[0]",
+            id="response-url",
+        ),
+        pytest.param(
+            parameters(*[{"name": "content", "resource": message(entry(header()), entry(patient()))}] * 2),
+            "Parameters.parameter[1]",
+            id="content-twice",
+        ),
+        pytest.param(
+            parameters(content=message(entry(header()), entry(patient("p", gender=3)))),
+            "Bundle.entry[1].resource.gender",
+            id="resource-in-parameters",
+        ),
         pytest.param(message(entry(header())), "Bundle.entry", id="nothing-carried"),
         pytest.param(
             message(entry(patient("p")), entry(header())), "Bundle.entry[0].resource.resourceType", id="order"
