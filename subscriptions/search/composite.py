@@ -17,7 +17,7 @@ from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Access, Criterion, Equal, Reading, Test, source
 from subscriptions.search.escapes import split
 from subscriptions.search.extraction import Expression, Value, extraction, value_of, without_casts
-from subscriptions.search.fhirpath import Compiled, compiled
+from subscriptions.search.fhirpath import Compiled, compiled, operands
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import SearchParameter, parameters
 
@@ -32,8 +32,6 @@ _UNDEFINED = {
     "TestScript-conformance": (SearchType.TOKEN, "CodeableConcept"),
     "TestScript-phase": (SearchType.TOKEN, "CodeableConcept"),
 }
-#: Where HL7 casts what has one data type only, and what leads there.
-_ONE_TYPE = {"conformance.ofType(CodeableConcept)": "conformance", "phase.ofType(CodeableConcept)": "phase"}
 #: The one definition of a component that exists and is not evaluated, since its type is `special`.
 _SPECIAL = "http://hl7.org/fhir/SearchParameter/Composition-section-text"
 
@@ -134,10 +132,9 @@ def composition(version: FhirVersion, resource_type: str, code: str) -> Composit
         definitions.reverse()  # HL7 has those of DocumentReference's `relationship` in another order than the paths
 
     def component(parameter: SearchParameter, path: str) -> Component:
-        path = _ONE_TYPE.get(path, path)
         if parameter.type is SearchType.REFERENCE:
             path = path.removesuffix(".reference")  # of Encounter's `location-period`: the whole is what compares
-        branches = (without_casts(branch.strip()) for branch in path.split("|"))
+        branches = (without_casts(branch, version) for branch in operands(path))
         name = f"{elements.name}.{parameter.code}"
         return Component(elements, parameter, name, tuple(compiled(branch, version) for branch in branches))
 

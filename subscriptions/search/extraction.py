@@ -10,13 +10,12 @@ from fhirpathpy.engine.nodes import ResourceNode
 
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion, SearchType
-from subscriptions.search.fhirpath import compiled
+from subscriptions.search.fhirpath import choices, compiled, operands
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
 
 _RESOLVES = re.compile(r"\.where\(resolve\(\) is (\w+)\)$")
 _CAST = re.compile(r"\(([\w.]+) as (\w+)\)|\b([\w.]+)\.(?:as|ofType)\((\w+)\)")
-_PIECE = re.compile(r"'(?:\\.|[^'\\])*'|[^'|()]+|.", re.DOTALL)
 _LITERAL_REFERENCE = re.compile(r"(?:^|/)([A-Z]\w+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
 
 
@@ -31,6 +30,7 @@ _COMPUTED = {
     SearchType.TOKEN: "code",
     SearchType.URI: "uri",
 }
+_UNTYPED = "the data type of what a union in parentheses finds is not known: write `a.c | b.c` for `(a | b).c`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ class Expression:
         self.resource_type = resource_type
         self.parameter = parameter
         self._branches = [
-            (compiled(path, version), target) for path, target in _branches(parameter.expression, resource_type)
+            (compiled(without_casts(path, version), version), target)
+            for path, target in _branches(parameter.expression, resource_type)
         ]
         restricted = frozenset(target for _, target in self._branches if target)
         self._targets = restricted if all(target for _, target in self._branches) else parameter.targets
@@ -148,38 +149,13 @@ def extraction(version: FhirVersion, resource_type: str, code: str) -> Expressio
 
 def _branches(expression: str, resource_type: str) -> Iterator[tuple[str, str | None]]:
     """The branches of a union that concern a type, as the engine takes them, each with the target type it wants."""
-    for path in _union(expression):
-        if re.match(r"\(?Resource\.", path):
-            path = path.replace("Resource.", f"{resource_type}.", 1)
-        elif re.match(r"[a-z]", path):  # HL7 wrote one without its type: InsurancePlan's `name | alias`
+    for path in operands(expression) if expression else ():
+        path = re.sub(r"^(\(?)(?:Domain)?Resource\.", rf"\1{resource_type}.", path)
+        if re.match(r"[a-z]", path):  # HL7 wrote one without its type: InsurancePlan's `name | alias`
             path = f"{resource_type}.{path}"
         if re.match(rf"\(?{resource_type}(?:\.|$)", path):
             resolves = _RESOLVES.search(path)
-            yield without_casts(_RESOLVES.sub("", path)), resolves[1] if resolves else None
-
-
-def _union(expression: str) -> Iterator[str]:
-    """The branches of a union, also of one in parentheses, unless something is done with what it finds."""
-    branches = [""]
-    for piece, depth in _depths(expression):
-        if piece == "|" and not depth:
-            branches.append("")
-        else:
-            branches[-1] += piece
-    for branch in map(str.strip, branches):
-        inner = branch[1:-1]
-        if branch == f"({inner})" and "|" in inner and all(depth >= 0 for _, depth in _depths(inner)):
-            yield from _union(inner)
-        else:
-            yield branch
-
-
-def _depths(expression: str) -> Iterator[tuple[str, int]]:
-    """The pieces of an expression, each with how many parentheses are open after it."""
-    depth = 0
-    for piece in _PIECE.findall(expression):
-        depth += (piece == "(") - (piece == ")")
-        yield piece, depth
+            yield _RESOLVES.sub("", path), resolves[1] if resolves else None
 
 
 def value_of(node: Any, type_: SearchType) -> Value | None:
@@ -187,12 +163,14 @@ def value_of(node: Any, type_: SearchType) -> Value | None:
     What the engine found; None for a primitive that has only extensions.
 
     Raises:
-        ValueError: It is a complex value from a union in parentheses, of which the engine doesn't keep the data type.
+        ValueError: It is from a union in parentheses, of which the engine doesn't keep the data type.
     """
     if not isinstance(node, ResourceNode):  # what an expression computes: `Patient.deceased != false`
         return _computed(node, type_)
     if node.path is None:
         return _computed(node.data, type_)
+    if node.path.startswith("_."):
+        raise ValueError(_UNTYPED)
     held = "id" if node.path == "System.String" else str(node.path)
     if node.data is None or (isinstance(node.data, Mapping) and held[0].islower() and node.data.keys() <= _BESIDE):
         return None
@@ -202,7 +180,7 @@ def value_of(node: Any, type_: SearchType) -> Value | None:
 
 def _computed(data: Any, type_: SearchType) -> Value:
     if isinstance(data, Mapping):
-        raise ValueError("the data type of what a union in parentheses finds is not known")
+        raise ValueError(_UNTYPED)
     return Value("boolean" if isinstance(data, bool) else _COMPUTED.get(type_, "string"), data, "")
 
 
@@ -212,13 +190,16 @@ def _part(value: Value, type_: SearchType) -> Value | None:
     return Value(held, value.data[part], f"{value.path}.{part}") if part in value.data else None
 
 
-def without_casts(path: str) -> str:
-    """`value.as(Quantity)` as `valueQuantity`, since the engine refuses to cast more than one value."""
-    return _CAST.sub(_property, path)
+def without_casts(path: str, version: FhirVersion) -> str:
+    """
+    `value.as(Quantity)` as `valueQuantity`, since the engine refuses to cast more than one value. What has no choice of
+    data types is left to it: `Bundle.entry.resource.ofType(Claim)`.
+    """
 
+    def without(cast: re.Match[str]) -> str:
+        element, type_ = cast[1] or cast[3], cast[2] or cast[4]
+        if element.rpartition(".")[2] in choices(version):
+            return f"{element}{type_[0].upper()}{type_[1:]}"
+        return f"{element}.ofType({type_})"
 
-def _property(cast: re.Match[str]) -> str:
-    path, type_ = cast[1] or cast[3], cast[2] or cast[4]
-    if path.rpartition(".")[2] == "contained":  # the one element that holds resources and is no choice of types
-        return cast[0]
-    return f"{path}{type_[0].upper()}{type_[1:]}"
+    return _CAST.sub(without, path)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, TypeAlias
 
@@ -44,12 +44,52 @@ def accept(expression: str) -> None:
     if clock:
         text = f"`{clock[0]}` is not supported: what is found in a change must not depend on when it is looked for."
         raise Rejected(Issue(IssueCode.NOT_SUPPORTED, text))
+    _parsed(expression)
+
+
+@lru_cache(maxsize=4096)
+def operands(expression: str) -> tuple[str, ...]:
+    """
+    What a union is of, in its order, also one in parentheses; of any other expression, whatever unions are inside it,
+    this one alone.
+
+    Raises:
+        Rejected: It is not FHIRPath.
+    """
+    found, left = list[str](), [_parsed(expression).expression()]
+    while left:
+        tree = left.pop()
+        text = expression[tree.start.start : tree.stop.stop + 1]
+        if isinstance(tree, FHIRPathParser.UnionExpressionContext):
+            left += reversed(tree.expression())
+        elif text.startswith("(") and isinstance(inside := _inside(tree), FHIRPathParser.UnionExpressionContext):
+            left.append(inside)
+        else:
+            found.append(text)
+    return tuple(found)
+
+
+def _inside(tree: Any) -> Any:
+    """What stands in the parentheses that an expression consists of; the expression itself if it doesn't."""
+    while isinstance(tree, FHIRPathParser.TermExpressionContext | FHIRPathParser.ParenthesizedTermContext):
+        tree = tree.children[isinstance(tree, FHIRPathParser.ParenthesizedTermContext)]
+    return tree
+
+
+@cache
+def choices(version: FhirVersion) -> frozenset[str]:
+    """The names of the elements that have a choice of data types: `value`, which is `valueQuantity` in JSON."""
+    return frozenset(path.rpartition(".")[2] for path in _model(version)["choiceTypePaths"])
+
+
+def _parsed(expression: str) -> Any:
+    """The tree of an expression. Raises Rejected if it is not FHIRPath."""
     lexer = FHIRPathLexer(InputStream(expression))
     parser = FHIRPathParser(CommonTokenStream(lexer))
     for part in (lexer, parser):
         part.removeErrorListeners()
         part.addErrorListener(_Strict(expression))
-    parser.entireExpression()  # type: ignore[no-untyped-call]  # generated code has no types
+    return parser.entireExpression()  # type: ignore[no-untyped-call]  # generated code has no types
 
 
 @cache

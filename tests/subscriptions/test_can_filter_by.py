@@ -20,6 +20,8 @@ from subscriptions.errors import Issue, Rejected
 from subscriptions.explanation import explain
 from subscriptions.filters import criteria, parse
 from subscriptions.search.asking import Context
+from subscriptions.search.compiling import criterion
+from subscriptions.search.escapes import escape
 from subscriptions.subscription import Filter, Subscription
 from subscriptions.topic import CanFilterBy, Definition, ResourceTrigger, Topic
 from tests.subscriptions.alone import nothing_else
@@ -192,6 +194,41 @@ def test_a_definition_may_ask_for_the_interaction(interaction: Interaction) -> N
 def test_a_definition_that_finds_nothing_is_rejected(definition: Definition, reason: str) -> None:
     (issue,) = refused("Encounter?ward=7", replace(TOPIC, definitions=(definition, WHAT)))
     assert reason in issue.text
+
+
+CLAIMS = {
+    "resourceType": "Bundle",
+    "entry": [
+        {"resource": {"resourceType": "Claim", "id": "1", "identifier": [{"value": "claim"}], "status": "active"}},
+        {"resource": {"resourceType": "Patient", "id": "1", "identifier": [{"value": "patient"}], "active": True}},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "values"),
+    [
+        ("Bundle.entry.resource.ofType(Claim).identifier", ["claim"]),
+        ("(Bundle.entry.resource as Claim).identifier", ["claim"]),
+        ("Bundle.entry.resource.identifier", ["claim", "patient"]),
+        ("Bundle.entry.resource.where(status in ('active' | 'draft')).identifier", ["claim"]),
+        ("Bundle.entry.resource.identifier.where(value != 'a|b' and value != 'claim')", ["patient"]),
+        ("Bundle.select('a|b')", ["a|b"]),
+        ("Resource.entry.resource.ofType(Patient).active", ["true"]),
+        ("entry.resource.ofType(Patient).active", ["true"]),
+        ("Person.active | Bundle.entry.resource.ofType(Patient).active", ["true"]),
+        ("Bundle.entry.resource.status = 'x' | 'active'", ["false"]),
+    ],
+)
+def test_a_definition_may_be_any_fhirpath(expression: str, values: list[str]) -> None:
+    definition = Definition("x", "x", SearchType.TOKEN, frozenset({"Bundle"}), expression)
+    asked = [value for value in ("claim", "patient", "a|b", "true", "false") if finds(definition, value)]
+    assert asked == values
+
+
+def finds(definition: Definition, value: str) -> bool:
+    filter_ = Filter("Bundle", "x", None, None, (escape(value),), "")
+    return criterion(filter_, "Bundle", CONTEXT, definition).matches(CLAIMS, nothing_else())
 
 
 @pytest.mark.parametrize(
