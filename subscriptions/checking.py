@@ -16,7 +16,7 @@ from subscriptions.codes import Interaction, IssueCode
 from subscriptions.errors import EvaluationError, Issue, Rejected
 from subscriptions.predicate import NoTruthValue, Predicate, predicate
 from subscriptions.search.asking import Context
-from subscriptions.search.compiling import extraction_of
+from subscriptions.search.compiling import criterion, extraction_of
 from subscriptions.search.dummies import bare, dummy
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import resource_types
@@ -26,6 +26,8 @@ from subscriptions.topic import ANY, CanFilterBy, QueryCriteria, ResourceTrigger
 from subscriptions.triggers import Triggers, combined
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
+#: A filter's value that is one of every type.
+_ANY_VALUE = "2026"
 _LITERAL = re.compile(r"'([a-z][a-z\-]*)'")
 
 
@@ -178,16 +180,17 @@ def _judge_filter(
         refused.append(Issue(IssueCode.VALUE, text, f"{path}.resource"))
         return
     own = allowed.definition.startswith("#")
-    faults: list[Issue] = []
+    faults, odd = list[Issue](), list[str]()
     concerned = sorted(types) if allowed.resource in (None, ANY) else [str(allowed.resource)]
     for type_ in concerned:
         try:
-            _try_filter(allowed, topic, type_, context)
+            odd += _try_filter(allowed, topic, type_, context)
         except Rejected as rejected:
             faults += rejected.issues
         except Exception as error:  # whatever the engine's operators meet
             text = f"`{allowed.definition}` failed on an example of {type_}: {' '.join(str(error).split())}"
             faults.append(Issue(IssueCode.INVALID, text))
+    warnings += (Issue(IssueCode.BUSINESS_RULE, text, f"{path}.filterDefinition") for text in odd)
     # Listed for any type, it is for those that have it.
     if not faults or (allowed.resource in (None, ANY) and len(faults) < len(concerned)):
         return
@@ -198,8 +201,12 @@ def _judge_filter(
         warnings.append(Issue(faults[0].code, text, f"{path}.filterParameter"))
 
 
-def _try_filter(allowed: CanFilterBy, topic: Topic, resource_type: str, context: Context) -> None:
-    """Raises Rejected, or whatever a definition of the topic's own meets in examples."""
+def _try_filter(allowed: CanFilterBy, topic: Topic, resource_type: str, context: Context) -> Iterator[str]:
+    """
+    What is odd about a definition of the topic's own: that nothing it finds in an example can be compared.
+
+    Raises Rejected, or whatever such a definition meets in examples.
+    """
     parameter, own = allowed.parameter, definition(topic, allowed.definition)
     if allowed.definition and own is None:
         found = official(allowed.definition, resource_type, context)
@@ -207,8 +214,12 @@ def _try_filter(allowed: CanFilterBy, topic: Topic, resource_type: str, context:
             text = f"{resource_type} has no search parameter {allowed.definition}"
             raise Rejected(Issue(IssueCode.NOT_SUPPORTED, text))
         parameter = found.code
-    asked = Filter(resource_type, parameter, None, None, ("",), parameter)
+    asked = Filter(resource_type, parameter, None, None, (_ANY_VALUE,), parameter)
     extraction, _ = extraction_of(asked, resource_type, context, own)
     if own:
+        source = criterion(asked, resource_type, context, own).source
         for resource in (dummy(context.version, resource_type), bare(resource_type)):
-            list(extraction.values(resource, Held(_AT, interaction=Interaction.CREATE)))
+            held = Held(_AT, interaction=Interaction.CREATE)
+            types = sorted({value.type for value in extraction.values(resource, held)})
+            if not source.read(resource, held) and types:
+                yield f"`{own.expression}` finds a {', '.join(types)} in an example, and nothing of type {own.type}"

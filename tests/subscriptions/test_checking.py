@@ -205,6 +205,7 @@ def test_filters_that_will_be_rejected_are_warned_of(allowed: CanFilterBy, defin
     ("expression", "reason"),
     [
         ("Encounter.subject.resolve().name", "failed on an example of Encounter"),
+        ("(Encounter.subject | Encounter.serviceProvider).reference", "the data type of what a union in parentheses"),
         ("Encounter.status = ", "is not FHIRPath"),
         ("Patient.name", "no branch of `Patient.name` begins with `Encounter.`"),
         ("(Encounter.type | Encounter.priority).first()", "the data type of what a union in parentheses finds is not"),
@@ -218,6 +219,19 @@ def test_a_definition_that_cannot_be_evaluated_is_refused(expression: str, reaso
     )
     assert where == "SubscriptionTopic.canFilterBy[0].filterDefinition"
     assert reason in said
+
+
+def test_a_definition_whose_values_cannot_be_compared_is_warned_of() -> None:
+    """A token is no Reference: no subscriber would ever be told why nothing comes."""
+    definition = replace(WARD, expression="Encounter.subject")
+    topic = replace(
+        a_topic(Trigger("Encounter")),
+        can_filter_by=(CanFilterBy("Encounter", "ward", "#ward"),),
+        definitions=(definition,),
+    )
+    ((where, said),) = warnings(topic)
+    assert where == "SubscriptionTopic.canFilterBy[0].filterDefinition"
+    assert said == "`Encounter.subject` finds a Reference in an example, and nothing of type token"
 
 
 def test_a_filter_on_a_type_that_the_topic_is_not_about_is_refused() -> None:
