@@ -10,7 +10,7 @@ from typing import Any
 
 from fhirpathpy.engine.nodes import ResourceNode
 
-from subscriptions.change import Change
+from subscriptions.change import Change, Resource
 from subscriptions.codes import FhirVersion, Interaction
 from subscriptions.errors import EvaluationError
 from subscriptions.search.fhirpath import accept, compiled
@@ -43,9 +43,8 @@ class Predicate:
         current = None if change.interaction is Interaction.DELETE else change.resource
         if previous is None and change.interaction is not Interaction.CREATE:
             return EvaluationError(f"the version of {change.type}/{change.id} before the change is not known")
-        # An empty object would count as something: only an empty list is nothing.
-        variables: dict[str, Any] = {"previous": previous or [], "current": current or []}
         try:
+            variables = {"previous": _nodes(previous), "current": _nodes(current)}
             nodes = self._evaluate(current or previous or {}, variables)
         except Exception as error:  # whatever the engine's operators meet
             return EvaluationError(f"`{self.expression}` failed: {' '.join(str(error).split())}")
@@ -57,6 +56,12 @@ class Predicate:
                 return truth
         what = f"{len(found)} values" if len(found) > 1 else "a value that is neither true nor false"
         return NoTruthValue(f"`{self.expression}` gives {what}")
+
+
+def _nodes(resource: Resource | None) -> list[Any]:
+    """A version with its type, so that `%current is Patient` holds. An empty list, and no empty object, is nothing."""
+    # fhirpathpy has no types.
+    return [ResourceNode.create_node(resource)] if resource else []  # type: ignore[no-untyped-call]
 
 
 @lru_cache(maxsize=4096)

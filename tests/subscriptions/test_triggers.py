@@ -248,6 +248,8 @@ INTO = "(%previous.empty() or %previous.status != 'finished') and %current.statu
         pytest.param("status = 'finished'", a_change(UPDATE), True, id="without-variables-the-version-after"),
         pytest.param("Encounter.status = 'planned'", a_change(DELETE), True, id="or-the-one-before"),
         pytest.param("%current.class.where(code = 'IMP').exists()", a_change(CREATE), True, id="where"),
+        pytest.param("%current is Encounter", a_change(CREATE), True, id="a-version-has-a-type"),
+        pytest.param("%previous.ofType(Patient).exists()", a_change(UPDATE), False, id="and-no-other-one"),
         pytest.param("%current.trace('status').status = 'finished'", a_change(CREATE), True, id="traced"),
     ],
 )
