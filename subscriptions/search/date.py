@@ -100,12 +100,16 @@ def _since_midnight(found: re.Match[str]) -> int:
     hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"] or 0)
     if hour > 23 or minute > 59 or second > 60:
         raise ValueError(f"`{found[0]}` is not a time")
-    offset = 0
-    if found["sign"]:
-        offset = int(found["zone_hour"]) * 60 + int(found["zone_minute"])
-        offset = -offset if found["sign"] == "-" else offset
-    seconds = (hour * 60 + minute - offset) * 60 + second
-    return seconds * _SECOND + int((found["fraction"] or "").ljust(9, "0"))
+    seconds = (hour * 60 + minute) * 60 + second
+    return seconds * _SECOND + int((found["fraction"] or "").ljust(9, "0")) - _offset(found)
+
+
+def _offset(found: re.Match[str]) -> int:
+    """How far a time zone is ahead of UTC."""
+    if not found["sign"]:
+        return 0
+    minutes = int(found["zone_hour"]) * 60 + int(found["zone_minute"])
+    return (-minutes if found["sign"] == "-" else minutes) * 60 * _SECOND
 
 
 def _width(found: re.Match[str]) -> int:
@@ -146,6 +150,14 @@ def _outer(periods: list[Any]) -> Iterator[Range]:
 def _period(period: Mapping[str, str]) -> Range:
     start = _range(period["start"]).start if "start" in period else -_NEVER
     end = _range(period["end"]).end if "end" in period else _NEVER
+    if end <= start:  # perhaps only since one limit has a time zone, and the other one, meant in the same, has none
+        start, end = start - _lent(period, "start", "end"), end - _lent(period, "end", "start")
     if end <= start:
         raise ValueError("the period ends before it starts")
     return Range(start, end)
+
+
+def _lent(period: Mapping[str, str], limit: str, other: str) -> int:
+    """How far ahead of UTC a limit without a time zone is, if it is in the one of the other limit."""
+    found, lender = _FORM.fullmatch(period[limit]), _FORM.fullmatch(period[other])
+    return _offset(lender) if found and lender and not found["zone"] else 0

@@ -181,7 +181,26 @@ ZONES = [
 ]
 
 
-@table([*PRECISION, *ZONES])
+MIXED = [
+    # "Dates do not have time zones": where both limits in UTC would be the wrong way round, though each is right where
+    # the period was, the one without a time zone is in the other one's.
+    (
+        period("2024-05-02", "2024-05-02T06:00:00+12:00"),
+        "2024-05-01 ge2024-05-01T12:00Z le2024-05-01T12:00Z eb2024-05-01T18:01Z sa2024-05-01T11:59Z",
+        "2024-05-02 sa2024-05-01T12:00Z",
+    ),
+    (
+        period("2024-05-01T20:00:00-05:00", "2024-05-01"),
+        "2024-05-02 sa2024-05-01 eb2024-05-02T05:00Z",
+        "2024-05-01 eb2024-05-02T04:59Z",
+    ),
+    # Elsewhere it is UTC.
+    (period("2024-05-01", "2024-05-02T06:00:00+12:00"), "2024-05-01 sa2024-04-30", "lt2024-05-01"),
+    (period("2024-05-01T20:00:00+12:00", "2024-05-01"), "2024-05-01", "gt2024-05-01"),
+]
+
+
+@table([*PRECISION, *ZONES, *MIXED])
 def test_dates_by_precision_and_time_zone(value: Any, query: str, expected: bool) -> None:
     assert matches(observed(value), "date", query) is expected
 
@@ -260,6 +279,8 @@ def test_a_modifier_is_rejected(modifier: str) -> None:
         "soon",
         "2013-02-30",
         period("2013-02", "2013-01"),
+        period("2013-02-02", "2013-02-01T23:59:00+12:00"),
+        period("2013-02-02T00:00:00+12:00", "2013-02-01T23:59:00+12:00"),
         period("2013-02", "soon"),
         {"event": ["2013", "soon"]},
     ],
