@@ -15,6 +15,9 @@ from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion
 from subscriptions.search.compiling import criterion, is_evaluated
+from subscriptions.search.composite import composition
+from subscriptions.search.escapes import split
+from subscriptions.search.extraction import Extraction
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
 from subscriptions.search.paths import Backward, Path, path
 from subscriptions.search.ranges import prefixed
@@ -58,8 +61,8 @@ def permitted(filter_: Filter, resource_type: str, topic: Topic, context: Contex
     wanted = _compiled(filter_, resource_type, topic, defined, context)
     modifier = filter_.modifier if defined else path(filter_.parameter, filter_.modifier).modifier
     _check_modifier(modifier, allowed, context)
-    if wanted.source.extraction.parameter.type in _ORDERED and modifier is None:
-        _check_comparators(filter_, allowed)
+    if modifier is None:
+        _check_comparators(filter_, wanted.source.extraction, allowed)
     return wanted
 
 
@@ -73,16 +76,20 @@ def evaluable(resource_type: str, version: FhirVersion) -> tuple[CanFilterBy, ..
             resource=resource_type,
             parameter=each.code,
             definition=each.url,
-            comparators=frozenset(
-                code
-                for code in Comparator
-                if each.type in _ORDERED and _works(each, resource_type, context, code, None)
-            ),
-            modifiers=frozenset(code for code in MODIFIERS if _works(each, resource_type, context, None, code)),
+            comparators=frozenset(Comparator) if _is_ordered(each, resource_type, version) else frozenset(),
+            modifiers=frozenset(code for code in MODIFIERS if _works(each, resource_type, context, code)),
         )
         for each in sorted(known, key=lambda each: each.code)
         if is_evaluated(each)
     )
+
+
+def _is_ordered(parameter: SearchParameter, resource_type: str, version: FhirVersion) -> bool:
+    """Whether its values, or a part of them, have an order."""
+    if parameter.type is SearchType.COMPOSITE:
+        components = composition(version, resource_type, parameter.code).components
+        return any(component.parameter.type in _ORDERED for component in components)
+    return parameter.type in _ORDERED
 
 
 @cache
@@ -98,20 +105,14 @@ def _trial(version: FhirVersion) -> Vocabulary:
     return Vocabulary([*code_systems, {"resourceType": "ValueSet", "url": "https://example.org/1", "compose": compose}])
 
 
-def _works(
-    parameter: SearchParameter,
-    resource_type: str,
-    context: Context,
-    comparator: Comparator | None,
-    modifier: str | None,
-) -> bool:
-    """Whether a filter can be compiled with one of the values that somebody could give."""
+def _works(parameter: SearchParameter, resource_type: str, context: Context, modifier: str) -> bool:
+    """Whether a filter with this modifier can be compiled with one of the values that somebody could give."""
     if modifier == "type":
-        modifiers: Iterable[str | None] = sorted(parameter.targets) or sorted(resource_types(context.version))[:1]
+        modifiers: Iterable[str] = sorted(parameter.targets) or sorted(resource_types(context.version))[:1]
     else:
         modifiers = [modifier]
     for value, written in product(_VALUES, modifiers):
-        asked = Filter(resource_type, parameter.code, written, comparator, (value,), value)
+        asked = Filter(resource_type, parameter.code, written, None, (value,), value)
         try:
             criterion(asked, resource_type, context)
         except Rejected:
@@ -174,12 +175,24 @@ def _check_modifier(modifier: str | None, allowed: tuple[CanFilterBy, ...], cont
         raise Rejected(Issue(IssueCode.NOT_SUPPORTED, text))
 
 
-def _check_comparators(filter_: Filter, allowed: tuple[CanFilterBy, ...]) -> None:
-    named = {prefixed(value)[0] for value in filter_.values}
+def _check_comparators(filter_: Filter, found: Extraction, allowed: tuple[CanFilterBy, ...]) -> None:
+    named = {prefixed(value)[0] for value in _ordered(filter_, found)}
     for comparator in sorted((named | {filter_.comparator}) - {None, Comparator.EQ}, key=str):
         if all(comparator not in each.comparators for each in allowed):
             text = f"the topic does not allow the comparator `{comparator}`; it allows: "
             raise Rejected(Issue(IssueCode.NOT_SUPPORTED, text + ", ".join(map(_described, allowed))))
+
+
+def _ordered(filter_: Filter, found: Extraction) -> Iterator[str]:
+    """The values, and parts of a composite's values, that a comparator can stand in front of."""
+    parameter = found.parameter
+    if parameter.type in _ORDERED:
+        yield from filter_.values
+    elif parameter.type is SearchType.COMPOSITE:
+        components = composition(found.version, found.resource_type, parameter.code).components
+        for value in filter_.values:
+            parts = zip(components, split(value, "$"), strict=True)
+            yield from (part for component, part in parts if component.parameter.type in _ORDERED)
 
 
 def _described(allowed: CanFilterBy) -> str:

@@ -130,6 +130,33 @@ def test_a_comparator_that_is_not_listed_is_rejected() -> None:
     assert "comparator `lt`" in issue.text
 
 
+@pytest.mark.parametrize(
+    ("value", "refused_for"),
+    [
+        ("8480-6$140", None),
+        ("8480-6$eq140", None),
+        ("8480-6$gt140", None),
+        ("8480-6$gt140,8462-4$lt50", "lt"),
+        ("lt$140", None),  # a code, and no comparator
+    ],
+)
+def test_comparators_inside_a_composite_are_enforced_too(value: str, refused_for: str | None) -> None:
+    allowed = CanFilterBy("Observation", "code-value-quantity", comparators=frozenset({Comparator.GT}))
+    topic = replace(TOPIC, can_filter_by=(allowed,))
+    text = f"Observation?code-value-quantity={value}"
+    if refused_for:
+        (issue,) = refused(text, topic)
+        assert f"the topic does not allow the comparator `{refused_for}`" in issue.text
+    else:
+        assert criteria(parse(text), topic, CONTEXT)["Observation"]
+
+
+def test_every_comparator_is_listed_for_composites_of_which_a_part_has_an_order() -> None:
+    found = {each.parameter: each.comparators for each in evaluable("Observation", FhirVersion.R4)}
+    assert found["code-value-quantity"] == found["value-quantity"] == frozenset(Comparator)
+    assert found["code-value-concept"] == found["code"] == frozenset()
+
+
 def test_a_modifier_that_is_not_listed_is_rejected() -> None:
     (issue,) = refused("Observation?patient:missing=true")
     assert "modifier `:missing`" in issue.text
