@@ -86,7 +86,8 @@ class Fact:
         if not newer and not self.waits and expected is not bool(self.event):
             text = (
                 "That differs from what follows, which goes by what is in force now: when the change was matched, other"
-                " resources that the filters look at were otherwise, or it was set aside, which the hub's log says."
+                " resources or ValueSets that the filters look at were otherwise, or it was set aside, which the hub's"
+                " log says."
             )
             yield {"name": "differs", "valueString": text}
 
@@ -169,9 +170,14 @@ class Explaining:
         event = await self._event(member, change)
         registered = await s.membership.registry.find(s.tenant, s.version, id_)
         wanted = self._in_force(member)
-        explanation = await self._explained(wanted, change)
+        try:
+            explanation = await self._explained(wanted, change)
+            expected, explained = explanation.matched, list(explanation.parameters)
+        except Rejected as rejected:  # a ValueSet that the filters name may be another one by now
+            no, why = {"name": "matched", "valueBoolean": False}, {"name": "error", "valueString": str(rejected)}
+            expected, explained = False, [no, why]
         fact = Fact(change, member, waits, event, registered, s.admission.topics.published(wanted.topic))
-        return [{"name": "fact", "part": list(fact.parts(expected=explanation.matched))}, *explanation.parameters]
+        return [{"name": "fact", "part": list(fact.parts(expected=expected))}, *explained]
 
     async def _given(self, exchange: Exchange, takes: Takes) -> Given:
         s = self.subscriptions

@@ -210,7 +210,23 @@ async def test_what_follows_is_said_to_differ_from_what_was(hub: Hub) -> None:
     await hub.put("/Group/g", group)
     fact = await fact_of(hub, "s", "Immunization/a/_history/1")
     assert fact["event-number"] == "1"
-    assert "other resources that the filters look at" in fact["differs"]
+    assert "other resources or ValueSets that the filters look at" in fact["differs"]
+
+
+async def test_what_happened_is_told_though_the_filters_can_not_be_evaluated_any_more(hub: Hub) -> None:
+    """A ValueSet that they name was changed into one that can't be enumerated."""
+    include = {"system": "http://hl7.org/fhir/sid/cvx", "concept": [{"code": "207"}]}
+    values = {"resourceType": "ValueSet", "id": "v", "url": "urn:x:v", "status": "active"}
+    await hub.put("/ValueSet/v", values | {"compose": {"include": [include]}})
+    await active(hub.parts, "s", "vaccine-code:in=urn:x:v")
+    await hub.put("/Immunization/a", immunization("a"))
+    async with running(fanout(hub.parts)):
+        await matched(hub.parts)
+    await hub.put("/ValueSet/v", values | {"compose": {"include": [{"system": "urn:unknown"}]}})
+    answer = await explained(hub, "/Subscription/s/$explain", reference="Immunization/a/_history/1")
+    assert told(answer, "fact")[0]["event-number"] == "1"
+    assert told(answer, "matched") == [False]
+    assert "vaccine-code:in=urn:x:v" in told(answer, "error")[0]
 
 
 async def test_a_version_that_cannot_be_read_is_a_conflict(hub: Hub) -> None:
