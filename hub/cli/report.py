@@ -57,7 +57,7 @@ class Report:
         for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
             table.add_row(str(len(names)), names[0], reason)
         self._table(
-            table, "worked out here by subscriptions.matching.explain: the hub, by the same rules, just sends nothing"
+            table, "worked out here as `hub explain` does; the hub, by the same rules, just sends nothing"
         )
 
     def _table(self, table: Table, how: str) -> None:

@@ -57,7 +57,7 @@ def test_what_it_shows(temporary: Path, rq_redis_server: RedisServer, rq_redis_u
     assert re.search(
         r"\n *[\d.]+ s  the expected events, once each and in order, as many as \$status counts: yes\n$", shown
     )
-    assert "worked out here by subscriptions.matching.explain" in shown
+    assert "worked out here as `hub explain` does" in shown
     told = re.findall(r"^│ +\d+ │ (Immunization/\w+) +│(?: +\d+ │){4}$", shown, re.M)
     assert sorted(told) == [f"Immunization/{id_}" for id_ in ("example", "historical", "protocol", "subpotent")]
     notification = shown.partition("as received:\n")[2].partition("\n\n")[0]
