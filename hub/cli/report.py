@@ -56,9 +56,7 @@ class Report:
         table.add_column("reason", overflow="fold")
         for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
             table.add_row(str(len(names)), names[0], reason)
-        self._table(
-            table, "worked out here as `hub explain` does; the hub, by the same rules, just sends nothing"
-        )
+        self._table(table, "worked out here as `hub explain` does; the hub, by the same rules, just sends nothing")
 
     def _table(self, table: Table, how: str) -> None:
         """A table, and how its contents are known."""

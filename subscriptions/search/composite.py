@@ -17,8 +17,9 @@ from subscriptions.search.asking import Asked
 from subscriptions.search.comparison import Access, Criterion, Equal, Reading, Test, source
 from subscriptions.search.escapes import split
 from subscriptions.search.extraction import Expression, Value, extraction, value_of, without_casts
-from subscriptions.search.fhirpath import Compiled, compiled, operands
+from subscriptions.search.fhirpath import Compiled, operands
 from subscriptions.search.held import Held
+from subscriptions.search.members import finding
 from subscriptions.search.parameters import SearchParameter, parameters
 
 #: What R5's composites name as the definitions of their components, and nobody defines: what they would have to be.
@@ -136,7 +137,7 @@ def composition(version: FhirVersion, resource_type: str, code: str) -> Composit
             path = path.removesuffix(".reference")  # of Encounter's `location-period`: the whole is what compares
         branches = (without_casts(branch, version) for branch in operands(path))
         name = f"{elements.name}.{parameter.code}"
-        return Component(elements, parameter, name, tuple(compiled(branch, version) for branch in branches))
+        return Component(elements, parameter, name, tuple(finding(branch, version) for branch in branches))
 
     return Composition(elements, tuple(map(component, definitions, paths)))
 

@@ -10,8 +10,9 @@ from fhirpathpy.engine.nodes import ResourceNode
 
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion, SearchType
-from subscriptions.search.fhirpath import choices, compiled, operands
+from subscriptions.search.fhirpath import choices, operands
 from subscriptions.search.held import Held
+from subscriptions.search.members import finding
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
 
 _RESOLVES = re.compile(r"\.where\(resolve\(\) is (\w+)\)$")
@@ -88,7 +89,7 @@ class Expression:
         self.resource_type = resource_type
         self.parameter = parameter
         self._branches = [
-            (compiled(without_casts(path, version), version), target)
+            (finding(without_casts(path, version), version), target)
             for path, target in _branches(parameter.expression, resource_type)
         ]
         restricted = frozenset(target for _, target in self._branches if target)
@@ -123,7 +124,7 @@ class Expression:
 
     def _is_wanted(self, data: Any, target: str | None, resource: Resource) -> bool:
         """Whether what was found is of the right type, if it is a reference or a resource (a Bundle's first entry)."""
-        if isinstance(data, Mapping) and "resourceType" in data:
+        if isinstance(data, dict) and "resourceType" in data:
             return not self.parameter.targets or data["resourceType"] in self.parameter.targets
         return target is None or self._points_to(data, target, resource)
 
@@ -172,7 +173,7 @@ def value_of(node: Any, type_: SearchType) -> Value | None:
     if node.path.startswith("_."):
         raise ValueError(_UNTYPED)
     held = "id" if node.path == "System.String" else str(node.path)
-    if node.data is None or (isinstance(node.data, Mapping) and held[0].islower() and node.data.keys() <= _BESIDE):
+    if node.data is None or (held[0].islower() and isinstance(node.data, dict) and node.data.keys() <= _BESIDE):
         return None
     value = Value(held, node.data, node.propName or "")
     return _part(value, type_) if held == "CodeableReference" else value

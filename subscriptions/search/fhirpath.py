@@ -29,7 +29,7 @@ def compiled(expression: str, version: FhirVersion) -> Compiled:
     """An expression, compiled. The engine raises anything for one that `accept` refuses, or fails when it is used."""
     # The engine writes what is traced to the standard output, unless it is told where to.
     options = {"returnRawData": True, "traceFn": _untraced}
-    found: Compiled = fhirpathpy.compile(expression, _model(version), options)
+    found: Compiled = fhirpathpy.compile(expression, model(version), options)
     return found
 
 
@@ -79,7 +79,7 @@ def _inside(tree: Any) -> Any:
 @cache
 def choices(version: FhirVersion) -> frozenset[str]:
     """The names of the elements that have a choice of data types: `value`, which is `valueQuantity` in JSON."""
-    return frozenset(path.rpartition(".")[2] for path in _model(version)["choiceTypePaths"])
+    return frozenset(path.rpartition(".")[2] for path in model(version)["choiceTypePaths"])
 
 
 def _parsed(expression: str) -> Any:
@@ -93,7 +93,7 @@ def _parsed(expression: str) -> Any:
 
 
 @cache
-def _model(version: FhirVersion) -> dict[str, Any]:
+def model(version: FhirVersion) -> dict[str, Any]:
     """The data types of a version's elements, and which have a choice of them. R4B's is a file of `refresh.py`'s."""
     if version is not FhirVersion.R4B:
         known: dict[str, Any] = models[version.value]
