@@ -16,6 +16,9 @@ from subscriptions.search.extraction import Value
 #: System and code. None stands for any; the system of something that has none is empty.
 Key: TypeAlias = tuple[str | None, str | None]
 
+#: In place of a system, for a string: its case does not count. No system is a blank.
+FOLDED = " "
+
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _WITH_SYSTEM = frozenset({"Coding", "CodeableConcept", "Identifier"})
 
@@ -56,9 +59,11 @@ def parse(value: str, held: Mapping[str, str | None]) -> frozenset[Key]:
         raise _rejected("the value is `true` or `false`")
     if set(held) == {"id"} and not _ID.fullmatch(code):
         raise _rejected("an id is up to 64 letters, digits, `-` and `.`")
+    folded, system = (FOLDED, code.casefold()), written[0] if len(written) == 2 else None
     if set(held) == {"string"}:
-        code = code.casefold()
-    return frozenset({(written[0] if len(written) == 2 else None, code or None)})
+        return frozenset({folded})
+    # Of a topic's own definition it isn't known what it finds: strings too, which have no system.
+    return frozenset({(system, code or None)} | ({folded} if not held and not system else set()))
 
 
 def _of_code(system: str, code: str, held: Mapping[str, str | None]) -> Key:
@@ -104,7 +109,7 @@ class Reading:
                 yield from _keys(self.system, string(value.data))
                 yield "", value.data
             case "string":
-                yield None, string(value.data).casefold()
+                yield FOLDED, string(value.data).casefold()
             case type_ if type_[0].islower():
                 yield None, string(value.data)
 

@@ -223,6 +223,25 @@ def test_a_definition_that_finds_nothing_is_rejected(definition: Definition, rea
     assert reason in issue.text
 
 
+@pytest.mark.parametrize(
+    ("expression", "met", "unmet"),
+    [
+        # A token on a string is there "to indicate that case-insensitive matching is the correct default".
+        ("Encounter.identifier.value", ["ZZZ0016", "zzz0016", "Zzz0016", "|ZZZ0016"], ["ZZZ001", "https://x|ZZZ0016"]),
+        ("Encounter.status", ["finished", "|finished"], ["FINISHED", "Finished", "https://x|finished"]),
+        ("Encounter.identifier", ["ZZZ0016", "https://nhi.example|ZZZ0016"], ["zzz0016", "|ZZZ0016"]),
+        ("Encounter.status | Encounter.identifier.value", ["finished", "zzz0016"], ["FINISHED"]),
+    ],
+)
+def test_a_definition_of_tokens_may_find_strings(expression: str, met: list[str], unmet: list[str]) -> None:
+    identifier = {"system": "https://nhi.example", "value": "ZZZ0016"}
+    encounter = {"resourceType": "Encounter", "id": "1", "status": "finished", "identifier": [identifier]}
+    definition = Definition("x", "x", SearchType.TOKEN, frozenset({"Encounter"}), expression)
+    filters = [Filter("Encounter", "x", None, None, (value,), value) for value in (*met, *unmet)]
+    found = [criterion(each, "Encounter", CONTEXT, definition).matches(encounter, nothing_else()) for each in filters]
+    assert found == [True] * len(met) + [False] * len(unmet)
+
+
 CLAIMS = {
     "resourceType": "Bundle",
     "entry": [
