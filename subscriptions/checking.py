@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import product
+from itertools import islice, product
 
 from subscriptions.can_filter_by import definition, official
 from subscriptions.change import Change, Resource
 from subscriptions.codes import Interaction, IssueCode
 from subscriptions.errors import EvaluationError, Issue, Rejected
-from subscriptions.predicate import NoTruthValue, Predicate, predicate
+from subscriptions.predicate import Costly, NoTruthValue, Predicate, predicate
 from subscriptions.search.asking import Context
 from subscriptions.search.compiling import criterion, extraction_of
 from subscriptions.search.dummies import bare, dummy
@@ -28,6 +28,8 @@ from subscriptions.triggers import Triggers, combined
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 #: A filter's value that is one of every type.
 _ANY_VALUE = "2026"
+#: Of the codes that an expression names, those that are tried: each with each, on updates.
+MOST_CODES = 10
 _LITERAL = re.compile(r"'([a-z][a-z\-]*)'")
 
 
@@ -125,7 +127,12 @@ def _judge_fhirpath(
     dead = list[str]()
     unused = ". It is not used: queryCriteria outweighs it" if trigger.query else ""
     for interaction in sorted(trigger.interactions):
-        said = [asked.says(change) for type_ in types for change in _changes(asked, interaction, type_, context)]
+        said: list[bool | EvaluationError | None] = []
+        for change in (each for type_ in types for each in _changes(asked, interaction, type_, context)):
+            said.append(asked.says(change))
+            if isinstance(said[-1], Costly):
+                refused.append(Issue(IssueCode.TOO_COSTLY, f"on an example of {change.type}: {said[-1]}", path))
+                return
         wrong = next((each for each in said if isinstance(each, NoTruthValue)), None)
         failed = next((each for each in said if isinstance(each, EvaluationError)), None)
         if wrong and not unused:
@@ -151,7 +158,7 @@ def _judge_fhirpath(
 def _changes(asked: Predicate, interaction: Interaction, type_: str, context: Context) -> Iterator[Change]:
     """Of examples with something in them; also with each code that the expression names as the status, and another."""
     full = dummy(context.version, type_)
-    codes = sorted({"unknown", *_LITERAL.findall(asked.expression)})
+    codes = sorted({"unknown", *islice(dict.fromkeys(_LITERAL.findall(asked.expression)), MOST_CODES)})
     examples = [full, *(dict(full) | {"status": code} for code in codes)]
     versions: list[tuple[Resource | None, Resource | None]] = []
     match interaction:

@@ -13,11 +13,19 @@ from fhirpathpy.engine.nodes import ResourceNode
 from subscriptions.change import Change, Resource
 from subscriptions.codes import FhirVersion, Interaction
 from subscriptions.errors import EvaluationError
-from subscriptions.search.fhirpath import accept, compiled
+from subscriptions.search.fhirpath import accept
+from subscriptions.search.metered import TooCostly, metered
+
+#: Characters of what the engine says: it may cite the resource.
+MOST_TOLD = 200
 
 
 class NoTruthValue(EvaluationError):
     """An expression gives something that is neither true nor false."""
+
+
+class Costly(EvaluationError):
+    """An evaluation would take too long."""
 
 
 class Predicate:
@@ -30,7 +38,7 @@ class Predicate:
         """
         accept(expression)
         self.expression = expression
-        self._evaluate = compiled(expression, version)
+        self._evaluate = metered(expression, version)
 
     def holds(self, change: Change) -> bool | EvaluationError:
         """Whether it is true of a change. Empty is not; anything but a truth value is an error."""
@@ -46,8 +54,10 @@ class Predicate:
         try:
             variables = {"previous": _nodes(previous), "current": _nodes(current)}
             nodes = self._evaluate(current or previous or {}, variables)
+        except TooCostly as error:
+            return Costly(f"`{self.expression}` failed: {error}")
         except Exception as error:  # whatever the engine's operators meet
-            return EvaluationError(f"`{self.expression}` failed: {' '.join(str(error).split())}")
+            return EvaluationError(f"`{self.expression}` failed: {' '.join(str(error)[:MOST_TOLD].split())}")
         found = [node.data if isinstance(node, ResourceNode) else node for node in nodes]
         match found:
             case []:

@@ -6,6 +6,7 @@ from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.extraction import Expression
 from subscriptions.search.fhirpath import accept
+from subscriptions.search.metered import metered
 from subscriptions.search.parameters import SearchParameter
 from subscriptions.topic import ANY, Definition
 
@@ -32,7 +33,7 @@ def defined(definition: Definition, resource_type: str, version: FhirVersion) ->
         targets=definition.targets,
         holds={},
     )
-    found = Expression(version, resource_type, parameter)
+    found = Expression(version, resource_type, parameter, metered)
     if not found.finds_something:
         text = f"no branch of `{definition.expression}` begins with `{resource_type}.`, as it has to"
         raise Rejected(Issue(IssueCode.NOT_SUPPORTED, text))

@@ -1,7 +1,7 @@
 """What a search parameter finds in a resource: https://hl7.org/fhir/R4/searchparameter-definitions.html#expression."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from fhirpathpy.engine.nodes import ResourceNode
 
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion, SearchType
-from subscriptions.search.fhirpath import choices, operands
+from subscriptions.search.fhirpath import Compiled, choices, compiled, operands
 from subscriptions.search.held import Held
 from subscriptions.search.members import finding
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
@@ -84,12 +84,19 @@ class Expression:
     `valueQuantity`, the name of the property in JSON.
     """
 
-    def __init__(self, version: FhirVersion, resource_type: str, parameter: SearchParameter) -> None:
+    def __init__(
+        self,
+        version: FhirVersion,
+        resource_type: str,
+        parameter: SearchParameter,
+        compiled: Callable[[str, FhirVersion], Compiled] = compiled,
+    ) -> None:
+        """`compiled`: How the expression is, if it is not one of FHIR's own."""
         self.version = version
         self.resource_type = resource_type
         self.parameter = parameter
         self._branches = [
-            (finding(without_casts(path, version), version), target)
+            (finding(without_casts(path, version), version, compiled), target)
             for path, target in _branches(parameter.expression, resource_type)
         ]
         restricted = frozenset(target for _, target in self._branches if target)

@@ -20,6 +20,10 @@ from subscriptions.errors import Issue, Rejected
 #: From a resource and the values of environment variables to what is found, with the engine's nodes around it.
 Compiled: TypeAlias = Callable[[Any, dict[str, Any] | None], list[Any]]
 
+#: Of somebody else's expression: characters, and levels of the syntax tree, each of which takes frames of the stack
+#: when it is evaluated, more of them in one process than in another.
+LONGEST, DEEPEST = 10_000, 150
+
 #: What reads the clock: the same change would fire today and not tomorrow, and a repeat might not be one.
 _CLOCK = re.compile(r"\b(?:now|today|timeOfDay)\s*\(\s*\)")
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'")
@@ -28,7 +32,7 @@ _STRING = re.compile(r"'(?:\\.|[^'\\])*'")
 def compiled(expression: str, version: FhirVersion) -> Compiled:
     """An expression, compiled. The engine raises anything for one that `accept` refuses, or fails when it is used."""
     # The engine writes what is traced to the standard output, unless it is told where to.
-    options = {"returnRawData": True, "traceFn": _untraced}
+    options = {"returnRawData": True, "traceFn": untraced}
     found: Compiled = fhirpathpy.compile(expression, model(version), options)
     return found
 
@@ -38,8 +42,11 @@ def accept(expression: str) -> None:
     Judge an expression of a topic's author. The engine's own parser passes over whatever it doesn't understand.
 
     Raises:
-        Rejected: It is not FHIRPath, or depends on the time at which it is evaluated.
+        Rejected: It is not FHIRPath, larger than LONGEST and DEEPEST, or depends on the time at which it is evaluated.
     """
+    if len(expression) > LONGEST:
+        text = f"an expression of {len(expression)} characters: at most {LONGEST} are read."
+        raise Rejected(Issue(IssueCode.TOO_COSTLY, text))
     clock = _CLOCK.search(_STRING.sub("''", expression))
     if clock:
         text = f"`{clock[0]}` is not supported: what is found in a change must not depend on when it is looked for."
@@ -83,13 +90,29 @@ def choices(version: FhirVersion) -> frozenset[str]:
 
 
 def _parsed(expression: str) -> Any:
-    """The tree of an expression. Raises Rejected if it is not FHIRPath."""
+    """The tree of an expression. Raises Rejected if it is not FHIRPath, or deeper than DEEPEST."""
     lexer = FHIRPathLexer(InputStream(expression))
     parser = FHIRPathParser(CommonTokenStream(lexer))
     for part in (lexer, parser):
         part.removeErrorListeners()
         part.addErrorListener(_Strict(expression))
-    return parser.entireExpression()  # type: ignore[no-untyped-call]  # generated code has no types
+    try:
+        tree = parser.entireExpression()  # type: ignore[no-untyped-call]  # generated code has no types
+    except RecursionError:
+        tree = None
+    if tree is None or _depth(tree) > DEEPEST:
+        text = f"`{expression[:80]}…` is nested too deeply: more than {DEEPEST} levels of its syntax."
+        raise Rejected(Issue(IssueCode.TOO_COSTLY, text))
+    return tree
+
+
+def _depth(tree: Any) -> int:
+    """Levels of a syntax tree. Counting ends behind DEEPEST."""
+    depth, level = 0, [tree]
+    while level and depth <= DEEPEST:
+        depth += 1
+        level = [inner for outer in level for inner in getattr(outer, "children", None) or ()]
+    return depth
 
 
 @cache
@@ -113,5 +136,5 @@ class _Strict(ErrorListener):  # type: ignore[misc]  # antlr4 has no types
         raise Rejected(Issue(IssueCode.INVALID, f"`{self._expression}` is not FHIRPath: {reason}"))
 
 
-def _untraced(*_: object) -> None:
+def untraced(*_: object) -> None:
     pass

@@ -4,6 +4,7 @@ this kind. What is found are the engine's nodes, the same ones in the same order
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -19,8 +20,8 @@ _PLAIN = re.compile(r"\(?([A-Za-z][A-Za-z0-9]*(?:\.(?!length\b)[a-z][A-Za-z0-9]*
 _Place: TypeAlias = tuple[Any, str, str | None]
 
 
-def finding(path: str, version: FhirVersion) -> Compiled:
-    """What finds the nodes of a path: a walk if it only names members, else the engine."""
+def finding(path: str, version: FhirVersion, compiled: Callable[[str, FhirVersion], Compiled] = compiled) -> Compiled:
+    """What finds the nodes of a path: a walk if it only names members, else the engine, as `compiled` has it."""
     plain = _PLAIN.fullmatch(path)
     if not plain:
         return compiled(path, version)
