@@ -27,6 +27,10 @@ from subscriptions.topic import ANY, Topic
 _NAME = re.compile(r"(?:([A-Z][A-Za-z]+)\.)?([_a-z][A-Za-z0-9_.\-]*)(?::(.*))?", re.DOTALL)
 _TYPE = re.compile(r"([A-Z][A-Za-z]+)\?")
 
+#: Values in all filters of a Subscription, or a search, counted for each type that they are compiled for: who has them
+#: compiled holds up all others for so long.
+MOST_VALUES = 10_000
+
 #: Modifiers that name a ValueSet or a concept of a CodeSystem, if they are asked of a token.
 _OF_VOCABULARY = frozenset({"in", "not-in", "above", "below"})
 
@@ -121,15 +125,31 @@ def _criteria(
     named = {filter_.resource_type for filter_ in filters} - {None}
     found: dict[str, list[Criterion]] = {type_: [] for type_ in sorted(types)}
     issues: list[Issue] = []
+    values = 0
     for filter_ in filters:
         try:
             for type_ in concerned(filter_):
+                values += _affordable(filter_, values, expression)
                 found[type_].append(compiled(filter_, type_))
+        except _TooMany:
+            raise
         except Rejected as rejected:
             issues += _about(filter_, rejected, expression)
     if issues:
         raise Rejected(*issues)
     return {type_: tuple(met) for type_, met in found.items() if not named or type_ in named}
+
+
+class _TooMany(Rejected):
+    """There are more than MOST_VALUES."""
+
+
+def _affordable(filter_: Filter, values: int, expression: str) -> int:
+    """The number of a filter's values, if there are not too many with those before it."""
+    if values + len(filter_.values) > MOST_VALUES:
+        text = f"there are too many values to look for, from `{filter_.text[:80]}` on: {MOST_VALUES} are taken in all"
+        raise _TooMany(Issue(IssueCode.TOO_COSTLY, text, expression))
+    return len(filter_.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +199,16 @@ def search(query: Iterable[tuple[str, str]], resource_type: str, context: Contex
     """
     found: list[Criterion] = []
     issues: list[Issue] = []
+    values = 0
     for name, value in query:
         code, colon, modifier = name.partition(":")
         filter_ = None
         try:
             filter_ = _filter(resource_type, code, modifier if colon else None, value, f"{name}={value}")
+            values += _affordable(filter_, values, name)
             found.append(criterion(filter_, resource_type, context))
+        except _TooMany:
+            raise
         except Rejected as rejected:
             issues += _about(filter_, rejected, name)
     if issues:
