@@ -31,7 +31,7 @@ _COMPUTED = {
     SearchType.TOKEN: "code",
     SearchType.URI: "uri",
 }
-_UNTYPED = "the data type of what a union in parentheses finds is not known: write `a.c | b.c` for `(a | b).c`"
+_UNTYPED = "the data type of what is found is not known, since it was put together with what is computed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def value_of(node: Any, type_: SearchType) -> Value | None:
     What the engine found; None for a primitive that has only extensions.
 
     Raises:
-        ValueError: It is from a union in parentheses, of which the engine doesn't keep the data type.
+        ValueError: It is from a union with something computed, of which the engine doesn't keep the data type.
     """
     if not isinstance(node, ResourceNode):  # what an expression computes: `Patient.deceased != false`
         return _computed(node, type_)

@@ -17,6 +17,7 @@ from fhirpathpy.engine.nodes import ResourceNode
 from fhirpathpy.parser import parse
 
 from subscriptions.codes import FhirVersion
+from subscriptions.search import operators
 from subscriptions.search.fhirpath import Compiled, model, untraced
 from subscriptions.search.patterns import pattern
 
@@ -181,5 +182,13 @@ def _replace_matches(*_: object) -> Any:
 
 
 _ENGINES: Mapping[str, Any] = invocation_registry
-_OWN: Mapping[str, _Function] = {"matches": _matches, "replaceMatches": _replace_matches}
+_OWN: Mapping[str, _Function] = {
+    "matches": _matches,
+    "replaceMatches": _replace_matches,
+    "=": operators.equal,
+    "!=": operators.unequal,
+    "|": operators.union,
+    "union": operators.union,
+    "distinct": operators.distinct,
+}
 _METERED = {name: {**entry, "fn": _pays(name, _OWN.get(name, entry["fn"]))} for name, entry in _ENGINES.items()}

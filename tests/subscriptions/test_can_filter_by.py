@@ -259,6 +259,8 @@ CLAIMS = {
         ("Bundle.entry.resource.identifier", ["claim", "patient"]),
         ("Bundle.entry.resource.where(status in ('active' | 'draft')).identifier", ["claim"]),
         ("Bundle.entry.resource.identifier.where(value != 'a|b' and value != 'claim')", ["patient"]),
+        ("(Bundle.entry.resource.ofType(Claim) | Bundle.entry.resource).identifier", ["claim", "patient"]),
+        ("(Bundle.entry.resource.identifier | Bundle.identifier).distinct().first()", ["claim"]),
         ("Bundle.select('a|b')", ["a|b"]),
         ("Resource.entry.resource.ofType(Patient).active", ["true"]),
         ("entry.resource.ofType(Patient).active", ["true"]),

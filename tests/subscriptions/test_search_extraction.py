@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from fhirpathpy.engine.nodes import ResourceNode
 
 from subscriptions.codes import FhirVersion, SearchType
 from subscriptions.errors import Rejected
@@ -14,7 +15,7 @@ from subscriptions.search.compiling import is_evaluated
 from subscriptions.search.composite import composition
 from subscriptions.search.definition import defined
 from subscriptions.search.escapes import escape
-from subscriptions.search.extraction import Value, extraction
+from subscriptions.search.extraction import Value, extraction, value_of
 from subscriptions.search.parameters import parameters, resource_types
 from subscriptions.topic import Definition
 from tests.subscriptions.alone import nothing_else
@@ -325,6 +326,14 @@ NAMED: Json = {
 def test_a_union_is_taken_apart_where_it_is_one(expression: str, expected: list[str]) -> None:
     definition = Definition("d", "d", SearchType.STRING, frozenset({"Patient"}), expression)
     assert [value.data for value in defined(definition, "Patient", R4).values(NAMED, nothing_else())] == expected
+
+
+@pytest.mark.parametrize(("data", "path"), [({"coding": []}, None), ("final", "_.status"), ({"text": "x"}, "_.type")])
+def test_a_value_whose_data_type_is_lost_is_an_error(data: Any, path: str | None) -> None:
+    """Passed over, it would count as absent, and `:not` would hold of it."""
+    node = ResourceNode(data, path)  # type: ignore[no-untyped-call]  # fhirpathpy has no types
+    with pytest.raises(ValueError, match="the data type of what is found is not known"):
+        value_of(node, SearchType.TOKEN)
 
 
 def test_casts_find_values_in_repeated_elements() -> None:

@@ -214,6 +214,45 @@ def test_a_query_is_read_whether_percent_encoded_or_not(written: str) -> None:
     assert not firing(a_change(CREATE, current=PLANNED), query(current=written, both=False)).fired
 
 
+def named(*given: str, low: int = 1) -> dict[str, Any]:
+    """An Encounter with so many of everything."""
+    types = [{"text": text} for text in given]
+    return FINISHED | {"type": types, "length": {"value": low}, "period": {"start": "2026-01-01"}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "previous", "current", "fired"),
+    [
+        # "If both operands are collections with multiple items: … Each item must be equal", in their order
+        ("%previous.type = %current.type", named("a", "b"), named("a", "b"), True),
+        ("%previous.type = %current.type", named("a", "b"), named("a", "c"), False),
+        ("%previous.type != %current.type", named("a", "b"), named("a", "c"), True),
+        ("%previous.type != %current.type", named("a", "b"), named("b", "a"), True),
+        ("%previous.type.text != %current.type.text", named("a", "b"), named("a", "b", "c"), True),
+        ("%previous.type.text = %current.type.text", named("a", "b"), named("a", "b"), True),
+        ("%previous.type != %current.type", named("a"), named(), False),  # empty
+        ("%previous.length != %current.length", named(), named(low=2), True),
+        ("%previous.length = %current.length", named(), named(), True),
+        ("%current.length.value = 1 and 2 != %current.length.value", named(), named(), True),
+        ("%current.period.start = @2026-01-01", named(), named(), True),
+        ("@2026-01-02 = %current.period.start", named(), named(), False),
+        ("@2026 = %current.period.start", named(), named(), False),  # can't be said: neither equal
+        ("@2026 != %current.period.start", named(), named(), False),  # nor unequal
+        # What is put together keeps its type.
+        ("(%previous.type | %current.type).count() = 3", named("a", "b"), named("b", "c"), True),
+        ("(%previous.period | %current.period).start is dateTime", named(), named(), True),
+        ("%previous.type.union(%current.type).distinct().text.last() = 'c'", named("a", "b"), named("b", "c"), True),
+        ("%previous = %current", named("a"), named("a"), True),
+        ("%previous != %current", named("a"), named("b"), True),
+    ],
+)
+def test_what_is_compared_is_compared_to_the_last_value(
+    expression: str, previous: dict[str, Any], current: dict[str, Any], fired: bool
+) -> None:
+    change = a_change(UPDATE, previous=previous, current=current)
+    assert firing(change, fhirpath(expression)).verdict is fired
+
+
 def test_the_query_outweighs_the_fhirpath() -> None:
     trigger = ResourceTrigger("Encounter", query=QueryCriteria(current="status=finished"), fhirpath="false")
     assert firing(a_change(CREATE), trigger).fired
