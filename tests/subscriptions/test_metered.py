@@ -1,12 +1,9 @@
 """Expressions of somebody else can't take longer than they may, whatever they say; regular expressions neither."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from subscriptions.change import Change
 from subscriptions.checking import check
@@ -72,7 +69,7 @@ def test_what_would_take_too_long_is_given_up(expression: str) -> None:
         ("%current.name.family.matches('x')", False),
         ("%current.foo.matches('x').empty()", True),
         ("('a'.combine('b')).matches('x')", "`matches` is for one string"),
-        ("'a'.matches('(?=a)')", "of groups that begin with `(?` only"),
+        ("'a'.matches('(?=a)')", "invalid perl operator: (?="),
         ("'a'.replaceMatches('a', 'b') = 'b'", "`replaceMatches` is not supported"),
         ("%current.telecom.repeat(value).exists()", True),
         ("%current.descendants().where($this is string).exists()", True),
@@ -116,21 +113,20 @@ def test_a_topic_is_refused_for_what_would_take_too_long(expression: str, reason
     assert reason in issue.text
 
 
-ATOMS = st.sampled_from(["a", "b", ".", r"\d", "[ab]", "[^a]", "^", "$", r"\b", r"\.", "[a-c]", "é", "]"])
-TIMES = st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{0,2}", "{2,}", "*?", "{0}"])
-
-
-def repeated(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.one_of(
-        st.lists(inner, min_size=1, max_size=3).map("".join),
-        st.lists(inner, min_size=2, max_size=3).map(lambda parts: f"({'|'.join(parts)})"),
-        st.tuples(inner, TIMES).map(lambda parts: f"(?:{parts[0]}){parts[1]}"),
-    )
-
-
-@given(st.recursive(ATOMS, repeated, max_leaves=8), st.text(alphabet="ab1.é \n", max_size=6))
-def test_a_pattern_finds_what_pythons_does(written: str, text: str) -> None:
-    assert Pattern(written).found_in(text) is (re.search(written, text, re.DOTALL) is not None)
+@pytest.mark.parametrize(
+    ("written", "text", "found"),
+    [
+        ("b+", "abc", True),
+        ("^b", "abc", False),
+        ("^a.c$", "a\nc", True),
+        (r"^\d{3}$", "123", True),
+        (r"^\d{3}$", "1234", False),
+        ("^caf(é|è)$", "café", True),
+        ("(?i)CAF", "café", True),
+    ],
+)
+def test_a_pattern_is_looked_for_anywhere_in_a_text(written: str, text: str, found: bool) -> None:
+    assert Pattern(written).found_in(text) is found
 
 
 @pytest.mark.parametrize("written", ["(a+)+$", "^(a|a)*$", "(a?){200}b", "a*a*a*a*a*a*b", "(.*)*!$"])
@@ -139,11 +135,7 @@ def test_a_pattern_that_makes_others_try_for_ages_is_decided(written: str) -> No
 
 
 @pytest.mark.parametrize(
-    "written",
-    [
-        *("(", "a)", "*", "a**", "(?=a)", "(?<=a)", r"(a)\1", "(?i)a", "(?#x)", "(a{1000}){1000}", "a{99999999}", "[a"),
-        *("x{5,2}", "\\", "[[:alpha:]]", "[a--b]", "a{", "a{,3}", r"\p{L}", "(" * 100 + ")" * 100, "[z-a]"),
-    ],
+    "written", ["(", "a)", "*", "(?=a)", "(?<=a)", r"(a)\1", "(a{1000}){1000}", "a{99999999}", "[a", "[z-a]", "\ud800"]
 )
 def test_a_pattern_of_another_kind_is_named(written: str) -> None:
     with pytest.raises(Unsupported, match="can't be used"):
