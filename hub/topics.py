@@ -9,7 +9,7 @@ of each canonical, `tenant/canonical` -> id.
 One set of topics serves the bases of all FHIR versions: R4 has no resource for them, yet its subscribers need them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from logging import getLogger
@@ -101,7 +101,7 @@ class Topics:
     contexts: Contexts
     _built_in: dict[str, Published] = field(init=False)
     _stored: dict[str, Published] = field(default_factory=dict)
-    _deleted: frozenset[str] = frozenset()
+    _deleted: Mapping[str, int] = field(default_factory=dict)
     _unusable: dict[tuple[FhirVersion, str], str] = field(default_factory=dict)
     _changes: bytes = b""
 
@@ -119,16 +119,16 @@ class Topics:
             return
         reply = await self.pipeline.command("HGETALL", TOPICS)
         rows = dict(reply) if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-        stored, deleted = dict[str, Published](), set[str]()
+        stored, deleted = dict[str, Published](), dict[str, int]()
         for name, record in rows.items():
             tenant, _, id_ = name.decode().partition("/")
             if tenant != self.tenant:
                 continue
             if b" " not in record:
-                deleted.add(id_)
+                deleted[id_] = int(record)
             elif published := _published(id_, record):
                 stored[published.topic.url] = published
-        self._stored, self._deleted, self._unusable = stored, frozenset(deleted), {}
+        self._stored, self._deleted, self._unusable = stored, deleted, {}
         self._changes = rows.get(b"", b"")
 
     def all(self, version: FhirVersion) -> list[Published]:
@@ -152,8 +152,9 @@ class Topics:
         every = (*self._built_in.values(), *self._stored.values())
         return next((each for each in every if each.id == id_), None)
 
-    def was_deleted(self, id_: str) -> bool:
-        return id_ in self._deleted
+    def deleted(self, id_: str) -> int:
+        """The number of the delete of a topic; 0 if there was none."""
+        return self._deleted.get(id_, 0)
 
     def find(self, version: FhirVersion, canonical: str) -> Topic | None:
         """The topic of a canonical, if its triggers can be evaluated in this FHIR version."""

@@ -108,6 +108,13 @@ class Exchange:
             raise Refused.because(400, IssueCode.VALUE, "If-None-Exist must be a search; it is empty.")
         return condition
 
+    def refuse(self, *headers: bytes, of: str) -> None:
+        """Raise Refused, 400, for a header that means nothing for resources of this type."""
+        for header in headers:
+            if self.header(header):
+                text = f"{header.decode()} is not supported for {of}: PUT it under an id of your own instead."
+                raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
+
     @property
     def prefer(self) -> Prefer:
         """What to send back of a resource; all of it, unless the client asks for less."""

@@ -74,10 +74,7 @@ class Subscriptions:
     async def create(self, request: Request) -> Response:
         """Register a Subscription. It is `requested` until its endpoint has accepted the handshake."""
         exchange = Exchange(request)
-        for header in (b"if-none-exist", b"idempotency-key"):
-            if exchange.header(header):
-                text = f"{header.decode()} is not supported for Subscription: PUT it under an id of your own instead."
-                raise Refused.because(400, IssueCode.NOT_SUPPORTED, text)
+        exchange.refuse(b"if-none-exist", b"idempotency-key", of="Subscription")
         wanted, resource = await self._wanted(exchange)
         id_ = str(uuid4())
         with topic_changed():

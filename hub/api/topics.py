@@ -78,6 +78,7 @@ class TopicResources:
     async def create(self, request: Request) -> Response:
         """Publish a topic under a new id."""
         exchange = Exchange(request)
+        exchange.refuse(b"if-none-exist", b"idempotency-key", of=self.type)
         return await self._put(exchange, str(uuid4()), 201)
 
     async def update(self, request: Request) -> Response:
@@ -136,8 +137,8 @@ class TopicResources:
         found = self.topics.named(id_)
         if found is not None and (not found.built_in or found.topic.resource_types <= resource_types(self.version)):
             return found
-        if self.topics.was_deleted(id_):
-            raise deleted(f"{self.type}/{id_}", 0)
+        if number := self.topics.deleted(id_):
+            raise deleted(f"{self.type}/{id_}", number)
         raise Refused.because(404, IssueCode.NOT_FOUND, f"There is no {self.type}/{id_[:80]}.")
 
     async def find(self, request: Request) -> Response:

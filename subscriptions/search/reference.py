@@ -105,7 +105,10 @@ def parse(value: str, extraction: Extraction, bases: frozenset[str]) -> frozense
     if len(parts) > 1:
         raise _rejected("a reference has no `|`: it is written `id`, `Type/id` or as an absolute URL")
     literal = _relative(parts[0], bases)
-    if local := _LOCAL.fullmatch(literal):
+    local = _LOCAL.fullmatch(literal)
+    if extraction.parameter.code == "_in" and (local[3] if local else not re.fullmatch(_ID, literal)):
+        raise _rejected("a roster is one that the hub holds, and is written `id` or `Type/id`")
+    if local:
         _check_type(local[1], extraction)
     elif not re.fullmatch(_ID, literal) and not _ABSOLUTE.fullmatch(literal):
         raise _rejected("a reference is written `id`, `Type/id` or as an absolute URL")

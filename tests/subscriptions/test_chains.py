@@ -289,6 +289,13 @@ def test_in_is_a_filter_on_rosters_and_always_allowed(type_: str, query: str, fo
     assert hub.matches(criterion(type_, query, CLOSED), resource) is found
 
 
+@pytest.mark.parametrize("roster", ["https://other.example/fhir/Group/102", "Group/102/_history/1", "urn:uuid:1"])
+def test_a_roster_that_no_member_can_be_found_in_is_refused(roster: str) -> None:
+    for query in (f"_in={roster}", f"patient._in={roster}"):
+        with pytest.raises(Rejected, match="a roster is one that the hub holds"):
+            criterion("Patient" if query[0] == "_" else "Immunization", query)
+
+
 def test_a_roster_is_found_by_its_key() -> None:
     """So a thousand subscriptions, each with a roster of its own, cost a change no more than one."""
     wanted = criterion("Immunization", "patient._in=Group/102")

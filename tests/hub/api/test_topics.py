@@ -228,7 +228,17 @@ async def test_a_topic_in_use_can_be_retired_but_not_deleted(hub: Hub) -> None:
     assert "is retired" in issue(answer)["diagnostics"]
     assert (await hub.get(f"/Subscription/{id_}")).json()["status"] == "requested"
     await hub.delete(f"/Subscription/{id_}")
-    assert (await hub.delete(f"{R5}/SubscriptionTopic/given")).status_code == 204
+    gone = await hub.delete(f"{R5}/SubscriptionTopic/given")
+    assert gone.status_code == 204
+    read = await hub.get(f"{R5}/SubscriptionTopic/given")
+    assert (read.status_code, read.headers["ETag"]) == (410, gone.headers["ETag"])
+
+
+@pytest.mark.parametrize("header", ["if_none_exist", "idempotency_key"])
+async def test_a_header_that_means_nothing_for_topics_is_refused(hub: Hub, header: str) -> None:
+    answer = await hub.post(f"{R5}/SubscriptionTopic", topic(), **{header: "url=x"})
+    assert answer.status_code == 400
+    assert header.replace("_", "-") in issue(answer)["details"]["text"]
 
 
 async def test_a_topic_is_not_changed_under_filters_that_it_would_not_allow_any_more(hub: Hub) -> None:
