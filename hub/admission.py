@@ -15,7 +15,7 @@ from hub.registry import On
 from hub.topics import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
-from subscriptions.filters import Understanding, criteria, queries, understood
+from subscriptions.filters import Understanding, criteria, queries, refusals, understood
 from subscriptions.search.asking import Context
 from subscriptions.subscription import Reading, Style, Subscription
 from subscriptions.versions.forms import FORMS
@@ -104,12 +104,12 @@ class Admission:
             yield Issue(IssueCode.NOT_SUPPORTED, text, CRITERIA)
         named = frozenset(each.resource_type for each in wanted.filters if each.resource_type)
         context = self.contexts[wanted.version]
+        if topic:
+            yield from refusals(reading.filters, topic, context)
+            return
         for element, filters in reading.filters.items():
             try:
-                if topic:
-                    criteria(filters, topic, context, element)
-                else:
-                    queries((each for each in filters if each.resource_type), named, context, element)
+                queries((each for each in filters if each.resource_type), named, context, element)
             except Rejected as rejected:
                 yield from rejected.issues
 

@@ -11,6 +11,7 @@ Nothing in a filter is ignored: what can't be evaluated here is rejected. http:/
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from urllib.parse import unquote
 
 from subscriptions.can_filter_by import concerns, not_listed, permitted
@@ -90,6 +91,22 @@ def criteria(
         return found
 
     return _criteria(filters, every, concerned, compiled, expression)
+
+
+def refusals(filters: Mapping[str, tuple[Filter, ...]], topic: Topic, context: Context) -> list[Issue]:
+    """Why a Subscription's filters, by the elements that they stand in, are not accepted; empty if they are."""
+    found: list[Issue] = []
+    for element, each in filters.items():
+        try:
+            criteria(each, topic, context, element)
+        except Rejected as rejected:
+            found += rejected.issues
+    if not found and len(filters) > 1:
+        try:  # each may be few enough, and all of them not
+            criteria(chain.from_iterable(filters.values()), topic, context, "Subscription")
+        except Rejected as rejected:
+            found += rejected.issues
+    return found
 
 
 def queries(

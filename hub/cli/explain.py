@@ -37,7 +37,7 @@ from subscriptions.explanation import (
     explain,
     supposed,
 )
-from subscriptions.filters import criteria
+from subscriptions.filters import refusals
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.search.vocabulary import Vocabulary
@@ -141,11 +141,7 @@ class Files:
             if topic is None:
                 text = f"The topic {wanted.topic} is not built in: give its file with --topic."
                 raise Rejected(*(found or [Issue(IssueCode.NOT_FOUND, text, "Subscription.criteria")]))
-            for element, filters in reading.filters.items():
-                try:
-                    criteria(filters, topic, self.context, element)
-                except Rejected as rejected:
-                    found += rejected.issues
+            found += refusals(reading.filters, topic, self.context)
             if found:
                 raise Rejected(*found)
             return wanted, topic

@@ -4,7 +4,7 @@ import pytest
 
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
-from subscriptions.filters import MOST_VALUES, criteria, parse, search
+from subscriptions.filters import MOST_VALUES, criteria, parse, refusals, search
 from subscriptions.search.asking import Context
 from subscriptions.topic import ResourceTrigger, Topic
 
@@ -45,6 +45,15 @@ def test_more_are_refused(text: str, types: tuple[str, ...]) -> None:
     found = issue(text, *types)
     assert (found.code, found.expression) == (IssueCode.TOO_COSTLY, "Subscription.criteria")
     assert f"{MOST_VALUES} are taken in all" in found.text
+
+
+def test_more_are_refused_though_each_element_has_fewer() -> None:
+    """What is accepted is put into the index with all its filters: that must not refuse it."""
+    half, rest = parse(f"code={joined(MOST_VALUES // 2)}"), parse(f"status={joined(MOST_VALUES // 2)}")
+    assert refusals({"a": half, "b": rest}, scope("Observation"), CONTEXT) == []
+    (found,) = refusals({"a": half, "b": rest, "c": parse("code=1")}, scope("Observation"), CONTEXT)
+    assert (found.code, found.expression) == (IssueCode.TOO_COSTLY, "Subscription")
+    assert "`code=1`" in found.text
 
 
 def test_more_are_refused_in_a_search() -> None:

@@ -79,6 +79,15 @@ async def test_all_faults_at_once(hub: Hub) -> None:
     assert (await hub.post("Subscription", wanted)).status_code == 400
 
 
+async def test_values_are_counted_in_all_filters(hub: Hub) -> None:
+    """As they are when changes are held against them: a Subscription that is accepted is told."""
+    halves = [f"lot-number={','.join(str(n) for n in range(start, start + 5_001))}" for start in (0, 6_000)]
+    wanted = subscription("http://127.0.0.1:9/hook", "Immunization", *halves)
+    ((_, element, text),) = await said(hub, wanted)
+    assert element == "Subscription"
+    assert "10000 are taken in all" in text
+
+
 @pytest.mark.parametrize(
     ("url", "body"),
     [
