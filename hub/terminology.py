@@ -68,11 +68,11 @@ class Contexts(Mapping[FhirVersion, Context]):
     def __len__(self) -> int:
         return len(self._now)
 
-    async def refresh(self) -> bool:
-        """See all terminology that was confirmed before this was called; returns whether there was anything new."""
+    async def refresh(self) -> None:
+        """See all terminology that was confirmed before this was called."""
         count = int(await self.pipeline.command("HGET", TERMINOLOGY, "") or 0)
         if count == self._seen:
-            return False
+            return
         names = await self.pipeline.command("ZRANGEBYSCORE", TERMS, f"({self._seen}", "+inf")
         concerned = set[str]()
         for chunk in (names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)):
@@ -87,7 +87,6 @@ class Contexts(Mapping[FhirVersion, Context]):
         for version in self._now:
             if concerned & {version, _ANY}:
                 self._now[version] = replace(self._now[version], vocabulary=Vocabulary(self._of(version)))
-        return bool(concerned)
 
     def _of(self, version: FhirVersion) -> Iterator[Resource]:
         return (each for name, each in self._held.items() if name.partition("/")[0] in (version, _ANY))

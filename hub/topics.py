@@ -22,6 +22,7 @@ from hub.pipeline import Pipeline, script
 from hub.terminology import Contexts
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
+from subscriptions.search.asking import Context
 from subscriptions.search.parameters import resource_types
 from subscriptions.subscription import Subscription
 from subscriptions.topic import Topic, built_in
@@ -102,7 +103,8 @@ class Topics:
     _built_in: dict[str, Published] = field(init=False)
     _stored: dict[str, Published] = field(default_factory=dict)
     _deleted: Mapping[str, int] = field(default_factory=dict)
-    _unusable: dict[tuple[FhirVersion, str], str] = field(default_factory=dict)
+    # Why not, and the context that it was found in.
+    _unusable: dict[tuple[FhirVersion, str], tuple[str, Context]] = field(default_factory=dict)
     _changes: bytes = b""
 
     def __post_init__(self) -> None:
@@ -112,8 +114,7 @@ class Topics:
 
     async def refresh(self) -> None:
         """See every topic, and all terminology, that was stored before this was called."""
-        if await self.contexts.refresh():
-            self._unusable = {}
+        await self.contexts.refresh()
         changes = await self.pipeline.command("HGET", TOPICS, "") or b""
         if changes == self._changes:
             return
@@ -167,14 +168,16 @@ class Topics:
 
     def unusable(self, version: FhirVersion, topic: Topic) -> str:
         """Why a topic can't be used in a FHIR version; empty when it can."""
-        place = version, topic.url
-        if place not in self._unusable:
+        place, context = (version, topic.url), self.contexts[version]
+        why, known_in = self._unusable.get(place, ("", None))
+        if known_in is not context:
             try:
-                Triggers(topic, self.contexts[version])
-                self._unusable[place] = ""
+                Triggers(topic, context)
+                why = ""
             except Rejected as rejected:
-                self._unusable[place] = str(rejected)
-        return self._unusable[place]
+                why = str(rejected)
+            self._unusable[place] = why, context
+        return why
 
     async def define(self, published: Published, *, expected: str = "", joins: str = "") -> Definition:
         """

@@ -215,6 +215,19 @@ async def test_a_directory_has_value_sets_for_its_topics(hub: Hub, tmp_path: Pat
     assert await told(hub, vaccinated("c", "08"), vaccinated("d", "03")) == ["a", "d"]
 
 
+async def test_a_topic_can_be_used_again_when_its_value_set_can(hub: Hub, tmp_path: Path) -> None:
+    """Also when a search is the first to see that."""
+    trigger = {"resource": "Immunization", "queryCriteria": {"current": IN}}
+    topic = {"resourceType": "SubscriptionTopic", "id": "c", "url": "https://terms.example/SubscriptionTopic/c"}
+    await loaded(hub, tmp_path, topic | {"status": "active", "resourceTrigger": [trigger]}, value_set("08", id_="own"))
+    on_topic = subscription("http://127.0.0.1:9/hook", "Immunization") | {"id": "s", "criteria": topic["url"]}
+    await put(hub, not_enumerable())
+    assert await put(hub, on_topic) == 400
+    await put(hub, value_set("08"))
+    assert await found(hub, IN) == []
+    assert await put(hub, on_topic) == 201
+
+
 @pytest.mark.parametrize(
     ("resource", "reason"),
     [
