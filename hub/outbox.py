@@ -48,7 +48,7 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A subscription's hash, read. `end` is in ms."""
+    """A subscription's hash, read. `end` is in ms; `counting` is whether changes are numbered."""
 
     resource: bytes
     status: SubscriptionStatus
@@ -62,6 +62,7 @@ class State:
     failing: str
     failing_code: str
     skipped_events: int
+    counting: bool
     style: Style = Style.TOPIC
 
     @property
@@ -211,7 +212,7 @@ class Outboxes:
 
 _FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
-    "error", "error_code", "failing", "failing_code", "skipped_events", "style",
+    "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style",
 )  # fmt: skip
 
 
@@ -232,6 +233,7 @@ def _state(fields: dict[str, bytes | None]) -> State:
         failing=text("failing"),
         failing_code=text("failing_code"),
         skipped_events=int(text("skipped_events") or 0),
+        counting=text("counting") == "1",
         style=Style(text("style") or Style.TOPIC),
     )
 

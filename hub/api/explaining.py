@@ -43,14 +43,13 @@ CHUNK = 1_000
 OF_GIVEN = Takes("$explain", ("subscription", "resource", "previous"), ("interaction",))
 OF_ONE = Takes("$explain of one Subscription", ("resource", "previous"), ("interaction", "reference"), alone="resource")
 
-#: What a status means for changes.
+#: What a status means for changes, if they are numbered; and what it means if they aren't.
 MEANS = {
-    SubscriptionStatus.REQUESTED: "It is not active yet: nothing is sent. Changes are numbered if it was active before"
-    " and not off since; all others pass by.",
+    SubscriptionStatus.REQUESTED: "It is not active yet: changes are numbered and kept, but not sent.",
     SubscriptionStatus.ACTIVE: "Changes are numbered and sent.",
     SubscriptionStatus.ERROR: "Changes are numbered and kept, but not sent.",
-    SubscriptionStatus.OFF: "Nothing is numbered, and nothing sent: all changes pass by.",
 }
+PASSING = "Nothing is numbered, and nothing sent, before it is active: all changes pass by."
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
@@ -77,13 +76,14 @@ class Fact:
         yield {"name": "text", "valueString": self._text()}
         if self.event:
             yield {"name": "event-number", "valueString": str(self.event.number)}
-        status = self.member.state.status
-        yield {"name": "status", "valueCode": status.value}
-        yield {"name": "status-means", "valueString": MEANS[status]}
+        state = self.member.state
+        yield {"name": "status", "valueCode": state.status.value}
+        yield {"name": "status-means", "valueString": MEANS[state.status] if state.counting else PASSING}
         newer = dict(self._newer())
         for name, text in newer.items():
             yield {"name": name, "valueString": text}
-        if not newer and not self.waits and expected is not bool(self.event):
+        explained = self.event or state.counting  # else the status says why there is no event
+        if not newer and not self.waits and explained and expected is not bool(self.event):
             text = (
                 "That differs from what follows, which goes by what is in force now: when the change was matched, other"
                 " resources or ValueSets that the filters look at were otherwise, or it was set aside, which the hub's"

@@ -198,6 +198,20 @@ async def test_the_status_is_told_with_what_it_means_for_changes_and_for_the_eve
     assert "Nothing is numbered" in fact["status-means"]
 
 
+async def test_before_it_is_active_the_status_says_why_a_change_passed_by(hub: Hub) -> None:
+    """Also in `error`, if the handshake never was accepted; nothing else is the reason."""
+    parts = hub.parts
+    await hub.put("/Subscription/s", wanted() | {"id": "s"})
+    await became(parts, (await member(parts)).key, Verb.ERROR)
+    await hub.put("/Immunization/a", immunization("a"))
+    async with running(fanout(parts)):
+        await matched(parts)
+    fact = await fact_of(hub, "s", "Immunization/a/_history/1")
+    assert fact["status"] == "error"
+    assert "all changes pass by" in fact["status-means"]
+    assert "differs" not in fact
+
+
 async def test_what_follows_is_said_to_differ_from_what_was(hub: Hub) -> None:
     """Filters look at what the hub holds now; at the time of the change somebody was a member, and is not any more."""
     group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True}
