@@ -1,7 +1,6 @@
 """HUB_TOPICS_DIR: JSON files of topics, ValueSets and CodeSystems, or Bundles of them, that are stored at the start."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -9,34 +8,36 @@ from typing import Any
 import msgspec
 
 from hub.errors import NotTheHub, Refused
+from hub.ingest.strict import parse
 from hub.ingest.validation import issues
 from hub.publication import Publication
 from hub.terminology import TYPES, remember_for_all
-from subscriptions.codes import FhirVersion
-from subscriptions.errors import Rejected
+from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.errors import Issue, Rejected
 from subscriptions.versions.topics import is_topic, read_topic
 
-#: Numbers keep their digits.
-_FROM_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _TO_JSON = msgspec.json.Encoder(decimal_format="number")
 
 
-async def load(directory: Path, publication: Publication, *, now: int) -> None:
+async def load(directory: Path, publication: Publication, *, now: int, max_nesting: int) -> None:
     """
     Store what the files of a directory have, as far as it is not stored as it is.
+
+    Args:
+        max_nesting: Levels of JSON.
 
     Raises:
         NotTheHub: Something in them can't be used.
     """
-    found = [(path, resource) for path in _files(directory) for resource in _read(path)]
+    found = [(path, resource) for path in _files(directory) for resource in _read(path, max_nesting)]
     topics = []
     for path, resource in found:
         try:
-            if resource.get("resourceType") in TYPES:
+            if is_terminology(resource):
                 await _remember(resource, publication)
             else:
                 topics.append((path, resource, form_of(resource)))
-        except (Rejected, ValueError) as error:
+        except Rejected as error:
             raise _unfit(path, error) from error
     for path, topic, form in topics:
         try:
@@ -51,41 +52,48 @@ def _files(directory: Path) -> list[Path]:
     return sorted(directory.rglob("*.json"))
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path, max_nesting: int) -> list[dict[str, Any]]:
     """The resources in a file. Raises NotTheHub when it has none."""
     try:
-        return list(resources(path.read_bytes()))
-    except (ValueError, OSError) as error:
+        return list(resources(path.read_bytes(), max_nesting=max_nesting))
+    except (Rejected, OSError) as error:
         raise _unfit(path, error) from error
 
 
-def resources(content: bytes) -> Iterator[dict[str, Any]]:
-    """The resources in the content of a file. Raises ValueError when it has none."""
-    resource = _FROM_JSON.decode(content)
+def resources(content: bytes, *, max_nesting: int) -> Iterator[dict[str, Any]]:
+    """The resources in the content of a file. Raises Rejected when it has none."""
+    resource = parse(content, max_nesting=max_nesting)
     if resource.get("resourceType") != "Bundle":
         yield resource
         return
-    for entry in resource.get("entry", []):
+    entries = resource.get("entry", [])
+    for entry in entries if isinstance(entries, list) else [entries]:
         if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
-            raise ValueError("an entry of the Bundle has no resource")
+            raise Rejected(Issue(IssueCode.REQUIRED, "An entry of the Bundle has no resource.", "Bundle.entry"))
         yield entry["resource"]
 
 
-async def _remember(resource: dict[str, Any], publication: Publication) -> None:
+def is_terminology(resource: dict[str, Any]) -> bool:
     """
-    Have a ValueSet or CodeSystem count.
+    Whether it is a ValueSet or CodeSystem; what isn't should be a topic.
 
     Raises:
-        Rejected: It has no URL, or is one of none of the FHIR versions.
+        Rejected: It is one, but has no URL, or is one of none of the FHIR versions.
     """
-    type_, url = resource["resourceType"], resource.get("url")
+    type_, url = str(resource.get("resourceType", "")), resource.get("url")
+    if type_ not in TYPES:
+        return False
     if not isinstance(url, str):
-        raise ValueError(f"the {type_} has no url, by which filters could name it")
+        text = f"the {type_} has no url, by which filters could name it"
+        raise Rejected(Issue(IssueCode.REQUIRED, text, f"{type_}.url"))
     if (found := issues(resource, FhirVersion.R5)) and issues(resource, FhirVersion.R4):
         raise Rejected(*found)
-    topics = publication.topics
-    body = _TO_JSON.encode(resource)
-    await remember_for_all(topics.pipeline, topics.tenant, type_, _id(resource), body)
+    return True
+
+
+async def _remember(resource: dict[str, Any], publication: Publication) -> None:
+    topics, body = publication.topics, _TO_JSON.encode(resource)
+    await remember_for_all(topics.pipeline, topics.tenant, resource["resourceType"], _id(resource), body)
 
 
 async def _publish(resource: dict[str, Any], form: FhirVersion, publication: Publication, *, now: int) -> None:

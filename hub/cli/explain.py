@@ -21,9 +21,8 @@ from rich.text import Text
 from hub.ingest.strict import parse
 from hub.ingest.validation import issues
 from hub.settings import Settings
-from hub.terminology import TYPES
 from hub.topics import built_in_topics
-from hub.topics_dir import form_of, resources
+from hub.topics_dir import form_of, is_terminology, resources
 from subscriptions.change import Change
 from subscriptions.checking import check
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
@@ -108,19 +107,21 @@ class Files:
         terminology: list[dict[str, Any]] = []
         for path in paths:
             with self._noting(path):
-                for resource in resources(path.read_bytes()):
-                    if resource.get("resourceType") not in TYPES:
-                        topics.append((path, resource))
-                    elif found := issues(resource, self.context.version):
-                        raise Rejected(*found)
-                    else:
+                for resource in resources(path.read_bytes(), max_nesting=self._settings.max_nesting):
+                    if is_terminology(resource):
                         terminology.append(resource)
+                    else:
+                        topics.append((path, resource))
         self.context = replace(self.context, vocabulary=Vocabulary(terminology))
         for path, topic in topics:
             with self._noting(path):
-                self._add(read_topic(topic, form_of(topic)))
+                self._add(topic)
 
-    def _add(self, topic: Topic) -> None:
+    def _add(self, resource: dict[str, Any]) -> None:
+        form = form_of(resource)
+        topic = read_topic(resource, form)
+        if found := issues(resource, form):
+            raise Rejected(*found)
         if topic.url in self._topics:
             text = f"{topic.url} is another topic's: a canonical names one topic."
             raise Rejected(Issue(IssueCode.DUPLICATE, text, "SubscriptionTopic.url"))
@@ -182,8 +183,6 @@ class Files:
                 self.faults.append(where + ": ".join(filter(None, (issue.expression, issue.text))))
         except OSError as error:
             self.faults.append(f"{where}{error.strerror}")
-        except ValueError as error:
-            self.faults.append(f"{where}{error}")
 
 
 def explained(wanted: Subscription, topic: Topic, change: Change, context: Context) -> tuple[Explanation, str]:

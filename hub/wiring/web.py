@@ -29,7 +29,8 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     p = await parts(settings)
     try:
         if settings.topics_dir:
-            await load(settings.topics_dir, Publication(p.topics, p.registry), now=now_ms())
+            publication = Publication(p.topics, p.registry)
+            await load(settings.topics_dir, publication, now=now_ms(), max_nesting=settings.max_nesting)
         yield web(settings, p)
     finally:
         await p.client.aclose()

@@ -186,6 +186,24 @@ def test_the_answer_of_the_operation(files: Callable[..., None], explain: Explai
             ["t: SubscriptionTopic.url: "],
             id="topic-of-another",
         ),
+        pytest.param(
+            {"s": wanted(), "r": immunization("a"), "t": resource("immunisation-administered") | {"ward": 7}},
+            ["--topic", "t"],
+            ["t: SubscriptionTopic.ward: "],
+            id="topic-with-more-than-topics-have",
+        ),
+        pytest.param(
+            {"s": wanted(), "r": immunization("a"), "t": '{"resourceType": "Bundle", "entry": 5}'},
+            ["--topic", "t"],
+            ["t: Bundle.entry: "],
+            id="bundle-of-nothing",
+        ),
+        pytest.param(
+            {"s": wanted(), "r": immunization("a"), "t": {"resourceType": "ValueSet", "status": "active"}},
+            ["--topic", "t"],
+            ["t: ValueSet.url: the ValueSet has no url"],
+            id="value-set-that-nobody-can-name",
+        ),
         pytest.param({"s": "{", "r": immunization("a")}, [], ["s: Not JSON"], id="no-json"),
         pytest.param({"s": wanted()}, [], ["r: No such file or directory"], id="no-file"),
         pytest.param(

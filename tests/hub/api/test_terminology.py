@@ -76,7 +76,7 @@ async def loaded(hub: Hub, directory: Path, *resources: Json) -> None:
     """As when the hub starts with these in its directory."""
     for place, resource in enumerate(resources):
         (directory / f"{place}.json").write_text(json.dumps(resource))
-    await load(directory, Publication(hub.parts.topics, hub.parts.registry), now=now_ms())
+    await load(directory, Publication(hub.parts.topics, hub.parts.registry), now=now_ms(), max_nesting=64)
 
 
 async def subscribed(hub: Hub, wanted: Json) -> None:

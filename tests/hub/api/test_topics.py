@@ -287,7 +287,7 @@ async def test_a_registration_judged_by_an_earlier_version_of_its_topic_is_not_m
 
 
 async def loaded(hub: Hub, directory: Path) -> None:
-    await load(directory, Publication(hub.parts.topics, hub.parts.registry), now=now_ms())
+    await load(directory, Publication(hub.parts.topics, hub.parts.registry), now=now_ms(), max_nesting=64)
 
 
 async def test_topics_of_a_directory_are_stored_when_they_are_new_or_changed(hub: Hub, tmp_path: Path) -> None:
@@ -308,6 +308,10 @@ async def test_topics_of_a_directory_are_stored_when_they_are_new_or_changed(hub
     ("content", "reason"),
     [
         ("{", "bad.json"),
+        ("[" * 100_000, "Nested more than 64 levels deep"),
+        ('{"resourceType": ["ValueSet"]}', "SubscriptionTopic"),
+        ('{"resourceType": "Bundle", "entry": 5}', "An entry of the Bundle has no resource."),
+        (json.dumps(topic()).replace("{", '{"url": "urn:other", ', 1), "stands more than once"),
         ('{"resourceType": "Patient"}', "A topic of FHIR R5 is a SubscriptionTopic, not a Patient"),
         (json.dumps(small("https://t.example/SubscriptionTopic/w") | {"status": "x"}), "status"),
     ],
