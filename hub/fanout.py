@@ -138,9 +138,9 @@ class Fanout:
                 if along := concerned.along.get(key):
                     included[key][entry.id] = along
             for key, error in concerned.matches.failures:
-                self._set_aside("evaluation", entry, str(error), subscription=str(key))
+                self._set_aside("evaluation", entry, error.text, subscription=str(key))
             for error in concerned.left_out:
-                self._set_aside("include", entry, str(error))
+                self._set_aside("include", entry, error.text)
         results = await asyncio.gather(
             *(self.outboxes.owe(key, partition.number, changes, included[key]) for key, changes in owed.items())
         )

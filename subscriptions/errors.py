@@ -7,8 +7,12 @@ What can be wrong, as one tree.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 from subscriptions.codes import IssueCode
+
+#: Characters of what an engine says.
+MOST_CITED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +42,20 @@ class Rejected(SubscriptionsError):
 
 
 class EvaluationError(SubscriptionsError):
-    """A trigger, filter or expression failed on a resource. It counts as no match, and is counted and shown."""
+    """
+    A trigger, filter or expression failed on a resource. It counts as no match, and is counted and shown.
+
+    `cited` is what an engine said, which may cite the resource; `text` is all but that, and fit for a log.
+    """
+
+    def __init__(self, text: str, cited: str = "") -> None:
+        super().__init__(": ".join(filter(None, (text, cited))))
+        self.text = text
+        self.cited = cited
+
+    @classmethod
+    def within(cls, text: str, error: Exception) -> Self:
+        """What failed, because of what was met in it."""
+        if isinstance(error, EvaluationError):
+            return cls(f"{text}: {error.text}", error.cited)
+        return cls(f"{text}: {type(error).__name__}", " ".join(str(error)[:MOST_CITED].split()))

@@ -16,9 +16,6 @@ from subscriptions.errors import EvaluationError
 from subscriptions.search.fhirpath import accept
 from subscriptions.search.metered import TooCostly, metered
 
-#: Characters of what the engine says: it may cite the resource.
-MOST_TOLD = 200
-
 
 class NoTruthValue(EvaluationError):
     """An expression gives something that is neither true nor false."""
@@ -57,7 +54,7 @@ class Predicate:
         except TooCostly as error:
             return Costly(f"`{self.expression}` failed: {error}")
         except Exception as error:  # whatever the engine's operators meet
-            return EvaluationError(f"`{self.expression}` failed: {' '.join(str(error)[:MOST_TOLD].split())}")
+            return EvaluationError.within(f"`{self.expression}` failed", error)
         found = [node.data if isinstance(node, ResourceNode) else node for node in nodes]
         match found:
             case []:

@@ -136,7 +136,7 @@ def _guarded(
     try:
         yield from directive.found(focus, held, bases)
     except Exception as error:  # whatever the engine or a malformed value gives rise to
-        raise EvaluationError(f"`{directive.text}` could not be followed: {error}") from error
+        raise EvaluationError.within(f"`{directive.text}` could not be followed", error) from error
 
 
 def _compiled(

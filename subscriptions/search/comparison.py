@@ -112,9 +112,7 @@ class Source:
         try:
             return frozenset(read for value in self.extraction.values(resource, held) for read in self.reading(value))
         except Exception as error:  # whatever the engine or a malformed value gives rise to
-            what = str(error) if isinstance(error, EvaluationError) else f"{type(error).__name__}: {error}"
-            reason = f"{self.extraction.name} could not be read: {what}"
-            raise EvaluationError(reason) from error
+            raise EvaluationError.within(f"{self.extraction.name} could not be read", error) from error
 
 
 @cache

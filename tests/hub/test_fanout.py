@@ -197,6 +197,18 @@ async def test_a_change_that_cannot_be_read_delays_no_other(parts: Parts, body: 
     assert engine.poison.total() == 1
 
 
+async def test_nothing_of_a_resource_is_logged(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
+    """What can't be evaluated is named in the log; who asks why is told more, if they may read the resource."""
+    key, publisher = await active(parts, "s", "Immunization?date=2026"), Publisher(parts)
+    await publisher.put_broken(b'{"resourceType":"Immunization","occurrenceDateTime":"ZAA0067"}')
+    async with running(fanout(parts)):
+        await matched(parts)
+    assert await events(parts, key) == []
+    (logged,) = [vars(record) for record in caplog.records if record.message == "change.set-aside"]
+    assert logged["reason"].startswith("Immunization.date could not be read: ")
+    assert "ZAA0067" not in str(logged)
+
+
 async def test_a_change_whose_body_is_gone_delays_no_other(parts: Parts) -> None:
     key, publisher = await active(parts), Publisher(parts)
     gone = await publisher.put("gone")

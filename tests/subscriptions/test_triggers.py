@@ -305,7 +305,7 @@ UNION = "(%previous.empty() | (%previous.status != 'finished')) and (%current.st
 @pytest.mark.parametrize(
     ("expression", "said"),
     [
-        pytest.param(UNION, "failed: Unexpected collection", id="union-instead-of-or"),
+        pytest.param(UNION, "failed: Exception: Unexpected collection", id="union-instead-of-or"),
         pytest.param("%current.status", "gives a value that is neither true nor false", id="a-text"),
         pytest.param("%previous.status | %current.status", "gives 2 values", id="two-values"),
         pytest.param("%current.status > 5", "failed", id="types-that-do-not-compare"),
