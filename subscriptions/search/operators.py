@@ -7,6 +7,7 @@ Its own `=` looks at the first values only; its `|` and `distinct()` take the ty
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from fhirpathpy.engine.invocations.equality import equality
@@ -41,5 +42,12 @@ def distinct(context: Any, values: list[Any]) -> list[Any]:
         return _distinct(context, values)  # what is computed has no other type than the engine gives it
     found: dict[str, Any] = {}
     for each in values:
-        found.setdefault(json.dumps(each.data, sort_keys=True, default=str), each)
+        found.setdefault(json.dumps(each.data, sort_keys=True, default=_number), each)
     return list(found.values())
+
+
+def _number(value: Any) -> Any:
+    """A decimal as what it equals in JSON: 1.00 as 1, and 1.50 as 1.5, which is not the string."""
+    if not isinstance(value, Decimal):
+        return str(value)
+    return int(value) if value == value.to_integral_value() else [str(value.normalize())]

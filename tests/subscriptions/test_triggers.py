@@ -1,6 +1,7 @@
 """Which changes fire a topic, and what is said about it."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -220,6 +221,15 @@ def named(*given: str, low: int = 1) -> dict[str, Any]:
     return FINISHED | {"type": types, "length": {"value": low}, "period": {"start": "2026-01-01"}}
 
 
+BOTH = "(%previous.extension.value | %current.extension.value)"
+
+
+def valued(value: Decimal | int | str) -> dict[str, Any]:
+    """An Encounter with a value of this type."""
+    name = {Decimal: "valueDecimal", int: "valueInteger", str: "valueString"}[type(value)]
+    return FINISHED | {"extension": [{"url": "urn:x", name: value}]}
+
+
 @pytest.mark.parametrize(
     ("expression", "previous", "current", "fired"),
     [
@@ -242,6 +252,10 @@ def named(*given: str, low: int = 1) -> dict[str, Any]:
         ("(%previous.type | %current.type).count() = 3", named("a", "b"), named("b", "c"), True),
         ("(%previous.period | %current.period).start is dateTime", named(), named(), True),
         ("%previous.type.union(%current.type).distinct().text.last() = 'c'", named("a", "b"), named("b", "c"), True),
+        (f"{BOTH}.count() = 1", valued(Decimal("1.50")), valued(Decimal("1.5")), True),
+        (f"{BOTH}.count() = 1", valued(Decimal("1.0")), valued(1), True),
+        (f"{BOTH}.count() = 2", valued(Decimal("1.5")), valued("1.5"), True),
+        (f"{BOTH}.count() = 2", valued(Decimal("1.5")), valued(Decimal("1.6")), True),
         ("%previous = %current", named("a"), named("a"), True),
         ("%previous != %current", named("a"), named("b"), True),
     ],
