@@ -136,5 +136,10 @@ class _Strict(ErrorListener):  # type: ignore[misc]  # antlr4 has no types
         raise Rejected(Issue(IssueCode.INVALID, f"`{self._expression}` is not FHIRPath: {reason}"))
 
 
+def is_bare(data: Any) -> bool:
+    """Whether it is a primitive without a value, of which there are extensions alone: that is not found."""
+    return isinstance(data, dict) and len(data) == 1 and "extension" in data
+
+
 def untraced(*_: object) -> None:
     pass

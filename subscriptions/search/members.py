@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from fhirpathpy.engine.nodes import ResourceNode
 
 from subscriptions.codes import FhirVersion
-from subscriptions.search.fhirpath import Compiled, compiled, model
+from subscriptions.search.fhirpath import Compiled, compiled, is_bare, model
 
 #: Without `length`, which for the engine is a member of strings too.
 _PLAIN = re.compile(r"\(?([A-Za-z][A-Za-z0-9]*(?:\.(?!length\b)[a-z][A-Za-z0-9]*)*)\)?")
@@ -41,7 +41,7 @@ def finding(path: str, version: FhirVersion, compiled: Callable[[str, FhirVersio
                 if isinstance(data, dict):
                     _add_members(found, data, path_, place, name, version)
             places = found
-        return [_node(place) for place in places if not _only_extended(place[0])]
+        return [_node(place) for place in places if not is_bare(place[0])]
 
     return find
 
@@ -49,10 +49,6 @@ def finding(path: str, version: FhirVersion, compiled: Callable[[str, FhirVersio
 def _node(place: _Place) -> Any:
     data, path, name = place
     return ResourceNode(data, path, None, name)  # type: ignore[no-untyped-call]  # the engine has no types
-
-
-def _only_extended(data: Any) -> bool:
-    return isinstance(data, dict) and len(data) == 1 and "extension" in data
 
 
 def _add_members(

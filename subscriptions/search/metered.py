@@ -18,7 +18,7 @@ from fhirpathpy.parser import parse
 
 from subscriptions.codes import FhirVersion
 from subscriptions.search import operators
-from subscriptions.search.fhirpath import Compiled, model, untraced
+from subscriptions.search.fhirpath import Compiled, is_bare, model, untraced
 from subscriptions.search.patterns import pattern
 
 #: Steps that one evaluation may take.
@@ -90,14 +90,10 @@ def metered(expression: str, version: FhirVersion) -> Compiled:
             "traceFn": untraced,
             "meter": meter,
         }
-        return [each for each in _evaluated(context, root, syntax) if not _is_bare(each)]
+        found = _evaluated(context, root, syntax)
+        return [each for each in found if not (isinstance(each, ResourceNode) and is_bare(each.data))]
 
     return evaluate
-
-
-def _is_bare(node: Any) -> bool:
-    """Whether it is a primitive without a value, of which there are extensions alone."""
-    return isinstance(node, ResourceNode) and isinstance(node.data, dict) and list(node.data) == ["extension"]
 
 
 def _pays(name: str, function: _Function) -> _Function:
