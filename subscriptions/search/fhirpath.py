@@ -1,8 +1,7 @@
 """FHIRPath as the engine has it, and what of it is accepted from somebody else: https://hl7.org/fhirpath/N1/."""
 
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, TypeAlias
@@ -10,6 +9,7 @@ from typing import Any, TypeAlias
 import fhirpathpy
 from antlr4 import CommonTokenStream, InputStream
 from antlr4.error.ErrorListener import ErrorListener
+from fhirpathpy.engine.invocations import invocation_registry
 from fhirpathpy.models import models
 from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
 from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
@@ -25,8 +25,9 @@ Compiled: TypeAlias = Callable[[Any, dict[str, Any] | None], list[Any]]
 LONGEST, DEEPEST = 10_000, 150
 
 #: What reads the clock: the same change would fire today and not tomorrow, and a repeat might not be one.
-_CLOCK = re.compile(r"\b(?:now|today|timeOfDay)\s*\(\s*\)")
-_STRING = re.compile(r"'(?:\\.|[^'\\])*'")
+_CLOCK = frozenset({"now", "today", "timeOfDay"})
+#: The functions that the engine has, but the one that would backtrack; and `resolve`, without which extraction goes on.
+_FUNCTIONS = frozenset(invocation_registry) - {"replaceMatches"} | {"resolve"}
 
 
 def compiled(expression: str, version: FhirVersion) -> Compiled:
@@ -42,16 +43,18 @@ def accept(expression: str) -> None:
     Judge an expression of a topic's author. The engine's own parser passes over whatever it doesn't understand.
 
     Raises:
-        Rejected: It is not FHIRPath, larger than LONGEST and DEEPEST, or depends on the time at which it is evaluated.
+        Rejected: It is not FHIRPath, larger than LONGEST and DEEPEST, calls a function that there is none of, or
+            depends on the time at which it is evaluated.
     """
     if len(expression) > LONGEST:
         text = f"an expression of {len(expression)} characters: at most {LONGEST} are read."
         raise Rejected(Issue(IssueCode.TOO_COSTLY, text))
-    clock = _CLOCK.search(_STRING.sub("''", expression))
-    if clock:
-        text = f"`{clock[0]}` is not supported: what is found in a change must not depend on when it is looked for."
-        raise Rejected(Issue(IssueCode.NOT_SUPPORTED, text))
-    _parsed(expression)
+    for name in _called(_parsed(expression)):
+        if name in _CLOCK:
+            text = f"`{name}()` is not supported: what is found in a change must not depend on when it is looked for."
+            raise Rejected(Issue(IssueCode.NOT_SUPPORTED, text))
+        if name not in _FUNCTIONS:
+            raise Rejected(Issue(IssueCode.NOT_SUPPORTED, f"The function `{name}()` is not supported."))
 
 
 @lru_cache(maxsize=4096)
@@ -104,6 +107,14 @@ def _parsed(expression: str) -> Any:
         text = f"`{expression[:80]}…` is nested too deeply: more than {DEEPEST} levels of its syntax."
         raise Rejected(Issue(IssueCode.TOO_COSTLY, text))
     return tree
+
+
+def _called(tree: Any) -> Iterator[str]:
+    """The names of the functions that are called anywhere in a syntax tree."""
+    if isinstance(tree, FHIRPathParser.FunctnContext):
+        yield tree.identifier().getText()
+    for inner in getattr(tree, "children", None) or ():
+        yield from _called(inner)
 
 
 def _depth(tree: Any) -> int:

@@ -77,7 +77,7 @@ class _Model(dict[str, Any]):
 
 
 def metered(expression: str, version: FhirVersion) -> Compiled:
-    """An expression, compiled, whose evaluation raises TooCostly when it takes more than LIMIT steps."""
+    """An accepted expression, compiled, whose evaluation raises TooCostly when it takes more than LIMIT steps."""
     syntax = _parsed(expression)["children"][0]
 
     def evaluate(resource: Any, variables: dict[str, Any] | None) -> list[Any]:
@@ -173,14 +173,9 @@ def _matches(context: dict[str, Any], given: Any, wanted: Any) -> Any:
     return compiled.found_in(texts[0])
 
 
-def _replace_matches(*_: object) -> Any:
-    raise ValueError("`replaceMatches` is not supported")
-
-
 _ENGINES: Mapping[str, Any] = invocation_registry
 _OWN: Mapping[str, _Function] = {
     "matches": _matches,
-    "replaceMatches": _replace_matches,
     "=": operators.equal,
     "!=": operators.unequal,
     "|": operators.union,

@@ -393,6 +393,15 @@ def test_expressions_that_topics_share_are_evaluated_once_for_a_change() -> None
             )
         ),
         (fhirpath("%current.period.end < now()"), "fhirPathCriteria", "`now()` is not supported"),
+        # Also where no example comes to it.
+        *(
+            (fhirpath(f"%current.contact.where({call}).exists()"), "fhirPathCriteria", f"`{name}()` is not supported")
+            for name, call in (
+                ("replaceMatches", "name.family.replaceMatches('a', 'b') = 'b'"),
+                ("memberOf", "name.memberOf('https://terms.example/ValueSet/1')"),
+                ("today", "period.end < today ( )"),
+            )
+        ),
     ],
 )
 def test_a_trigger_that_cannot_be_evaluated_is_rejected(trigger: ResourceTrigger, path: str, said: str) -> None:
