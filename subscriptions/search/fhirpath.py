@@ -112,7 +112,7 @@ def _parsed(expression: str) -> Any:
 def _called(tree: Any) -> Iterator[str]:
     """The names of the functions that are called anywhere in a syntax tree."""
     if isinstance(tree, FHIRPathParser.FunctnContext):
-        yield tree.identifier().getText()
+        yield tree.identifier().getText()  # type: ignore[no-untyped-call]  # generated code has no types
     for inner in getattr(tree, "children", None) or ():
         yield from _called(inner)
 
