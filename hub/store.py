@@ -105,7 +105,12 @@ class Store:
         if outcome is Put.RESERVED:
             return PutResult(outcome, by=reply[1].decode())
         if outcome is not Put.STORED:
-            return PutResult(outcome, version=int(reply[1]) if len(reply) > 1 else 0)
+            version = int(reply[1]) if len(reply) > 1 else 0
+            if outcome is Put.REPEATED and r.type in TYPES:  # whoever stored it may have died before it counted
+                held = await self.read(r, version)
+                if held and held.body:
+                    await self.remember(r, version, held.body)
+            return PutResult(outcome, version=version)
         result = PutResult(outcome, version=int(reply[1]), interaction=Interaction(reply[2].decode()))
         log.info("change.stored", extra=_ids(write, result))
         if result.interaction is not Interaction.DELETE:

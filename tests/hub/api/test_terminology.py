@@ -13,7 +13,7 @@ from hub.publication import Publication
 from hub.store import Store, now_ms
 from hub.topics_dir import load
 from hub.wiring.parts import parts
-from hub.write import Write
+from hub.write import Put, Write
 from subscriptions.codes import FhirVersion
 from tests.hub.api.server import Hub, issue
 from tests.hub.conftest import close
@@ -172,6 +172,18 @@ async def test_what_a_process_that_died_left_untold_is_told_when_it_is_matched(h
         await Dying(hub.parts.pipeline, 4).put(write)
     await matched(hub.parts)
     assert await told(hub, vaccinated("a", "08"), vaccinated("b", "03")) == ["b"]
+
+
+async def test_what_a_process_that_died_left_untold_is_told_by_the_repeat(hub: Hub) -> None:
+    """A repeat is a confirmation too; nothing is matched here."""
+    head, _, tail = json.dumps(value_set("08", meta={"versionId": "#"})).encode().partition(b"#")
+    place = ResourceId("default", FhirVersion.R4, "ValueSet", "childhood")
+    write = Write(place, "create", now_ms(), head, tail, fingerprint="f")
+    with pytest.raises(Unavailable):
+        await Dying(hub.parts.pipeline, 4).put(write)
+    assert await put(hub, on_childhood()) == 400
+    assert (await hub.parts.store.put(write)).outcome is Put.REPEATED
+    assert await put(hub, on_childhood()) == 201
 
 
 @pytest.mark.usefixtures("matcher")
