@@ -8,7 +8,7 @@ One subscription's state and the events owed to it.
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
 - `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to`, the last such range),
   `skipped_events` (all of them)
-- `token` (of the latest lease), `sending` (`first last ms`: the pinned notification, see `Sending`),
+- `token` (of the latest lease), `sending` (`first last ms kind`: the pinned notification, see `Sending`),
   `attempt` (its failures so far), `next` (ms before which nothing is sent)
 - `failing`, `failing_code` (while attempts fail), `error`, `error_code` (why the status is `error` or `off`),
   `outcome`, `outcome_at` (of the last attempt)
@@ -239,10 +239,7 @@ def _state(fields: dict[str, bytes | None]) -> State:
 
 
 def _sending(reply: bytes) -> Sending | None:
-    if not reply:
-        return None
-    first, last, at = map(int, reply.split(b" "))
-    return Sending(first, last, at)
+    return Sending.parse(reply.decode()) if reply else None
 
 
 def _event(id_: bytes, fields: Any) -> OwedEvent:

@@ -10,12 +10,19 @@ from dataclasses import dataclass, field
 from hub.keys import ResourceId, SubscriptionKey
 from hub.outbox import Outboxes
 from hub.store import Store, instant
-from hub.turn import OwedEvent, Sending
+from hub.turn import Kind, OwedEvent, Sending
 from subscriptions.codes import Content, Interaction, NotificationType, SubscriptionStatus
 from subscriptions.message import Message, of_bundle, of_event
 from subscriptions.notification import AdditionalContext, Event, Notification, notification_id
 from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
+
+_TYPES = {
+    Kind.EVENTS: NotificationType.EVENT_NOTIFICATION,
+    Kind.HANDSHAKE: NotificationType.HANDSHAKE,
+    Kind.HEARTBEAT: NotificationType.HEARTBEAT,
+    Kind.RESEND: NotificationType.EVENT_NOTIFICATION,
+}
 
 
 @dataclass
@@ -50,15 +57,15 @@ class Rendering:
         return of_event(subscription, event)
 
     async def _notification(self, subscription: Subscription, sending: Sending, events: int) -> bytes:
-        pinned = instant(sending.at)
-        if sending.handshake:
-            type_, status, first = NotificationType.HANDSHAKE, SubscriptionStatus.REQUESTED, 0
-            told: tuple[Event, ...] = ()
-        else:
-            type_, status, first = NotificationType.EVENT_NOTIFICATION, SubscriptionStatus.ACTIVE, sending.first
-            told = await self._events(subscription, sending, events)
+        pinned, type_ = instant(sending.at), _TYPES[sending.kind]
+        told = () if sending.eventless else await self._events(subscription, sending, events)
         id_ = notification_id(
-            hub=self.hub, subscription=str(self.key), type=type_, first=first, last=sending.last, pinned=pinned
+            hub=self.hub,
+            subscription=str(self.key),
+            type=type_,
+            first=0 if sending.eventless else sending.first,
+            last=sending.last,
+            pinned=pinned,
         )
         return FORMS[subscription.notification_version].notification_bundle(
             Notification(
@@ -67,9 +74,9 @@ class Rendering:
                 base=self.base,
                 subscription_id=self.key.id,
                 topic=subscription.topic,
-                status=status,
+                status=SubscriptionStatus.REQUESTED if sending.handshake else SubscriptionStatus.ACTIVE,
                 content=subscription.content,
-                events_since_subscription_start=sending.first if sending.handshake else sending.last,
+                events_since_subscription_start=sending.first if sending.eventless else sending.last,
                 timestamp=pinned,
                 events=told,
             )

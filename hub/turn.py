@@ -2,9 +2,20 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from subscriptions.codes import Interaction, SubscriptionStatus
 from subscriptions.shapes import Included
+
+
+class Kind(StrEnum):
+    """What a pinned notification is for."""
+
+    EVENTS = "events"
+    HANDSHAKE = "handshake"
+    HEARTBEAT = "heartbeat"
+    #: Events of before once more, with their numbers; it moves `delivered` nowhere.
+    RESEND = "resend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,19 +23,29 @@ class Sending:
     """
     A pinned notification: events `first` to `last`, pinned at `at` (ms).
 
-    In a handshake `last` is 0 and `first` is how many events there were.
+    Without events, as in a handshake and a heartbeat, `last` is 0 and `first` is how many events there were.
     """
 
     first: int
     last: int
     at: int
+    kind: Kind
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        first, last, at, kind = text.split(" ")
+        return cls(int(first), int(last), int(at), Kind(kind))
 
     @property
     def handshake(self) -> bool:
-        return self.last == 0
+        return self.kind is Kind.HANDSHAKE
+
+    @property
+    def eventless(self) -> bool:
+        return self.kind in (Kind.HANDSHAKE, Kind.HEARTBEAT)
 
     def __str__(self) -> str:
-        return f"{self.first} {self.last} {self.at}"
+        return f"{self.first} {self.last} {self.at} {self.kind}"
 
 
 @dataclass(frozen=True, slots=True)

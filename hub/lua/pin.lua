@@ -1,20 +1,21 @@
 -- Shared by `take` and `settle`: fix what the next notification holds, so that every repeat of it has the same bytes.
--- `sending` is 'first last ms'. In a handshake `last` is 0, and `first` is how many events there were.
+-- `sending` is 'first last ms kind'. Without events (handshake, heartbeat) `last` is 0, and `first` is how many events
+-- there were.
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 local function pin(key, status, events, delivered, most)
-  local first, last
+  local first, last, kind
   if status == 'requested' then
-    first, last = events, 0
+    first, last, kind = events, 0, 'handshake'
   elseif status == 'active' and events > delivered then
-    first, last = delivered + 1, math.min(events, delivered + most)
+    first, last, kind = delivered + 1, math.min(events, delivered + most), 'events'
   else
     return ''
   end
-  local sending = string.format('%.0f %.0f %.0f', first, last, now_ms())
+  local sending = string.format('%.0f %.0f %.0f %s', first, last, now_ms(), kind)
   redis.call('HSET', key, 'sending', sending, 'attempt', '0')
   return sending
 end

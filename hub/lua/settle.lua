@@ -29,8 +29,11 @@ end
 
 redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'failing', 'failing_code')
 if verb == 'delivered' then
-  delivered = tonumber(string.match(held[6], '^%d+ (%d+) %d+$'))
-  redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', delivered))
+  local last, kind = string.match(held[6], '^%d+ (%d+) %d+ (%l+)$')
+  if kind == 'events' then
+    delivered = tonumber(last)
+    redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', delivered))
+  end
 else
   status, revision = verb, revision + 1
   redis.call('HSET', KEYS[1], 'status', status, 'revision', string.format('%.0f', revision),

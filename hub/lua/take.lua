@@ -19,6 +19,10 @@ if next_ms > now_ms() then return {'later', string.format('%.0f', next_ms)} end
 local sending, attempt = held[8], held[6]
 if not sending then
   sending, attempt = pin(KEYS[1], status, events, tonumber(held[5]), tonumber(held[9])), '0'
+elseif string.match(sending, '^%d+ %d+ %d+$') then
+  -- Pinned before notifications had a kind.
+  sending = sending .. (string.match(sending, ' 0 %d+$') and ' handshake' or ' events')
+  redis.call('HSET', KEYS[1], 'sending', sending)
 end
 local first, last = string.match(sending, '^(%d+) (%d+)')
 local ahead = {}

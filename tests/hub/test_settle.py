@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeAlias
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes, Subscribed
 from hub.pipeline import Pipeline
-from hub.turn import Later, Sending, Stale, Turn, Verb
+from hub.turn import Kind, Later, Sending, Stale, Turn, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.lifecycle import ABSENT, Happening, State, follow
@@ -78,18 +79,18 @@ class World:
             self.skipped += self.events - self.delivered
             self.delivered = self.events
 
-    def next(self) -> tuple[int, int] | None:
-        """The range of what must be pinned now; last is 0 in a handshake."""
+    def next(self) -> tuple[int, int, Kind] | None:
+        """The range of what must be pinned now, and its kind; last is 0 in a handshake."""
         if self.state.status is SubscriptionStatus.REQUESTED:
-            return self.events, 0
+            return self.events, 0, Kind.HANDSHAKE
         if self.state.status is SubscriptionStatus.ACTIVE and self.events > self.delivered:
-            return self.delivered + 1, min(self.events, self.delivered + MAX_COUNT)
+            return self.delivered + 1, min(self.events, self.delivered + MAX_COUNT), Kind.EVENTS
         return None
 
     def pin(self, said: Sending | None) -> None:
         """Compare what was fixed with what must be; from here on it stays as it is."""
         if self.pinned is None:
-            assert (None if said is None else (said.first, said.last)) == self.next()
+            assert (None if said is None else (said.first, said.last, said.kind)) == self.next()
             self.pinned = said
         assert said == self.pinned
 
@@ -403,3 +404,25 @@ async def test_re_activation_skips_what_was_not_sent_and_records_the_range(parts
     after = await life.turn()
     assert after.sending is not None
     assert (after.sending.first, after.sending.last) == (7, 7)
+
+
+@pytest.mark.parametrize("status", [SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE])
+async def test_what_was_pinned_before_notifications_had_a_kind_is_sent_and_settled(
+    parts: Parts, status: SubscriptionStatus
+) -> None:
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"))
+    if status is SubscriptionStatus.ACTIVE:
+        await life.active()
+        await parts.outboxes.owe(life.key, 0, [entry(0, 1), entry(0, 2)])
+    else:
+        await life.write(status, expected="")
+    pinned = (await life.turn()).sending
+    assert pinned is not None
+    await parts.pipeline.command("HSET", life.key.subscription, "sending", f"{pinned.first} {pinned.last} {pinned.at}")
+    again = await life.turn()
+    assert again.sending == pinned
+    settled = await life.settle(again, Verb.ACTIVE if pinned.handshake else Verb.DELIVERED)
+    assert (settled.status, settled.sending) == (SubscriptionStatus.ACTIVE, None)
+    state = await parts.outboxes.read(life.key)
+    assert state is not None
+    assert state.delivered == pinned.last
