@@ -6,7 +6,7 @@ was changes only what the subscriber is told. A fault of the hub's own is no out
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -40,9 +40,14 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The subscriber answered 2xx. What else it said does not matter."""
+    """
+    The subscriber answered 2xx.
+
+    said: How its answer begins, 200 characters at most, for the operator's eyes; it decides nothing.
+    """
 
     status: int
+    said: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,12 @@ class Refused:
     The subscriber answered anything but 2xx.
 
     retry_after: The header of that name, as it came; None without one.
+    said: As in Accepted.
     """
 
     status: int
     retry_after: str | None = None
+    said: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,12 @@ from subscriptions.message import Message
 from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
 from subscriptions.subscription import Subscription
 
-#: Bytes of an answer that are read before the connection is closed. What it says is not looked at.
+#: Bytes of an answer that are read before the connection is closed.
 MOST_READ = 65_536
+#: Characters of it that are handed on.
+MOST_SAID = 200
+#: Seconds in which a refusal may explain itself: it is one already.
+EXCUSES = 1.0
 
 
 class _Headers(httpx.Headers):
@@ -55,21 +59,24 @@ class RestHook:
         except (httpx.InvalidURL, UnicodeError):  # such as a label of 64 characters: no resolver takes it
             return Unreachable(Fault.DNS)
         response: httpx.Response | None = None
+        said = bytearray()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as deadline:
                 response = await self._request(url, subscription, message)
                 try:
-                    if response.is_success:
-                        await _drain(response)
+                    if not response.is_success:
+                        _hasten(deadline, EXCUSES)
+                    await _drain(response, said)
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError) as error:
             # Once it has answered, a long, slow or broken body costs the connection only.
             if response is None:
                 return _outcome(error)
+        text = said.decode(errors="replace")[:MOST_SAID]
         if response.is_success:
-            return Accepted(response.status_code)
-        return Refused(response.status_code, response.headers.get("Retry-After"))
+            return Accepted(response.status_code, text)
+        return Refused(response.status_code, response.headers.get("Retry-After"), text)
 
     async def _request(self, url: httpx.URL, subscription: Subscription, message: Message) -> httpx.Response:
         client = self._trusted if url.host in self._trusted_hosts else self._client
@@ -96,11 +103,18 @@ def _below(endpoint: str, suffix: str) -> httpx.URL:
     return httpx.URL(path.rstrip("/") + suffix + mark + query)
 
 
-async def _drain(response: httpx.Response) -> None:
-    """Read the answer, if it is not long, so that the connection can be used again."""
+def _hasten(deadline: asyncio.Timeout, seconds: float) -> None:
+    """Bring a deadline forward, if it is later than in so many seconds."""
+    sooner, now = asyncio.get_running_loop().time() + seconds, deadline.when()
+    deadline.reschedule(sooner if now is None else min(now, sooner))
+
+
+async def _drain(response: httpx.Response, said: bytearray) -> None:
+    """Read the answer, if it is not long, so that the connection can be used again; keep how it begins."""
     read = 0
     async for chunk in response.aiter_raw():
         read += len(chunk)
+        said += chunk[: 4 * MOST_SAID - len(said)]  # UTF-8 takes four bytes for a character at most
         if read > MOST_READ:
             return
 

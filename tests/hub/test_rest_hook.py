@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -215,6 +216,37 @@ async def test_a_huge_body_is_cut(hook: RestHook, status: bytes) -> None:
             await wire.cut.wait()
     assert said == (Accepted(200) if status == b"200 OK" else Refused(500))
     assert wire.sent < 20_000_000
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"422 No"])
+async def test_how_an_answer_begins_is_handed_on(hook: RestHook, status: bytes) -> None:
+    """Two hundred characters, however long they are, and whatever is no text is said to be none."""
+    body = "ūū\ud7ff😀".encode() * 100 + b"\xff" * 2000
+    answer = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body
+    said = await attempt(hook, wire := Wire(), answering(wire, answer))
+    assert isinstance(said, Accepted | Refused)
+    assert said.said == "ūū\ud7ff😀" * 50
+    none = b"HTTP/1.1 %b\r\nContent-Length: 2\r\n\r\n\xff\xfe" % status
+    said = await attempt(hook, wire := Wire(), answering(wire, none))
+    assert isinstance(said, Accepted | Refused)
+    assert said.said == "\ufffd\ufffd"
+
+
+async def test_a_refusal_that_drips_is_not_waited_for(hook: RestHook) -> None:
+    """It has refused; what has come of its reasons in a second is handed on."""
+    wire = Wire()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.request(reader)
+        writer.write(b"HTTP/1.1 503 No\r\nContent-Length: 9999\r\n\r\nbecause")
+        await wire.drip(writer, b".", pause=0.05)
+
+    started = monotonic()
+    said = await attempt(hook, wire, handle, seconds=60)
+    assert said == Refused(503)
+    assert isinstance(said, Refused)
+    assert said.said.startswith("because")
+    assert monotonic() - started < 30
 
 
 async def test_a_body_that_breaks_off_behind_a_2xx_is_an_acceptance(hook: RestHook) -> None:
