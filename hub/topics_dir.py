@@ -97,9 +97,11 @@ async def _remember(resource: dict[str, Any], publication: Publication) -> None:
 
 
 async def _publish(resource: dict[str, Any], form: FhirVersion, publication: Publication, *, now: int) -> None:
-    id_, sent, topics = _id(resource), _TO_JSON.encode(resource), publication.topics
+    """One that there is already under another id, since a client has published it, keeps that."""
+    sent, topics = _TO_JSON.encode(resource), publication.topics
     await topics.refresh()
-    held = topics.named(id_)
+    held = topics.published(read_topic(resource, form).url) or topics.named(_id(resource))
+    id_ = held.id if held else _id(resource)
     if held is None or held.sent != sent or held.form is not form:
         await publication.put(id_, resource, sent, form, now=now)
 

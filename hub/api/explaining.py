@@ -226,7 +226,7 @@ class Explaining:
         """The change that made a version of a resource; Refused with 404 when it isn't held."""
         parts = reference.split("/")
         if len(parts) != 4 or parts[2] != "_history" or not (parts[3].isascii() and parts[3].isdecimal()):
-            text = "The reference names a version: `Immunization/1/_history/3`."
+            text = "The reference must name a version, as `Immunization/1/_history/3` does."
             raise Refused.because(400, IssueCode.VALUE, text, "reference")
         s, number = self.subscriptions, int(parts[3][:15])
         resource = ResourceId(s.tenant, s.version, parts[0], parts[1])

@@ -14,6 +14,8 @@ def shown(value: Any) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case None:
+            return ""
         case tuple():
             return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value)
         case float():

@@ -15,7 +15,9 @@ async def test_the_session_by_hand(hub: HubProcess) -> None:
     """Register with the README's Subscription, publish the file that it names: the notification arrives."""
     readme = (ROOT / "README.md").read_text()
     (written,) = re.findall(r"/fhir/r4/Subscription .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
-    (published,) = re.findall(r"-d @(\S+)", readme)
+    published, topic = re.findall(r"-d @(\S+)", readme)
+    (value_set,) = re.findall(r"/fhir/r4/ValueSet/flu .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
+    (by_value_set,) = re.findall(r"`(Immunization\?vaccine-code:in=\S+)`", readme)
     async with Receiver() as receiver, hub.client() as client:
         wanted = orjson.loads(written)
         assert wanted["channel"]["endpoint"] == "http://127.0.0.1:9000/"
@@ -32,3 +34,13 @@ async def test_the_session_by_hand(hub: HubProcess) -> None:
         await receiver.until(lambda: bool(receiver.at("/readme")))
         assert receiver.at("/readme")[0].foci == [f"Immunization/{answer.json()['id']}"]
         await client.delete(status)
+        at_r5 = f"{hub.url}/fhir/r5/SubscriptionTopic"
+        made = await client.post(at_r5, content=(ROOT / topic).read_bytes(), headers=headers)
+        assert made.status_code == 201
+        assert (await client.put("ValueSet/flu", json=orjson.loads(value_set))).status_code == 201
+        wanted["_criteria"]["extension"][0]["valueString"] = by_value_set
+        subscription = await client.post("Subscription", json=wanted)
+        assert subscription.status_code == 201
+        # Others use the same hub.
+        assert (await client.delete(f"Subscription/{subscription.json()['id']}")).status_code == 204
+        assert (await client.delete(f"{at_r5}/{made.json()['id']}")).status_code == 204

@@ -304,6 +304,16 @@ async def test_topics_of_a_directory_are_stored_when_they_are_new_or_changed(hub
     assert len(await ids(hub, f"{R5}/SubscriptionTopic?url=https://t.example/SubscriptionTopic/w")) == 1
 
 
+async def test_a_topic_of_a_directory_that_a_client_has_published_is_the_same_one(hub: Hub, tmp_path: Path) -> None:
+    created = await hub.post(f"{R5}/SubscriptionTopic", topic())
+    (tmp_path / "t.json").write_text(json.dumps(topic(title="New")))
+    for _ in range(2):
+        await loaded(hub, tmp_path)
+    assert await ids(hub, f"{R5}/SubscriptionTopic?url={URL}") == [created.json()["id"]]
+    read = await hub.get(f"{R5}/SubscriptionTopic/{created.json()['id']}")
+    assert (read.json()["title"], read.headers["ETag"]) == ("New", 'W/"2"')
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
