@@ -155,9 +155,12 @@ class Outboxes:
             return None
         return Turn(SubscriptionStatus(reply[1].decode()), int(reply[2]), int(reply[3]), 0, _sending(reply[4]))
 
-    async def events(self, subscription: SubscriptionKey, first: int, last: int) -> list[OwedEvent]:
-        """The events of a range of numbers, both included."""
-        reply = await self._pipeline.command("XRANGE", subscription.outbox, f"{first}-0", f"{last}-0")
+    async def events(
+        self, subscription: SubscriptionKey, first: int, last: int, *, most: int | None = None
+    ) -> list[OwedEvent]:
+        """The events of a range of numbers, both included, as far as they are kept; no more than `most`."""
+        limit = () if most is None else ("COUNT", most)
+        reply = await self._pipeline.command("XRANGE", subscription.outbox, f"{first}-0", f"{last}-0", *limit)
         return [_event(id_, fields) for id_, fields in reply]
 
     async def write(

@@ -88,16 +88,20 @@ class Rendering:
             # As many as one share; of a large notification, itself.
             last = max(sending.last, min(events, sending.first + self.share - 1))
             self.ahead = {owed.number: owed for owed in await self.outboxes.events(key, sending.first, last)}
-        owed = [self.ahead[number] for number in wanted]
-        if subscription.content is not Content.FULL_RESOURCE:
-            return tuple(_event(event, {}) for event in owed)
-        versions = [(event.type, event.id, event.version) for event in owed]
-        versions += [(each.type, each.id, each.version) for event in owed for each in event.included]
-        bodies = await self.store.bodies(
-            [(ResourceId(key.tenant, key.version, type_, id_), version) for type_, id_, version in versions]
-        )
-        found = dict(zip(versions, bodies, strict=True))
-        return tuple(_event(event, found) for event in owed)
+        return await told(self.store, key, [self.ahead[number] for number in wanted], subscription.content)
+
+
+async def told(store: Store, key: SubscriptionKey, owed: list[OwedEvent], content: Content) -> tuple[Event, ...]:
+    """What a subscription is told of events, with the bodies that `content` has them with, as far as they are kept."""
+    if content is not Content.FULL_RESOURCE:
+        return tuple(_event(event, {}) for event in owed)
+    versions = [(event.type, event.id, event.version) for event in owed]
+    versions += [(each.type, each.id, each.version) for event in owed for each in event.included]
+    bodies = await store.bodies(
+        [(ResourceId(key.tenant, key.version, type_, id_), version) for type_, id_, version in versions]
+    )
+    found = dict(zip(versions, bodies, strict=True))
+    return tuple(_event(event, found) for event in owed)
 
 
 def _event(owed: OwedEvent, bodies: Mapping[tuple[str, str, int], bytes | None]) -> Event:

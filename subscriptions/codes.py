@@ -54,6 +54,11 @@ class Content(StrEnum):
     ID_ONLY = "id-only"
     FULL_RESOURCE = "full-resource"
 
+    def within(self, most: "Content") -> "Content":
+        """This, but never more than `most`."""
+        levels = list(Content)
+        return min(self, most, key=levels.index)
+
 
 class ChannelType(StrEnum):
     """http://hl7.org/fhir/ValueSet/subscription-channel-type (R4; the hub sends `rest-hook`)."""

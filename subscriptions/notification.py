@@ -4,6 +4,7 @@ A notification, whatever FHIR version it will be written in: events that are tol
 What stands in it is the Subscriptions framework's; `versions/` gives it a wire form.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -45,6 +46,11 @@ class Event:
     at: datetime
     body: bytes | None = None
     additional_context: tuple[AdditionalContext, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its bodies."""
+        return len(self.body or b"") + sum(len(context.body or b"") for context in self.additional_context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +109,16 @@ class Notification:
     @property
     def names_topic(self) -> bool:
         """The canonical may give away what is watched: `empty` leaves it out of all that goes over the channel."""
-        told = self.content is not Content.EMPTY or self.type is NotificationType.QUERY_STATUS
-        return told and bool(self.topic)
+        asked = self.type in (NotificationType.QUERY_STATUS, NotificationType.QUERY_EVENT)
+        return (asked or self.content is not Content.EMPTY) and bool(self.topic)
+
+
+def bodiless(events: Iterable[Event]) -> Iterator[int]:
+    """The numbers of those of which, with `full-resource`, a body is missing that was once there."""
+    for event in events:
+        focus_lost = event.body is None and event.interaction is not Interaction.DELETE
+        if focus_lost or any(context.body is None for context in event.additional_context):
+            yield event.number
 
 
 def notification_id(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub.api.exchange import FHIR_JSON, JSON
-from subscriptions.codes import Interaction
+from subscriptions.codes import Content, Interaction
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -23,7 +23,7 @@ _REFUSALS = {
     405: "It is built in, or not written here",
     406: "The client takes no JSON",
     409: "The id is in use already",
-    410: "It was deleted, or this version is not kept any more",
+    410: "It was deleted, or this version or event is not kept any more",
     412: "It is not as If-Match, If-None-Match or If-None-Exist expects",
     413: "The body is too large, or the Bundle has too many entries",
     415: "The body's media type, FHIR version or encoding is not supported",
@@ -311,4 +311,18 @@ STATUSES = Documented(
         _parameter("status", "query", "Of those in one of these states", **_LIST),
     ),
 )
+EVENTS = Documented(
+    "Tell the events of a Subscription again",
+    {200: "The events, with the numbers that they have; as many as fit on a page"},
+    "Bundle",
+    takes=(
+        _parameter("eventsSinceNumber", "query", "The first event; by default, the first of all"),
+        _parameter("eventsUntilNumber", "query", "The last event; by default, the last of all"),
+        _parameter(
+            "content", "query", "How much to tell, at most as much as the Subscription is told", enum=list(Content)
+        ),
+    ),
+    refusals=(404, 410),
+)
+EVENTS_BY_POST = replace(EVENTS, body=_body("Parameters", required=False))
 STATUSES_BY_POST = replace(STATUSES, body=_body("Parameters", required=False))

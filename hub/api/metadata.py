@@ -99,6 +99,7 @@ def _resource(version: FhirVersion, type_: str) -> dict[str, Any]:
 def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, Any]:
     extension = f"{_BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
     status = {"name": "status", "definition": f"{_BACKPORT}/OperationDefinition/backport-subscription-status"}
+    events = {"name": "events", "definition": f"{_BACKPORT}/OperationDefinition/backport-subscription-events"}
     validate = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
     return {
         "extension": [{"url": extension, "valueCanonical": topic.url} for topic in topics],
@@ -113,7 +114,7 @@ def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, An
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, "Subscription")],
-        "operation": [status, validate],
+        "operation": [status, events, validate],
     }
 
 

@@ -11,6 +11,7 @@ from hub.api.app import create_app
 from hub.api.explaining import Explaining
 from hub.api.health import health_routes
 from hub.api.operations import Operations
+from hub.api.recovering import Recovering
 from hub.api.subscriptions import Subscriptions
 from hub.api.validation import Validation
 from hub.holdings import Holdings
@@ -57,6 +58,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         max_page=settings.max_page,
         holdings=Holdings(p.store, TENANT, FhirVersion.R4),
     )
+    operations = Operations(subscriptions, p.foundation.epoch)
     return create_app(
         settings=settings,
         store=p.store,
@@ -64,7 +66,8 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         topics=p.topics,
         publication=Publication(p.topics, p.registry),
         fhir=(
-            *Operations(subscriptions, p.foundation.epoch).routes(),
+            *operations.routes(),
+            *Recovering(operations, p.store, p.outboxes).routes(),
             *Validation(subscriptions).routes(),
             *Explaining(subscriptions, p.store, p.changes, p.outboxes).routes(),
             *subscriptions.routes(),

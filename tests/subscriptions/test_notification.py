@@ -64,13 +64,15 @@ def test_older_events_may_be_asked_for() -> None:
         (NotificationType.HANDSHAKE, Content.EMPTY, False),
         (NotificationType.HEARTBEAT, Content.EMPTY, False),
         (NotificationType.QUERY_STATUS, Content.EMPTY, True),
+        (NotificationType.QUERY_EVENT, Content.EMPTY, True),
         (NotificationType.HANDSHAKE, Content.ID_ONLY, True),
         (NotificationType.HEARTBEAT, Content.FULL_RESOURCE, True),
     ],
 )
 def test_empty_keeps_the_topic_off_the_channel(type_: NotificationType, content: Content, named: bool) -> None:
-    """With `empty`, only the answer to `$status`, which does not go over the channel, names the topic."""
-    assert notification(type_, since=0, content=content).names_topic is named
+    """With `empty`, only the answers to `$status` and `$events`, which do not go over the channel, name the topic."""
+    numbers = (1,) if type_ is NotificationType.QUERY_EVENT else ()
+    assert notification(type_, *numbers, since=1, content=content).names_topic is named
 
 
 @given(st.integers(0), st.integers(0), st.datetimes(timezones=st.just(UTC)))

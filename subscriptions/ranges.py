@@ -1,0 +1,58 @@
+"""Ranges of event numbers, as they are kept and as they are told: `5-17`, "event 5", "events 5 to 17"."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+#: Ranges that one text names; what is beyond is summed up.
+NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The event numbers from `first` to `last`, both included; never empty."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Range":
+        first, last = text.split("-")
+        return cls(int(first), int(last))
+
+
+def of(numbers: Iterable[int]) -> Iterator[Range]:
+    """The ranges that rising numbers make."""
+    first = last = None
+    for number in numbers:
+        if first is not None and last is not None and number != last + 1:
+            yield Range(first, last)
+            first = None
+        first, last = number if first is None else first, number
+    if first is not None and last is not None:
+        yield Range(first, last)
+
+
+def missing(whole: Range, numbers: Iterable[int]) -> Iterator[Range]:
+    """What rising numbers leave out of a range that they all lie in."""
+    following = whole.first
+    for number in numbers:
+        if number > following:
+            yield Range(following, number - 1)
+        following = number + 1
+    if following <= whole.last:
+        yield Range(following, whole.last)
+
+
+def words(ranges: Iterable[Range]) -> str:
+    """`event 5`, `events 5 to 17, 20 and 3 more`."""
+    every = list(ranges)
+    named, rest = every[:NAMED], every[NAMED:]
+    texts = [str(each.first) if len(each) == 1 else f"{each.first} to {each.last}" for each in named]
+    text = ", ".join(texts) + (f" and {sum(map(len, rest))} more" if rest else "")
+    return f"event{'' if sum(map(len, every)) == 1 else 's'} {text}"

@@ -1,0 +1,210 @@
+"""`$events`: what was told once, or never, told again."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from hub.keys import Partition, SubscriptionKey
+from tests.hub.api.server import FHIR, Hub, issue, place
+from tests.hub.api.subscriptions import asking, put
+from tests.hub.engines import Publisher, activate, fanout, matched, member, rewrite, running, subscribe
+from tests.receiver import parameters
+
+ENDPOINT = "http://127.0.0.1:9/hook"
+
+
+async def subscribed(hub: Hub, *puts: str, **options: Any) -> SubscriptionKey:
+    """A Subscription `s` that is active and has an event for each of these writes; none of them was sent."""
+    key = await subscribe(hub.parts, ENDPOINT, **options)
+    await activate(hub.parts, key)
+    await happen(hub, *puts)
+    return key
+
+
+async def happen(hub: Hub, *puts: str) -> None:
+    """Writes of Immunizations by their ids; one with a minus is a delete."""
+    publisher = Publisher(hub.parts)
+    async with running(fanout(hub.parts)):
+        for id_ in puts:
+            await publisher.put(id_.removeprefix("-"), method="delete" if id_.startswith("-") else "update")
+            await matched(hub.parts)  # there is no order between partitions
+
+
+async def events(hub: Hub, **given: str) -> httpx.Response:
+    return await hub.client.get("/Subscription/s/$events", params=given)
+
+
+def status(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    return parameters(answer.json()["entry"][0]["resource"])
+
+
+def numbers(answer: httpx.Response) -> list[int]:
+    assert answer.status_code == 200, answer.text
+    told = answer.json()["entry"][0]["resource"]["parameter"]
+    return [
+        int(parameters({"parameter": p["part"]})["event-number"]) for p in told if p["name"] == "notification-event"
+    ]
+
+
+def errors(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    told = answer.json()["entry"][0]["resource"]["parameter"]
+    return [parameter["valueCodeableConcept"]["text"] for parameter in told if parameter["name"] == "error"]
+
+
+async def test_events_are_told_as_a_notification_would(hub: Hub) -> None:
+    """A history Bundle of type query-event, with the resources as they were, and a delete without one."""
+    await subscribed(hub, "a", "a", "-a", content="full-resource")
+    answer = await events(hub)
+    bundle = answer.json()
+    assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "history")
+    told = status(answer)
+    assert (told["type"], told["status"], told["events-since-subscription-start"]) == ("query-event", "active", "3")
+    assert told["subscription"] == {"reference": f"{FHIR}/Subscription/s"}
+    assert told["topic"].endswith("/immunization-change")
+    assert numbers(answer) == [1, 2, 3]
+    first, *others = bundle["entry"]
+    assert first["request"] == {"method": "GET", "url": f"{FHIR}/Subscription/s/$status"}
+    assert [entry["request"]["method"] for entry in others] == ["POST", "PUT", "DELETE"]
+    assert [entry.get("resource", {}).get("meta", {}).get("versionId") for entry in others] == ["1", "2", None]
+    assert all(entry["fullUrl"] == f"{FHIR}/Immunization/a" and entry["response"] for entry in others)
+    assert errors(answer) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, [1, 2, 3, 4]),
+        ({"eventsSinceNumber": "2"}, [2, 3, 4]),
+        ({"eventsUntilNumber": "2"}, [1, 2]),
+        ({"eventsSinceNumber": "2", "eventsUntilNumber": "3"}, [2, 3]),
+        ({"eventsSinceNumber": "0", "eventsUntilNumber": "999999999999999999"}, [1, 2, 3, 4]),
+        ({"eventsSinceNumber": "4", "eventsUntilNumber": "4"}, [4]),
+    ],
+)
+async def test_the_range_has_both_its_ends_in_it(hub: Hub, given: dict[str, str], told: list[int]) -> None:
+    await subscribed(hub, *"abcd")
+    assert numbers(await events(hub, **given)) == told
+    named = [{"name": name, "valueString": value} for name, value in given.items()]
+    body = {"resourceType": "Parameters", "parameter": named}
+    assert numbers(await hub.post("/Subscription/s/$events", body)) == told
+
+
+@pytest.mark.parametrize(
+    ("level", "hint", "foci", "resources"),
+    [
+        ("empty", "full-resource", 0, 0),
+        ("id-only", "full-resource", 1, 0),
+        ("id-only", "empty", 0, 0),
+        ("full-resource", "id-only", 1, 0),
+        ("full-resource", "full-resource", 1, 1),
+    ],
+)
+async def test_nobody_is_told_more_than_the_subscription_is(
+    hub: Hub, level: str, hint: str, foci: int, resources: int
+) -> None:
+    """The hint may lower the level of content, and not raise it."""
+    await subscribed(hub, "a", content=level)
+    answer = await events(hub, content=hint)
+    assert numbers(answer) == [1]
+    assert answer.text.count('"focus"') == foci
+    assert answer.text.count('"resourceType":"Immunization"') == resources
+
+
+@pytest.mark.parametrize("to", ["off", "error", "requested"])
+async def test_events_are_told_in_any_status(hub: Hub, to: str) -> None:
+    """As long as the Subscription exists: also with `off`, when nothing is sent."""
+    key = await subscribed(hub, "a", "b")
+    if to == "error":
+        await hub.parts.pipeline.command("HSET", key.subscription, "status", "error", "error", "so", "error_code", "")
+    elif to == "requested":
+        await rewrite(hub.parts, ENDPOINT)
+    else:
+        await put(hub, "s", status="off")
+    answer = await events(hub)
+    assert (status(answer)["status"], numbers(answer)) == (to, [1, 2])
+    await hub.delete("/Subscription/s")
+    assert (await events(hub)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("given", "at", "code"),
+    [
+        ({"eventsSinceNumber": "x"}, 400, "value"),
+        ({"eventsUntilNumber": "-1"}, 400, "value"),
+        ({"eventsSinceNumber": "2", "eventsUntilNumber": "1"}, 400, "value"),
+        ({"content": "all"}, 400, "value"),
+        ({"since": "1"}, 400, "not-supported"),
+        ({"eventsSinceNumber": "3"}, 404, "not-found"),
+        ({"eventsUntilNumber": "0"}, 404, "not-found"),
+    ],
+)
+async def test_what_is_no_range_is_refused(hub: Hub, given: dict[str, str], at: int, code: str) -> None:
+    await subscribed(hub, "a", "b")
+    answer = await events(hub, **given)
+    assert (answer.status_code, issue(answer)["code"]) == (at, code)
+
+
+async def test_before_the_first_event_there_is_nothing_to_tell(hub: Hub) -> None:
+    """A query-event without events would break invariant sst-1."""
+    await subscribed(hub)
+    answer = await events(hub)
+    assert (answer.status_code, issue(answer)["code"]) == (404, "not-found")
+    assert (await hub.post("/Subscription/s/$events", asking(content="empty"))).status_code == 404
+
+
+async def test_a_page_holds_so_many_events_and_the_next_one_goes_on(hub: Hub) -> None:
+    most = hub.parts.settings.max_page
+    key = await subscribed(hub)
+    owed = [("XADD", key.outbox, f"{n}-0", *_event(n)) for n in range(1, most + 6)]
+    await hub.parts.pipeline.all([*owed, ("HSET", key.subscription, "events", most + 5)])
+    answer = await events(hub, eventsSinceNumber="3")
+    assert numbers(answer) == list(range(3, most + 3))
+    assert errors(answer) == []
+    assert numbers(await events(hub, eventsSinceNumber=str(most + 3))) == [most + 3, most + 4, most + 5]
+
+
+async def test_a_page_holds_so_many_bytes_and_one_event_at_least(hub: Hub) -> None:
+    await subscribed(hub, "a", "b", "c", content="full-resource")
+    large = b'{"resourceType":"Immunization","note":"%b"}' % (b"x" * hub.parts.settings.max_body_bytes)
+    resource = place("Immunization", "a")
+    await hub.parts.pipeline.command("HSET", Partition(resource.partition(4)).resource(resource), "b1", large)
+    assert numbers(await events(hub)) == [1]
+    assert numbers(await events(hub, eventsSinceNumber="2")) == [2, 3]
+
+
+async def test_what_is_not_kept_any_more_is_said(hub: Hub) -> None:
+    """Events by their numbers; and of which events a resource is missing."""
+    key = await subscribed(hub, *"abcdef", content="full-resource")
+    await hub.parts.pipeline.command("XDEL", key.outbox, "1-0", "2-0", "4-0")
+    resource = place("Immunization", "e")
+    await hub.parts.pipeline.command("HDEL", Partition(resource.partition(4)).resource(resource), "b1")
+    answer = await events(hub)
+    assert numbers(answer) == [3, 5, 6]
+    assert errors(answer) == [
+        "events 1 to 2, 4: not kept any more",
+        "event 5: not all resources are kept any more as they were",
+    ]
+    requests = [entry["request"]["method"] for entry in answer.json()["entry"][1:]]
+    assert requests == ["POST", "GET", "POST"]
+    assert errors(await events(hub, content="id-only")) == ["events 1 to 2, 4: not kept any more"]
+    gone = await events(hub, eventsUntilNumber="2")
+    assert gone.status_code == 410
+    assert issue(gone)["details"]["text"] == "None of events 1 to 2 is kept any more."
+
+
+async def test_the_events_before_an_update_keep_their_numbers(hub: Hub) -> None:
+    """What was numbered stays, whatever the Subscription is by now."""
+    await subscribed(hub, "a", content="full-resource")
+    await rewrite(hub.parts, ENDPOINT, content="id-only")
+    found = await member(hub.parts)
+    assert found.state.events == 1
+    answer = await events(hub)
+    assert numbers(answer) == [1]
+    assert '"resourceType":"Immunization"' not in answer.text
+
+
+def _event(number: int) -> tuple[str, ...]:
+    return ("type", "Immunization", "id", f"i{number}", "number", "1", "interaction", "create", "at", "1700000000000")
