@@ -60,6 +60,16 @@ def _is_redis_url(text: str) -> bool:
         return False
 
 
+def _host_and_port(value: Any) -> Any:
+    """`redis.internal:6379` or `[::1]:8000` as a pair."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})", value)
+    if not found or not 0 < int(found[2]) < 65536:
+        raise ValueError("should be a host and a port, such as redis.internal:6379 or [::1]:8000")
+    return found[1].strip("[]"), int(found[2])
+
+
 def _private_endpoint(text: str) -> str:
     """What has the form of a CIDR is one, or is refused: as a host's name it would match nothing."""
     if re.fullmatch(r"[\w.-]+", text) and not text.rpartition(".")[2].isdigit():
@@ -189,8 +199,8 @@ class Settings(BaseSettings):
     )
     allow_private_endpoints: bool = Field(
         False,
-        description="Accept endpoints on loopback and private addresses: for development. Metadata services stay"
-        " refused.",
+        description="Accept endpoints on loopback and private addresses: for development. Metadata services and the"
+        " hub's own addresses stay refused.",
     )
     private_endpoints: Annotated[tuple[Annotated[str, AfterValidator(_private_endpoint)], ...], NoDecode] = Field(
         (), description="CIDRs and host names, comma-separated, that are allowed although private."
@@ -199,10 +209,16 @@ class Settings(BaseSettings):
         (443, 8443), description="Ports, comma-separated. Not applied to allowed private addresses."
     )
 
+    own_addresses: Annotated[tuple[Annotated[tuple[str, int], BeforeValidator(_host_and_port)], ...], NoDecode] = Field(
+        (),
+        description="`host:port`, comma-separated: where else the hub's api or Redis listen. Refused as endpoints"
+        " whatever is allowed, like those in `HUB_REDIS_URL`, `HUB_RQ_REDIS_URL`, `HUB_BASE_URL` and of `hub serve`.",
+    )
+
     auth: Literal["none"] = Field("none", description="`none`: everybody who reaches the hub may do everything.")
     allow_open: bool = Field(False, description="Serve without authentication on an address other than loopback.")
 
-    @field_validator("retry_waits", "private_endpoints", "endpoint_ports", mode="before")
+    @field_validator("retry_waits", "private_endpoints", "endpoint_ports", "own_addresses", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Lists are written with commas, since JSON in an environment variable is a trap."""

@@ -10,13 +10,14 @@ and multicast addresses pass.
 import asyncio
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import AsyncResolver
 
+from hub.channels.own import Own
 from hub.settings import Network
 
 #: Seconds that a registration waits for the addresses of a name.
@@ -80,12 +81,14 @@ class Guard:
     networks: Private networks that are allowed.
     ports: The ports that may be called on public addresses.
     name_servers: Who is asked for names, as `address:port`; empty for the system's. /etc/hosts comes first.
+    own: The hub's own addresses: never, whatever is allowed.
     """
 
     allow_private: bool
     networks: tuple[Network, ...]
     ports: frozenset[int]
     name_servers: tuple[str, ...] = ()
+    own: Own = field(default_factory=Own)
 
     def resolver(self) -> AbstractResolver:
         """What names are resolved with, on the running loop; to be closed."""
@@ -98,6 +101,8 @@ class Guard:
         ip = _effective(literal)
         if ip in _NEVER:
             return f"{address} is a metadata service"
+        if self.own.at(ip, port):
+            return f"{address}:{port} is the hub itself"
         judged = ip if literal in _NAT64 else literal
         private = next((network for network in _BLOCKED if judged in network), None)
         if private is None:
@@ -109,9 +114,9 @@ class Guard:
 
     async def refusal_of(self, host: str, port: int) -> str | None:
         """
-        The same for a name, or any notation of an address.
+        The same for a name, or any notation of an address. A name is refused if any of its addresses is.
 
-        A name that can't be resolved now, or not in two seconds, is not refused.
+        One that can't be resolved now, or not in two seconds, is not refused.
         """
         numeric = _numeric(host)
         if numeric is not None:
@@ -119,15 +124,14 @@ class Guard:
         resolver = self.resolver()
         try:
             async with asyncio.timeout(COURTESY):
-                found = await resolver.resolve(host, port, family=socket.AF_UNSPEC)
+                await resolver.resolve(host, port, family=socket.AF_UNSPEC)
         except BlockedAddress as blocked:
             return str(blocked)
         except (OSError, UnicodeError):  # TimeoutError is an OSError
             return None
         finally:
             await resolver.close()
-        refusals = (self.refusal(address["host"], port) for address in found)
-        return next((refusal for refusal in refusals if refusal), None)
+        return None
 
     def open_socket(self, address: Any) -> socket.socket:
         """A socket for the address that is about to be dialled, as `getaddrinfo` has it; BlockedAddress if refused."""
@@ -140,7 +144,12 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class _Resolver(AbstractResolver):
-    """Says of a name that all its addresses are refused: of several the connector tells only that none was reached."""
+    """
+    Refuses a name if any of its addresses is: who answers with one of ours among others tries which one is taken.
+
+    That it is said here, and not only by `open_socket`, is also for the text: of several addresses the connector tells
+    only that none was reached.
+    """
 
     guard: Guard
     names: AbstractResolver
@@ -148,10 +157,12 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
+        if self.guard.own.named(host, port):
+            raise BlockedAddress(f"{host}:{port} is the hub itself")
         found = await self.names.resolve(host, port, family)
-        refusals = [self.guard.refusal(address["host"], port) for address in found]
-        if refusals and all(refusals):
-            raise BlockedAddress(refusals[-1])
+        for address in found:
+            if refusal := self.guard.refusal(address["host"], port):
+                raise BlockedAddress(refusal)
         return found
 
     async def close(self) -> None:

@@ -74,7 +74,9 @@ async def _serve(settings: Settings, address: Address, data: Path, embedded: Emb
             "data_dir": data,
         }
     )
+    own = [*settings.own_addresses, (address.near, address.port)]
     environment = {
+        "HUB_OWN_ADDRESSES": ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in own),
         "HUB_REDIS_URL": settings.redis_url,
         "HUB_BASE_URL": settings.base_url,
         "HUB_DATA_DIR": str(settings.data_dir),

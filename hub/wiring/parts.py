@@ -3,12 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from aiohttp.resolver import AsyncResolver
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from hub.channels.guard import Guard
+from hub.channels.own import Own, found
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import Foundation, Memory, check
@@ -70,6 +72,7 @@ class Parts:
     due: Due
     registry: Registry
     topics: Topics
+    own: Own
 
     @property
     def bases(self) -> dict[FhirVersion, str]:
@@ -93,7 +96,7 @@ class Parts:
     @property
     def guard(self) -> Guard:
         s = self.settings
-        return Guard(s.allow_private_endpoints, s.private_networks, frozenset(s.endpoint_ports))
+        return Guard(s.allow_private_endpoints, s.private_networks, frozenset(s.endpoint_ports), own=self.own)
 
     async def close(self) -> None:
         """Close the connections to Redis. A pool that was handed to a client is not the client's to close."""
@@ -133,10 +136,24 @@ async def parts(settings: Settings) -> Parts:
         due=Due(client, pipeline, settings.partitions),
         registry=Registry(pipeline, Scanning(topics, contexts, settings.max_scanned)),
         topics=topics,
+        own=await _own(settings, client),
     )
     if foundation.layout < LAYOUT:
         await Migration(pipeline, built.store, built.transactions, TENANT, tuple(contexts.values())).run()
     return built
+
+
+async def _own(settings: Settings, client: Client) -> Own:
+    urls = [url for url in (settings.redis_url, settings.rq_redis_url) if url and not url.startswith("unix:")]
+    known = [ConnectionPool.from_url(url).connection_kwargs for url in urls]
+    nodes = [(str(place.get("host", "localhost")), int(place.get("port", 6379))) for place in known]
+    if isinstance(client, RedisCluster):
+        nodes += [(str(node.host), int(node.port)) for node in client.get_nodes()]
+    resolver = AsyncResolver()
+    try:
+        return await found(settings, nodes, resolver)
+    finally:
+        await resolver.close()
 
 
 async def _foundation(pipeline: Pipeline, settings: Settings) -> Foundation:

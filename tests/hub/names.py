@@ -1,26 +1,31 @@
-"""A DNS server on loopback: what it knows, it says; about what is slow, it is silent."""
+"""A DNS server on loopback: what it knows, it says, or now this and now that; about what is slow, it is silent."""
 
 import asyncio
-import socket
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
-A, NO_ERROR, NO_SUCH_NAME = 1, 0, 3
+NO_ERROR, NO_SUCH_NAME = 0, 3
+#: The type of a record by the version of the address in it: A and AAAA.
+TYPES = {4: 1, 6: 28}
 
 
 @dataclass
 class NameServer(asyncio.DatagramProtocol):
     """
-    Answers for the names in `known` with their IPv4 address; for those that end in `.slow.example`, never; for others
+    Answers for the names in `known` with their addresses; for those that end in `.slow.example`, never; for others
     that there are none.
 
-    asked: How often each name was asked for.
+    known: By name: addresses, joined by blanks. What stands behind a `/` is answered to the next question instead.
+    asked: How often each name was asked for; `told`: how often for addresses of one type.
     """
 
     known: dict[str, str] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
+    told: Counter[tuple[str, int]] = field(default_factory=Counter)
     address: str = ""
     _transport: asyncio.DatagramTransport | None = None
 
@@ -38,14 +43,21 @@ class NameServer(asyncio.DatagramProtocol):
         if name.endswith(".slow.example"):
             return
         question = data[12 : len(data) - len(rest) + 5]
-        address = self.known.get(name)
-        answer = b""
-        if address is not None and kind == A:
-            answer = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton(address)
-        code = NO_SUCH_NAME if address is None else NO_ERROR
-        head = data[:2] + bytes([0x81, 0x80 | code, 0, 1, 0, 1 if answer else 0, 0, 0, 0, 0])
+        answers = [
+            address.packed
+            for address in map(ip_address, self._answer(name, kind).split())
+            if TYPES[address.version] == kind
+        ]
+        records = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, len(packed)) + packed for packed in answers)
+        code = NO_ERROR if name in self.known else NO_SUCH_NAME
+        head = data[:2] + bytes([0x81, 0x80 | code, 0, 1, 0, len(answers), 0, 0, 0, 0])
         assert self._transport is not None
-        self._transport.sendto(head + question + answer, addr)
+        self._transport.sendto(head + question + records, addr)
+
+    def _answer(self, name: str, kind: int) -> str:
+        answers = self.known.get(name, "").split("/")
+        self.told[name, kind] += 1
+        return answers[min(self.told[name, kind], len(answers)) - 1]
 
 
 @asynccontextmanager

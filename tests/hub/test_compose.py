@@ -72,7 +72,7 @@ def test_settings_are_passed_on(service: str) -> None:
     """Each one that isn't about the Redis that is here can be set from outside, and no default is repeated."""
     given = SERVICES[service]["environment"]
     of_redis = {"redis_url", "rq_redis_url", "redis_cluster", "allow_volatile_redis", "durability_attested"}
-    ours = {"data_dir", "base_url", "allow_open"}
+    ours = {"data_dir", "base_url", "allow_open", "own_addresses"}
     assert {name for name, value in given.items() if value is None} == {
         f"HUB_{name.upper()}" for name in Settings.model_fields.keys() - of_redis - ours
     }

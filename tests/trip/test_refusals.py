@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.fhir import Fhir, immunization
-from tests.processes import BACKPORT, TOPIC, subscription
+from tests.processes import BACKPORT, TOPIC, HubProcess, subscription
 from tests.receiver import Receiver
 
 
@@ -172,6 +172,17 @@ async def test_refusals(fhir: Fhir, receiver: Receiver, change: dict[str, Any], 
     assert (await fhir.http.get("Subscription/refused")).status_code == 404
     registered = await fhir.read("Subscription")
     assert reason not in [entry["resource"]["reason"] for entry in registered.get("entry", [])]
+
+
+async def test_the_hub_itself_is_no_endpoint(hub: HubProcess, fhir: Fhir) -> None:
+    """Though its address is a loopback one, which is allowed here; and by whichever name of this machine."""
+    port = hub.url.rpartition(":")[2]
+    for host in ("127.0.0.1", "localhost", "0.0.0.0"):
+        answer = await fhir.http.post("Subscription", json=subscription(f"http://{host}:{port}/fhir/r4"))
+        assert answer.status_code == 400
+        [issue] = answer.json()["issue"]
+        assert (issue["code"], issue["expression"]) == ("security", ["Subscription.channel.endpoint"])
+        assert "is the hub itself" in issue["details"]["text"]
 
 
 async def test_refused_update(fhir: Fhir, receiver: Receiver) -> None:
