@@ -3,16 +3,20 @@ Which subscriptions need work, and who is doing it. Shards keep one subscription
 
 `hub:{due:k}:due` (zset, ms of the next work), `:wait` (back-off), `:lease` (end of the lease), `:owner` (hash, token of
 the lease), `:fence` (the last token), `:end` (when it turns off), `:wake` (stream, new entry whenever work came).
-A subscription with something to send is always in `due`, `wait` or `lease`.
+A subscription with something to send, now or at a time that is known, is always in `due`, `wait` or `lease`. In `due`
+at a later time is who gets a heartbeat then: new work brings it forward, which a back-off does not let happen.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 
 from hub.keys import Shard, SubscriptionKey
 from hub.pipeline import Client, Pipeline, Streams, script
+from hub.wire import Argument
 
-MARK, SCHEDULE, CLAIM, RENEW, RELEASE = map(script, ("mark", "schedule", "claim", "renew", "release"))
+MARK, REMIND, SCHEDULE = map(script, ("mark", "remind", "schedule"))
+CLAIM, RENEW, RELEASE = map(script, ("claim", "renew", "release"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,14 @@ class Due:
         for shard, names in by_shard.items():
             await self._pipeline.run(MARK, [shard.due, shard.wait, shard.lease, shard.wake], *names)
 
+    async def remind(self, times: Mapping[SubscriptionKey, int]) -> int:
+        """See to it that these are looked after at their times (ms) at latest; returns how many would not have been."""
+        by_shard: dict[Shard, list[Argument]] = {}
+        for subscription, at in times.items():
+            by_shard.setdefault(self._shard(subscription), []).extend((str(subscription), at))
+        keys = {shard: [shard.due, shard.wait, shard.lease, shard.wake] for shard in by_shard}
+        return sum([int(await self._pipeline.run(REMIND, keys[shard], *pairs)) for shard, pairs in by_shard.items()])
+
     async def schedule(self, subscription: SubscriptionKey, at: int | None, *, end: int | None) -> None:
         """Say when a subscription next needs work and when it ends (both ms); None for never."""
         shard = self._shard(subscription)
@@ -101,18 +113,32 @@ class Due:
         ends = await self._pipeline.run(RENEW, [shard.lease, shard.owner], name, lease.token, milliseconds)
         return Lease(lease.subscription, lease.token, int(ends)) if int(ends) else None
 
-    async def release(self, lease: Lease, *, more: bool = False, wait_until: int | None = None, above: int = 0) -> None:
+    async def release(
+        self,
+        lease: Lease,
+        *,
+        more: bool = False,
+        wait_until: int | None = None,
+        at: int | None = None,
+        above: int = 0,
+    ) -> None:
         """
         Give a lease back.
 
         more: There is more to send now.
-        wait_until: Nothing may be sent before this time (ms).
+        wait_until: Nothing may be sent before this time (ms), whatever comes.
+        at: If nothing comes before, there is something to do at this time (ms).
         above: A token that the next one must be above (a Redis that was restored may have forgotten it).
         """
         shard = self._shard(lease.subscription)
-        kind = "wait" if wait_until is not None else "more" if more else "none"
+        if wait_until is not None:
+            kind, ms = "wait", wait_until
+        elif at is not None and not more:
+            kind, ms = "at", at
+        else:
+            kind, ms = "more" if more else "none", 0
         keys = [shard.due, shard.wait, shard.lease, shard.owner, shard.fence, shard.wake]
-        await self._pipeline.run(RELEASE, keys, str(lease.subscription), lease.token, kind, wait_until or 0, above)
+        await self._pipeline.run(RELEASE, keys, str(lease.subscription), lease.token, kind, ms, above)
 
     async def ended(self, shard: Shard, now: int) -> list[SubscriptionKey]:
         """Subscriptions whose end has come."""

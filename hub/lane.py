@@ -160,7 +160,7 @@ class Lane:
                 return await self._release(more=True)
             self.turn = turn
             sent += 1
-        await self._release()
+        await self.sender.due.release(self.lease, wait_until=self.turn.quiet_until, at=self.turn.beat_at)
 
     async def _release(self, *, more: bool = False, wait_until: int | None = None) -> None:
         await self.sender.due.release(self.lease, more=more, wait_until=wait_until)
@@ -223,6 +223,7 @@ class Lane:
             "delivery.attempted",
             extra={
                 "subscription": str(self.lease.subscription),
+                "kind": sending.kind.value,
                 "first_event": sending.first,
                 "last_event": sending.last,
                 "attempt": self.turn.attempt + 1,

@@ -19,6 +19,7 @@ from hub.registered import Registered
 from hub.registry import On, Registry
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.errors import Rejected
+from subscriptions.pace import Pace, pace
 from subscriptions.subscription import Style, Subscription
 
 log = getLogger("hub.membership")
@@ -184,7 +185,7 @@ class Membership:
             expected=expected,
             status=SubscriptionStatus.REQUESTED if is_on else SubscriptionStatus.OFF,
             resource=resource,
-            max_count=wanted.max_count or 1,
+            pace=pace(wanted),
             now=now,
             not_before=handshake,
             end=end,
@@ -225,7 +226,7 @@ class Membership:
                 expected=str(state.revision),
                 status=SubscriptionStatus.OFF,
                 resource=state.resource,
-                max_count=1,
+                pace=Pace(),
                 now=now,
                 not_before=now,
                 style=state.style,
@@ -255,7 +256,7 @@ class Membership:
         return mended
 
     async def _repair(self, chunk: list[Registered], *, now: int) -> int:
-        mended, waiting = 0, []
+        mended, waiting, beats = 0, [], {}
         for each, state in zip(chunk, await self.outboxes.read_many([r.key for r in chunk]), strict=True):
             mended += await self._mend(each, state, now=now)
             if state is None or state.status is SubscriptionStatus.OFF:
@@ -265,11 +266,13 @@ class Membership:
                 await self.due.schedule(each.key, now, end=state.end)
             elif state.waiting:
                 waiting.append(each.key)
+            elif state.status is SubscriptionStatus.ACTIVE and state.beat_at is not None:
+                beats[each.key] = state.beat_at
             if state.end is not None:
                 await self.due.ends(each.key, state.end)
         if waiting:
             await self.due.mark(waiting)
-        return mended
+        return mended + await self.due.remind(beats)
 
     async def _mend(self, registered: Registered, state: State | None, *, now: int) -> bool:
         """Make the registry say what the state says; True if it didn't."""

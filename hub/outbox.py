@@ -4,6 +4,8 @@ One subscription's state and the events owed to it.
 `hub:{s}:subscription` is a hash:
 - `resource` (JSON as sent), `style` (in which it was accepted), `status`, `revision` (raised by every change of them),
   `updated` (ms), `max_count`, `end` (ms, or empty)
+- `beat`, `window` (ms after a notification: when a heartbeat goes out, how long nothing does; absent for none),
+  `beat_at`, `quiet_until` (ms: the times that came of them, since the last notification)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
 - `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to`, the last such range),
@@ -29,6 +31,7 @@ from hub.stream import Entry
 from hub.turn import Later, OwedEvent, Sending, Stale, Turn, Verb
 from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
+from subscriptions.pace import Pace
 from subscriptions.shapes import Included
 from subscriptions.subscription import Style
 
@@ -48,7 +51,7 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A subscription's hash, read. `end` is in ms; `counting` is whether changes are numbered."""
+    """A subscription's hash, read. `end` and `beat_at` are in ms; `counting` is whether changes are numbered."""
 
     resource: bytes
     status: SubscriptionStatus
@@ -64,6 +67,7 @@ class State:
     skipped_events: int
     counting: bool
     style: Style = Style.TOPIC
+    beat_at: int | None = None
 
     @property
     def waiting(self) -> bool:
@@ -124,6 +128,7 @@ class Outboxes:
             int(reply[4]),
             _sending(reply[5]),
             tuple(_event(id_, fields) for id_, fields in reply[6]),
+            beat_at=_ms(reply[7]),
         )
 
     async def settle(
@@ -153,7 +158,15 @@ class Outboxes:
         reply = await self._pipeline.run(SETTLE, keys, token, turn.revision, sending, verb, said, code, *extra)
         if reply[0] == b"refused":
             return None
-        return Turn(SubscriptionStatus(reply[1].decode()), int(reply[2]), int(reply[3]), 0, _sending(reply[4]))
+        return Turn(
+            SubscriptionStatus(reply[1].decode()),
+            int(reply[2]),
+            int(reply[3]),
+            0,
+            _sending(reply[4]),
+            quiet_until=_ms(reply[5]),
+            beat_at=_ms(reply[6]),
+        )
 
     async def events(
         self, subscription: SubscriptionKey, first: int, last: int, *, most: int | None = None
@@ -170,7 +183,7 @@ class Outboxes:
         expected: str,
         status: SubscriptionStatus,
         resource: bytes,
-        max_count: int,
+        pace: Pace,
         now: int,
         not_before: int,
         end: int | None = None,
@@ -189,11 +202,13 @@ class Outboxes:
             expected,
             status,
             resource,
-            max_count,
+            pace.most,
             now,
             not_before,
             "" if end is None else end,
             style,
+            pace.beat or "",
+            pace.window or "",
         )
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 
@@ -215,7 +230,7 @@ class Outboxes:
 
 _FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
-    "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style",
+    "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at",
 )  # fmt: skip
 
 
@@ -238,7 +253,12 @@ def _state(fields: dict[str, bytes | None]) -> State:
         skipped_events=int(text("skipped_events") or 0),
         counting=text("counting") == "1",
         style=Style(text("style") or Style.TOPIC),
+        beat_at=_ms(fields["beat_at"] or b""),
     )
+
+
+def _ms(reply: bytes) -> int | None:
+    return int(reply) if reply else None
 
 
 def _sending(reply: bytes) -> Sending | None:

@@ -73,6 +73,8 @@ class Turn:
     attempt: How many attempts at `sending` have failed.
     sending: None when there is nothing to send.
     ahead: The events from `sending.first` on, as far as they were brought along.
+    quiet_until: ms before which nothing is sent, whatever comes: the delivery window is shut; None when it is open.
+    beat_at: ms at which a heartbeat is due, if nothing is sent before; None without heartbeats.
     """
 
     status: SubscriptionStatus
@@ -81,6 +83,8 @@ class Turn:
     attempt: int
     sending: Sending | None
     ahead: tuple[OwedEvent, ...] = ()
+    quiet_until: int | None = None
+    beat_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,11 @@ def _is(part: str, line: str) -> bool:
 
 
 def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **options: Any) -> dict[str, Any]:
-    """A Subscription on a type's built-in topic. Options: `content`, `max_count`, `timeout`, `headers`, `status`."""
+    """
+    A Subscription on a type's built-in topic.
+
+    Options: `content`, `max_count`, `timeout`, `heartbeat` (seconds), `headers`, `status`.
+    """
     channel: dict[str, Any] = {
         "type": "rest-hook",
         "endpoint": endpoint,
@@ -204,6 +208,8 @@ def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **op
         extensions.append({"url": f"{BACKPORT}/backport-max-count", "valuePositiveInt": options["max_count"]})
     if "timeout" in options:
         extensions.append({"url": f"{BACKPORT}/backport-timeout", "valueUnsignedInt": options["timeout"]})
+    if "heartbeat" in options:
+        extensions.append({"url": f"{BACKPORT}/backport-heartbeat-period", "valueUnsignedInt": options["heartbeat"]})
     if extensions:
         channel["extension"] = extensions
     if "headers" in options:

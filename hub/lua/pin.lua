@@ -6,16 +6,19 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function pin(key, status, events, delivered, most)
+local function pin(key, status, events, delivered)
+  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at'), now_ms()
   local first, last, kind
   if status == 'requested' then
     first, last, kind = events, 0, 'handshake'
   elseif status == 'active' and events > delivered then
-    first, last, kind = delivered + 1, math.min(events, delivered + most), 'events'
+    first, last, kind = delivered + 1, math.min(events, delivered + tonumber(held[1])), 'events'
+  elseif status == 'active' and held[2] and tonumber(held[2]) <= now then
+    first, last, kind = events, 0, 'heartbeat'
   else
     return ''
   end
-  local sending = string.format('%.0f %.0f %.0f %s', first, last, now_ms(), kind)
+  local sending = string.format('%.0f %.0f %.0f %s', first, last, now, kind)
   redis.call('HSET', key, 'sending', sending, 'attempt', '0')
   return sending
 end

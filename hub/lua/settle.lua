@@ -6,45 +6,58 @@
 --       4 delivered | again | error | off | active   5 what is said of the attempt   6 FHIR error code, or ''
 --       7 again: ms of the next attempt   8 again: attempts that have failed so far
 --       7... active: partition, stream id of its end, in pairs. What was put before is not numbered
--- Returns  {'settled', status, revision, events, sending}   sending: the next one, as in pin; '' for nothing now
+-- Returns  {'settled', status, revision, events, sending, ms before which nothing is sent, ms of the next heartbeat}
+--                        sending: the next one, as in pin; '' for nothing now. The last two: only then; '' for none
 --        | {'refused'}   not the owner any more, or the subscription was changed or deleted meanwhile
 -- Safe to repeat: when `sending` has moved on under the same lease, it was settled before.
 local held = redis.call('HMGET', KEYS[1],
-  'token', 'revision', 'status', 'events', 'delivered', 'sending', 'max_count', 'skip', 'counting')
+  'token', 'revision', 'status', 'events', 'delivered', 'sending', 'beat', 'window', 'skip', 'counting')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'refused'} end
 local verb, said, code = ARGV[4], ARGV[5], ARGV[6]
-local status, events, delivered = held[3], tonumber(held[4]), tonumber(held[5])
-local revision, most = tonumber(held[2]), tonumber(held[7])
-if (held[6] or '') ~= ARGV[3] then return {'settled', status, held[2], held[4], held[6] or ''} end
+local status, events, delivered, revision = held[3], tonumber(held[4]), tonumber(held[5]), tonumber(held[2])
+local function settled(sending)
+  local times = sending == '' and redis.call('HMGET', KEYS[1], 'quiet_until', 'beat_at') or {}
+  return {'settled', status, string.format('%.0f', revision), held[4], sending, times[1] or '', times[2] or ''}
+end
+if (held[6] or '') ~= ARGV[3] then return settled(held[6] or '') end
 
 -- A write that can't grow comes first: then the rest is done even when memory is full, and what came is not sent again.
-redis.call('HDEL', KEYS[1], 'next')
-redis.call('HSET', KEYS[1], 'outcome', said, 'outcome_at', string.format('%.0f', now_ms()))
+redis.call('HDEL', KEYS[1], 'next', 'beat_at', 'quiet_until')
+local now = now_ms()
+redis.call('HSET', KEYS[1], 'outcome', said, 'outcome_at', string.format('%.0f', now))
 
 if verb == 'again' then
   redis.call('HSET', KEYS[1], 'attempt', ARGV[8], 'next', ARGV[7],
     'failing', said, 'failing_code', code)
-  return {'settled', status, held[2], held[4], ''}
+  return settled('')
 end
 
 redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'failing', 'failing_code')
+if (verb == 'delivered' or verb == 'active') and held[7] then
+  redis.call('HSET', KEYS[1], 'beat_at', string.format('%.0f', now + held[7]))
+end
 if verb == 'delivered' then
   local last, kind = string.match(held[6], '^%d+ (%d+) %d+ (%l+)$')
   if kind == 'events' then
     delivered = tonumber(last)
     redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', delivered))
   end
+  if held[8] then
+    -- What comes meanwhile is gathered: nothing is pinned before the window opens.
+    redis.call('HSET', KEYS[1], 'quiet_until', string.format('%.0f', now + held[8]))
+    return settled('')
+  end
 else
   status, revision = verb, revision + 1
   redis.call('HSET', KEYS[1], 'status', status, 'revision', string.format('%.0f', revision),
-    'updated', string.format('%.0f', now_ms()))
+    'updated', string.format('%.0f', now))
   if verb == 'active' then
     redis.call('HDEL', KEYS[1], 'error', 'error_code', 'skip')
-    if held[9] ~= '1' then
+    if held[10] ~= '1' then
       redis.call('HSET', KEYS[1], 'counting', '1')
       for i = 7, #ARGV, 2 do redis.call('HSET', KEYS[1], 'owed:' .. ARGV[i], ARGV[i + 1]) end
     end
-    if held[8] and events > delivered then
+    if held[9] and events > delivered then
       redis.call('HSET', KEYS[1], 'delivered', held[4], 'skipped', string.format('%.0f-%.0f', delivered + 1, events))
       redis.call('HINCRBY', KEYS[1], 'skipped_events', events - delivered)
       delivered = events
@@ -54,4 +67,4 @@ else
     if verb == 'off' then redis.call('HDEL', KEYS[1], 'counting') end
   end
 end
-return {'settled', status, string.format('%.0f', revision), held[4], pin(KEYS[1], status, events, delivered, most)}
+return settled(pin(KEYS[1], status, events, delivered))

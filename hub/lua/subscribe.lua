@@ -4,13 +4,21 @@
 -- ARGV  1 '' to create, '*' to change whatever is there, else the revision in force
 --       2 requested | off   3 resource as sent   4 most events in a notification   5 now in ms
 --       6 ms before which no handshake starts   7 ms at which it ends, or ''   8 style
+--       9 ms after a notification at which a heartbeat goes out, or ''   10 ms after one in which nothing does, or ''
 -- Returns  {'created', 1} | {'changed', revision} | {'conflict', revision} | {'missing'}
 local held = redis.call('HMGET', KEYS[1], 'revision')
 local expected, status = ARGV[1], ARGV[2]
+local function keep()
+  redis.call('HSET', KEYS[1], 'resource', ARGV[3], 'status', status, 'max_count', ARGV[4], 'updated', ARGV[5],
+    'next', ARGV[6], 'end', ARGV[7], 'style', ARGV[8])
+  redis.call('HDEL', KEYS[1], 'beat', 'beat_at', 'window', 'quiet_until')
+  if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'beat', ARGV[9]) end
+  if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], 'window', ARGV[10]) end
+end
 if expected == '' then
   if held[1] then return {'conflict', tonumber(held[1])} end
-  redis.call('HSET', KEYS[1], 'resource', ARGV[3], 'status', status, 'revision', '1', 'events', '0', 'delivered', '0',
-    'max_count', ARGV[4], 'updated', ARGV[5], 'next', ARGV[6], 'end', ARGV[7], 'style', ARGV[8])
+  redis.call('HSET', KEYS[1], 'revision', '1', 'events', '0', 'delivered', '0')
+  keep()
   if status == 'off' then redis.call('HSET', KEYS[1], 'skip', '1') end
   return {'created', 1}
 end
@@ -18,8 +26,8 @@ if not held[1] then return {'missing'} end
 if expected ~= '*' and expected ~= held[1] then return {'conflict', tonumber(held[1])} end
 local revision = tonumber(held[1]) + 1
 redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'failing', 'failing_code', 'error', 'error_code')
-redis.call('HSET', KEYS[1], 'resource', ARGV[3], 'status', status, 'revision', string.format('%.0f', revision),
-  'max_count', ARGV[4], 'updated', ARGV[5], 'next', ARGV[6], 'end', ARGV[7], 'style', ARGV[8])
+redis.call('HSET', KEYS[1], 'revision', string.format('%.0f', revision))
+keep()
 -- After `error` and `off` the subscriber asks for what it missed (`skip`); after a mere change, what is owed goes out.
 if status == 'off' then
   redis.call('HSET', KEYS[1], 'skip', '1')

@@ -3,22 +3,24 @@
 --
 -- KEYS  1 subscription  2 outbox
 -- ARGV  1 token of the lease   2 how many events to bring along
--- Returns  {'serve', status, revision, events, failed attempts, sending, its first events}
+-- Returns  {'serve', status, revision, events, failed attempts, sending, its first events, ms of the next heartbeat}
 --                                sending: see pin; '' when there is nothing. Events: as XRANGE has them
---        | {'later', ms}        the next attempt isn't due yet
+--                                the last: only when there is nothing to send; '' for none
+--        | {'later', ms}        the next attempt isn't due yet, or the delivery window is shut
 --        | {'stale', token}     a later lease was here before
 --        | {'gone'}
 local held = redis.call('HMGET', KEYS[1],
-  'token', 'status', 'revision', 'events', 'delivered', 'attempt', 'next', 'sending', 'max_count')
+  'token', 'status', 'revision', 'events', 'delivered', 'attempt', 'next', 'sending', 'beat_at', 'quiet_until')
 if not held[2] then return {'gone'} end
 if tonumber(ARGV[1]) <= tonumber(held[1] or '0') then return {'stale', held[1]} end
-local status, events, next_ms = held[2], tonumber(held[4]), tonumber(held[7] or '0')
+local status, events, sending, attempt = held[2], tonumber(held[4]), held[8], held[6]
 redis.call('HSET', KEYS[1], 'token', ARGV[1])
-if status ~= 'requested' and status ~= 'active' then return {'serve', status, held[3], held[4], '0', '', {}} end
-if next_ms > now_ms() then return {'later', string.format('%.0f', next_ms)} end
-local sending, attempt = held[8], held[6]
+if status ~= 'requested' and status ~= 'active' then return {'serve', status, held[3], held[4], '0', '', {}, ''} end
+local later = tonumber(held[7] or '0')
+if not sending and status == 'active' then later = math.max(later, tonumber(held[10] or '0')) end
+if later > now_ms() then return {'later', string.format('%.0f', later)} end
 if not sending then
-  sending, attempt = pin(KEYS[1], status, events, tonumber(held[5]), tonumber(held[9])), '0'
+  sending, attempt = pin(KEYS[1], status, events, tonumber(held[5])), '0'
 elseif string.match(sending, '^%d+ %d+ %d+$') then
   -- Pinned before notifications had a kind.
   sending = sending .. (string.match(sending, ' 0 %d+$') and ' handshake' or ' events')
@@ -27,4 +29,5 @@ end
 local first, last = string.match(sending, '^(%d+) (%d+)')
 local ahead = {}
 if first and last ~= '0' then ahead = redis.call('XRANGE', KEYS[2], first, '+', 'COUNT', ARGV[2]) end
-return {'serve', status, held[3], held[4], attempt, sending, ahead}
+local beat_at = status == 'active' and sending == '' and held[9] or ''
+return {'serve', status, held[3], held[4], attempt, sending, ahead, beat_at}

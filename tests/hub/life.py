@@ -7,6 +7,7 @@ from hub.outbox import Outboxes, Subscribed
 from hub.stream import Entry
 from hub.turn import Turn, Verb
 from subscriptions.codes import FhirVersion, Interaction, SubscriptionStatus
+from subscriptions.pace import Pace
 
 R4 = FhirVersion.R4
 #: ms since 1970; nothing waits for a time before it.
@@ -41,7 +42,7 @@ class Life:
             expected=expected,
             status=status,
             resource=b"{}",
-            max_count=self.max_count,
+            pace=Pace(self.max_count),
             now=LONG_AGO,
             not_before=LONG_AGO,
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, ClassVar, TypeVar
 
@@ -19,6 +19,7 @@ from hub.turn import Later, Stale, Turn, Verb
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from subscriptions.codes import SubscriptionStatus
+from subscriptions.pace import Pace
 from tests.facts import eventually
 from tests.hub import conftest
 from tests.hub.life import R4, Life, entry
@@ -27,6 +28,8 @@ from tests.redis_server import RedisServer
 #: ms of a lease: longer than any example takes, so that only the test lets it run out.
 LEASE = 60_000
 SOON, LATE = 1_000, 3_600_000
+#: The second subscription gets heartbeats, and has a delivery window.
+PACES = (Pace(2), Pace(2, 7_200_000, 600_000))
 
 #: Redis' time in ms, then for each name its lowest score in any of the zsets.
 SOONEST = """
@@ -60,11 +63,16 @@ class Serving:
 
 @dataclass(frozen=True)
 class Member:
-    """What is seen of a subscription. `soonest`: when somebody looks after it, in ms from now; None for never."""
+    """
+    What is seen of a subscription, in ms from now.
+
+    ready: When something may be sent. beat: When a heartbeat is due. soonest: When somebody looks after it.
+    """
 
     status: SubscriptionStatus
     backlog: int
     ready: int
+    beat: int | None
     soonest: int | None
 
 
@@ -118,7 +126,7 @@ class Servers(RuleBasedStateMachine):
                 expected="" if create else "*",
                 status=status,
                 resource=b"{}",
-                max_count=2,
+                pace=PACES[which],
                 now=at,
                 not_before=at,
             )
@@ -220,7 +228,9 @@ class Servers(RuleBasedStateMachine):
             return  # it has not begun yet
         more = serving.more or (serving.turn is not None and serving.turn.sending is not None)
         self.serving.remove(serving)
-        self.do(self.due.release(serving.lease, more=more, wait_until=serving.wait_until, above=serving.above))
+        turn = serving.turn or Turn(SubscriptionStatus.OFF, 0, 0, 0, None)
+        wait_until = serving.wait_until if serving.wait_until is not None else turn.quiet_until
+        self.do(self.due.release(serving.lease, more=more, wait_until=wait_until, at=turn.beat_at, above=serving.above))
 
     @rule(verb=st.sampled_from(("good", "good", "again", "error")))
     def a_server_does_it_all(self, verb: str) -> None:
@@ -255,34 +265,40 @@ class Servers(RuleBasedStateMachine):
         for serving in self.serving:
             if serving.wait_until is not None:
                 serving.wait_until -= ms
+            if (turn := serving.turn) is not None:
+                quiet, beat = ((at and at - ms) for at in (turn.quiet_until, turn.beat_at))
+                serving.turn = replace(turn, quiet_until=quiet, beat_at=beat)
 
     async def _pass(self, ms: int) -> None:
         zsets = (self.shard.due, self.shard.wait, self.shard.lease)
         commands = self.parts.pipeline.all
         held = await commands([("ZRANGE", zset, 0, -1) for zset in zsets])
-        nexts = await commands([("HEXISTS", key.subscription, "next") for key in self.keys])
+        fields = [(key.subscription, field) for key in self.keys for field in ("next", "quiet_until", "beat_at")]
+        there = await commands([("HEXISTS", *field) for field in fields])
         await commands(
             [("ZINCRBY", zset, -ms, name) for zset, names in zip(zsets, held, strict=True) for name in names]
         )
-        await commands(
-            [("HINCRBY", key.subscription, "next", -ms) for key, there in zip(self.keys, nexts, strict=True) if there]
-        )
+        await commands([("HINCRBY", *field, -ms) for field, is_there in zip(fields, there, strict=True) if is_there])
 
     async def _members(self) -> list[Member]:
         now, *soonest = await self.parts.pipeline.command(
             "EVAL", SOONEST, 3, self.shard.due, self.shard.wait, self.shard.lease, *map(str, self.keys)
         )
         held = await self.parts.pipeline.all(
-            [("HMGET", key.subscription, "status", "events", "delivered", "next") for key in self.keys]
+            [
+                ("HMGET", key.subscription, "status", "events", "delivered", "next", "quiet_until", "beat_at")
+                for key in self.keys
+            ]
         )
         return [
             Member(
                 SubscriptionStatus(status.decode()),
                 int(events) - int(delivered),
-                int(next_ms or now) - int(now),
+                max(int(next_ms or now), int(quiet or now)) - int(now),
+                int(beat) - int(now) if beat else None,
                 int(score) - int(now) if score else None,
             )
-            for (status, events, delivered, next_ms), score in zip(held, soonest, strict=True)
+            for (status, events, delivered, next_ms, quiet, beat), score in zip(held, soonest, strict=True)
         ]
 
     @invariant()
@@ -297,6 +313,9 @@ class Servers(RuleBasedStateMachine):
             if works:
                 assert member.soonest is not None
                 assert member.soonest <= max(LEASE, member.ready)
+            elif member.status is SubscriptionStatus.ACTIVE and member.beat is not None:
+                assert member.soonest is not None
+                assert member.soonest <= max(LEASE, member.beat)
 
     def teardown(self) -> None:
         """All servers die, the matcher and the clients go on: one server that comes then brings all to an end."""
@@ -305,13 +324,17 @@ class Servers(RuleBasedStateMachine):
             self.schedule()
         if self.unmarked:
             self.the_matcher_marks()
-        for _ in range(4):
+        for _ in range(6):
             self.time_passes(LATE + LEASE)
             self.a_server_does_it_all("good")
         for member in self.do(self._members()):
             assert member.status is not SubscriptionStatus.REQUESTED
             assert member.backlog == 0 or member.status is SubscriptionStatus.ERROR
-            assert member.soonest is None
+            if member.beat is None:
+                assert member.soonest is None
+            else:
+                assert member.soonest is not None
+                assert member.soonest <= member.beat
 
     def _serve(self, serving: Serving, verb: str) -> None:
         who = self.serving.index(serving)

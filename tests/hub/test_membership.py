@@ -19,6 +19,7 @@ from hub.scanning import Scanning
 from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
+from subscriptions.pace import Pace
 from subscriptions.subscription import Subscription
 from subscriptions.versions.forms import FORMS
 from tests.hub.life import R4, entry
@@ -191,7 +192,7 @@ async def test_a_registration_without_a_state_is_removed_when_it_is_old(parts: P
 async def written(outboxes: Outboxes, key: SubscriptionKey, status: SubscriptionStatus, expected: str) -> None:
     """The first half of a write: the state, without what follows it."""
     _, resource = wanted("off" if status is SubscriptionStatus.OFF else "requested", reason="changed")
-    await outboxes.write(key, expected=expected, status=status, resource=resource, max_count=1, now=NOW, not_before=NOW)
+    await outboxes.write(key, expected=expected, status=status, resource=resource, pace=Pace(), now=NOW, not_before=NOW)
 
 
 @pytest.mark.parametrize("status", [SubscriptionStatus.REQUESTED, SubscriptionStatus.OFF])
@@ -355,7 +356,7 @@ async def test_a_crash_behind_the_state_leaves_neither_the_handshake_nor_the_end
         expected="*",
         status=SubscriptionStatus.REQUESTED,
         resource=wanted(end=end.isoformat())[1],
-        max_count=1,
+        pace=Pace(),
         now=NOW,
         not_before=NOW,
         end=int(end.timestamp() * 1000),

@@ -16,11 +16,15 @@ from hub.turn import Kind, Later, Sending, Stale, Turn, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.lifecycle import ABSENT, Happening, State, follow
+from subscriptions.pace import Pace
 from tests.hub.life import LONG_AGO, R4, Life, entry
 
 #: ms since 1970: nothing is sent before it, unless time is made to pass.
 FAR = 10**14
 MAX_COUNT = 2
+#: ms: no example takes so long.
+PERIOD = 1_000_000
+UNPACED = Pace(MAX_COUNT)
 #: Events that a server wants brought along.
 AHEAD = 3
 _examples = count()
@@ -41,6 +45,9 @@ class World:
 
     pinned: What goes out next, until it is settled; None while nothing is fixed.
     waits: Nothing is sent before time has passed.
+    pace: What its client asked for.
+    shut: Its delivery window is.
+    beats: A heartbeat is to come; due: its time has come.
     sent: Numbers of events of which a server was told that they had arrived.
     """
 
@@ -55,6 +62,10 @@ class World:
     pinned: Sending | None = None
     attempt: int = 0
     waits: bool = False
+    pace: Pace = field(default_factory=Pace)
+    shut: bool = False
+    beats: bool = False
+    due: bool = False
     sent: list[int] = field(default_factory=list)
     tokens: int = 0
     servers: list[Served] = field(default_factory=list)
@@ -75,6 +86,7 @@ class World:
         self.state = step.state
         self.revision += 1
         self.pinned, self.attempt = None, 0
+        self.shut = self.beats = self.due = False
         if step.skip:
             self.skipped += self.events - self.delivered
             self.delivered = self.events
@@ -85,7 +97,15 @@ class World:
             return self.events, 0, Kind.HANDSHAKE
         if self.state.status is SubscriptionStatus.ACTIVE and self.events > self.delivered:
             return self.delivered + 1, min(self.events, self.delivered + MAX_COUNT), Kind.EVENTS
+        if self.state.status is SubscriptionStatus.ACTIVE and self.due:
+            return self.events, 0, Kind.HEARTBEAT
         return None
+
+    def looked_at(self, said: Turn) -> None:
+        """Compare what was fixed, or when there will be something, with what must be."""
+        self.pin(said.sending)
+        assert (said.quiet_until is not None) == (self.shut and said.sending is None)
+        assert (said.beat_at is not None) == (self.beats and said.sending is None)
 
     def pin(self, said: Sending | None) -> None:
         """Compare what was fixed with what must be; from here on it stays as it is."""
@@ -105,6 +125,7 @@ class Write:
 
     status: SubscriptionStatus
     later: bool
+    pace: Pace = UNPACED
 
     async def do(self, world: World) -> None:
         exists = world.state != ABSENT
@@ -113,13 +134,13 @@ class Write:
             expected="*" if exists else "",
             status=self.status,
             resource=b"{}",
-            max_count=MAX_COUNT,
+            pace=self.pace,
             now=LONG_AGO,
             not_before=FAR if self.later else LONG_AGO,
         )
         off = self.status is SubscriptionStatus.OFF
         world.happens(Happening.WRITTEN_OFF if off else Happening.WRITTEN)
-        world.waits = self.later
+        world.waits, world.pace = self.later, self.pace
         assert said == (Subscribed.CHANGED if exists else Subscribed.CREATED, world.revision)
 
 
@@ -141,7 +162,7 @@ class WriteAtRevision:
             return
         off = SubscriptionStatus.OFF
         said = await world.outboxes.write(
-            world.key, expected=expected, status=off, resource=b"", max_count=1, now=1, not_before=1
+            world.key, expected=expected, status=off, resource=b"", pace=Pace(), now=1, not_before=1
         )
         assert said == conflict
 
@@ -200,17 +221,23 @@ class Take:
             return
         world.token = token
         sends = world.status in (SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE)
-        if sends and world.waits:
-            assert said == Later(FAR)
+        if sends and (world.waits or world.shut):
+            assert isinstance(said, Later)
+            assert (said.at == FAR) == world.waits
             return
         assert isinstance(said, Turn)
         if sends:
-            world.pin(said.sending)
+            world.looked_at(said)
         pinned, ahead = world.pinned, said.ahead
-        assert replace(said, ahead=()) == Turn(world.status, world.revision, world.events, world.attempt, pinned)
-        events = range(pinned.first, world.events + 1) if pinned and not pinned.handshake else ()
+        assert _timeless(said) == Turn(world.status, world.revision, world.events, world.attempt, pinned)
+        assert not (pinned and world.shut)
+        events = range(pinned.first, world.events + 1) if pinned and not pinned.eventless else ()
         assert [event.number for event in ahead] == list(events[:AHEAD])
         world.servers.append(Served(token, said))
+
+
+def _timeless(turn: Turn) -> Turn:
+    return replace(turn, ahead=(), quiet_until=None, beat_at=None)
 
 
 async def settle(world: World, server: Served, verb: Verb, *, again_at: int | None = None) -> Turn | None:
@@ -254,27 +281,35 @@ class Settle:
             return
         assert said is not None
         if sending != world.pinned:  # it was settled before, under this lease
-            assert said == Turn(world.status, world.revision, world.events, 0, world.pinned)
+            assert _timeless(said) == Turn(world.status, world.revision, world.events, 0, world.pinned)
             return
         if verb is Verb.AGAIN:
             world.attempt, world.waits = server.turn.attempt + 1, self.later
+            world.beats = world.due = world.shut = False
             assert said == Turn(world.status, world.revision, world.events, 0, None)
             return
         self._followed(world, sending, verb)
         assert said.status is world.status
         assert (said.revision, said.events, said.attempt) == (world.revision, world.events, 0)
-        world.pin(said.sending)
+        if world.status in (SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE) and not world.shut:
+            world.looked_at(said)
+        else:
+            assert said.sending is None
         server.turn = said
 
     def _followed(self, world: World, sending: Sending, verb: Verb) -> None:
         world.waits = False
         if verb is Verb.DELIVERED:
-            world.sent += range(sending.first, sending.last + 1)
-            world.delivered, world.pinned, world.attempt = sending.last, None, 0
+            world.pinned, world.attempt = None, 0
+            if sending.kind is Kind.EVENTS:
+                world.sent += range(sending.first, sending.last + 1)
+                world.delivered = sending.last
+            world.shut, world.beats, world.due = world.pace.window > 0, world.pace.beat > 0, False
         elif verb is Verb.ERROR:
             world.happens(Happening.HANDSHAKE_FAILED if sending.handshake else Happening.RETRIES_EXHAUSTED)
         else:
             world.happens(Happening.GONE if verb is Verb.OFF else Happening.HANDSHAKE_ACCEPTED)
+            world.beats = verb is Verb.ACTIVE and world.pace.beat > 0
 
     async def _repeated(
         self, world: World, server: Served, verb: Verb, again_at: int | None, said: Turn | None
@@ -289,12 +324,16 @@ class Settle:
 
 @dataclass(frozen=True)
 class Pass:
-    """Time passes, until whatever waited for a time may be sent."""
+    """Time passes, until whatever waited for a time may be sent; or for so long that a heartbeat is due."""
+
+    long: bool = False
 
     async def do(self, world: World) -> None:
-        if world.waits and world.state != ABSENT:
-            await world.pipeline.command("HSET", world.key.subscription, "next", LONG_AGO)
-            world.waits = False
+        times = {"next": world.waits, "quiet_until": world.shut, "beat_at": world.beats and self.long}
+        for field_ in (field_ for field_, passes in times.items() if passes and world.state != ABSENT):
+            await world.pipeline.command("HSET", world.key.subscription, field_, LONG_AGO)
+        world.waits = world.shut = False
+        world.due = world.due or (world.beats and self.long)
 
 
 @dataclass(frozen=True)
@@ -302,9 +341,10 @@ class Serve:
     """An honest server does all that it has to, in time."""
 
     choice: int
+    long: bool = False
 
     async def do(self, world: World) -> None:
-        await Pass().do(world)
+        await Pass(self.long).do(world)
         await Take(0).do(world)
         await Settle(0, self.choice, later=False, again=False).do(world)
 
@@ -335,9 +375,14 @@ async def agree(world: World) -> None:
 _numbers = st.integers(0, 7)
 _settles = st.builds(Settle, st.sampled_from((0, 0, 0, 1, 2, 3)), _numbers, st.booleans(), st.booleans())
 _takes = st.builds(Take, st.sampled_from((0, 0, 0, 1, 2)))
+_paces = st.sampled_from((0, PERIOD)).flatmap(
+    lambda beat: st.sampled_from((Pace(MAX_COUNT, beat), Pace(MAX_COUNT, beat, PERIOD)))
+)
 _steps: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(
-        st.builds(Write, st.sampled_from((SubscriptionStatus.REQUESTED, SubscriptionStatus.OFF)), st.booleans()),
+        st.builds(
+            Write, st.sampled_from((SubscriptionStatus.REQUESTED, SubscriptionStatus.OFF)), st.booleans(), _paces
+        ),
         st.builds(WriteAtRevision, st.integers(1, 5), st.booleans()) | st.just(Delete()),
         st.builds(Owe, st.integers(1, 5)),
         _takes,
@@ -345,8 +390,8 @@ _steps: st.SearchStrategy[list[Step]] = st.lists(
         _settles,
         _settles,
         st.builds(Serve, _numbers),
-        st.builds(Serve, _numbers),
-        st.just(Pass()),
+        st.builds(Serve, _numbers, st.booleans()),
+        st.builds(Pass, st.booleans()),
     ),
     min_size=6,
     max_size=24,
@@ -360,14 +405,14 @@ _born = (
 )
 
 
-@given(begun=st.integers(0, len(_born)), steps=_steps)
+@given(begun=st.integers(0, len(_born)), pace=st.just(UNPACED) | _paces, steps=_steps)
 @settings(max_examples=1000)
 async def test_a_subscription_follows_the_law_whoever_serves_it_and_whatever_is_lost(
-    lasting: Parts, begun: int, steps: list[Step]
+    lasting: Parts, begun: int, pace: Pace, steps: list[Step]
 ) -> None:
     """Status, numbering, what is skipped, what is pinned, and whose word counts."""
     world = begin(lasting.pipeline)
-    for step in (*_born[:begun], *steps):
+    for step in (*(Write(SubscriptionStatus.REQUESTED, later=False, pace=pace), *_born[1:])[:begun], *steps):
         await step.do(world)
     await agree(world)
 

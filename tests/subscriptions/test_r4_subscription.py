@@ -304,10 +304,10 @@ def test_every_content_level(content: Content) -> None:
         ),
         pytest.param(
             "channel.extension.1",
-            {"url": f"{BACKPORT}/backport-heartbeat-period", "valueUnsignedInt": 60},
-            "not-supported",
+            {"url": f"{BACKPORT}/backport-heartbeat-period", "valueUnsignedInt": 0},
+            "value",
             "channel.extension[1]",
-            id="heartbeat",
+            id="heartbeat-zero",
         ),
         pytest.param(
             "channel._type",
@@ -457,22 +457,19 @@ def test_http_is_accepted_when_allowed() -> None:
     ],
 )
 def test_the_guides_examples(name: str, expected: list[tuple[str, str]]) -> None:
-    """The guide's Subscriptions are rejected for their `end` of 2020 and their heartbeats, which are not supported
-    yet, and for a custom channel; without these they are accepted."""
+    """The guide's Subscriptions are rejected for their `end` of 2020 and for a custom channel; without these they are
+    accepted."""
     resource: Json = json.loads((EXAMPLES / f"subscription-{name}.json").read_bytes())
-    late_and_heartbeats = {
-        ("business-rule", "Subscription.end"),
-        ("not-supported", "Subscription.channel.extension[0]"),
-    }
-    assert set(reasons(resource)) == late_and_heartbeats | set(expected)
-    del resource["end"], resource["channel"]["extension"][0]
+    assert set(reasons(resource)) == {("business-rule", "Subscription.end"), *expected}
+    del resource["end"]
     if expected:
         assert reasons(resource) == expected
         del resource["channel"]["_type"]
     found = parse(resource)
     assert found.status is SubscriptionStatus.ACTIVE
     assert found.topic == "http://hl7.org/SubscriptionTopic/admission"
-    assert (found.timeout, found.max_count, found.content) == (60, 20, Content.ID_ONLY)
+    assert (found.heartbeat_period, found.timeout, found.max_count) == (86400, 60, 20)
+    assert found.content is Content.ID_ONLY
     assert [each.resource_type for each in found.filters][-1] in ("Encounter", "Observation")
 
 

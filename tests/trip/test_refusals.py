@@ -110,8 +110,8 @@ REFUSED = [
         {"channel": {"payload": "application/fhir+xml"}}, "not-supported", "Subscription.channel.payload", id="xml"
     ),
     pytest.param(
-        {"channel": extension("heartbeat-period", valueUnsignedInt=60)},
-        "not-supported",
+        {"channel": extension("heartbeat-period", valueUnsignedInt=0)},
+        "value",
         "Subscription.channel.extension[0]",
         id="heartbeat",
     ),

@@ -195,10 +195,3 @@ def number(channel: Mapping[str, Any], url: str, issues: list[Issue]) -> int | N
         issue = f"{url} must be a whole number from 1 to {_MOST}."
         issues.append(Issue(IssueCode.VALUE, issue, f"Subscription.channel.extension[{i}]"))
     return None
-
-
-def without_heartbeat(channel: Mapping[str, Any], issues: list[Issue]) -> None:
-    """Refuse a wish for heartbeats rather than let a subscriber wait for them."""
-    for i, _ in extensions.of(channel, extensions.HEARTBEAT_PERIOD):
-        issue = "Heartbeats are not supported yet: leave the extension out."
-        issues.append(Issue(IssueCode.NOT_SUPPORTED, issue, f"Subscription.channel.extension[{i}]"))

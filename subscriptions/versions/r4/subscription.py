@@ -70,11 +70,11 @@ def read_subscription(
     type_ = channels.channel_type(channel, issues)
     endpoint = channels.endpoint(channel, issues, allow_http=allow_http) if type_ is ChannelType.REST_HOOK else ""
     headers = channels.headers(channel, issues)
-    timeout = max_count = None
+    heartbeat_period = timeout = max_count = None
     if style is Style.TOPIC:
         content = channels.content(channel, issues)
         content_type = channels.content_type(channel, issues)
-        channels.without_heartbeat(channel, issues)
+        heartbeat_period = channels.number(channel, extensions.HEARTBEAT_PERIOD, issues)
         timeout = channels.number(channel, extensions.TIMEOUT, issues)
         max_count = channels.number(channel, extensions.MAX_COUNT, issues)
     else:
@@ -90,6 +90,7 @@ def read_subscription(
         content=content,
         content_type=content_type,
         notification_version=FhirVersion.R4,
+        heartbeat_period=heartbeat_period,
         timeout=timeout,
         max_count=max_count,
         end=end,
