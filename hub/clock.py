@@ -2,8 +2,8 @@
 What time alone brings about, once a second, by one process of any number of candidates.
 
 Due retries and expired leases need no clock: every claim looks for them. The rest is here: missing pumps, open
-transactions, ends of subscriptions, and now and then what crashes left and what nobody reads any more. The lease and
-each step go on by themselves, so that none waits for a slow one.
+transactions, probes of origins that are away, ends of subscriptions, and now and then what crashes left and what nobody
+reads any more. The lease and each step go on by themselves, so that none waits for a slow one.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from logging import getLogger
 
+from hub.breakers import Caller
 from hub.due import Due
 from hub.errors import Unavailable
 from hub.keys import CLOCK
@@ -47,6 +48,7 @@ class Clock:
     transactions: TransactionCoordinator
     membership: Membership
     due: Due
+    caller: Caller
     changes: Changes
     _mine: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -89,6 +91,7 @@ class Clock:
         """What can't wait."""
         now = self.now()
         await self.transactions.settle_open(now)
+        await self.caller.tick(now)
         for shard in self.due.shards:
             for key in await self.due.ended(shard, now):
                 await self.membership.turn_off(key, now=now)

@@ -62,7 +62,7 @@ class Delivery:
                     group.create_task(self._serve_forever(shard))
                 while True:
                     with suppress(Unavailable):  # the shards say so themselves
-                        await self.presence.announce()
+                        await asyncio.gather(self.presence.announce(), self.sender.breakers.refresh())
                     await asyncio.sleep(EVERY)
         finally:
             self.sender.stopping = True

@@ -15,7 +15,7 @@ from hub.keys import Shard, SubscriptionKey
 from hub.pipeline import Client, Pipeline, Streams, script
 from hub.wire import Argument
 
-MARK, REMIND, SCHEDULE = map(script, ("mark", "remind", "schedule"))
+MARK, REMIND, ROUSE, SCHEDULE = map(script, ("mark", "remind", "rouse", "schedule"))
 CLAIM, RENEW, RELEASE = map(script, ("claim", "renew", "release"))
 
 
@@ -73,6 +73,14 @@ class Due:
             by_shard.setdefault(self._shard(subscription), []).extend((str(subscription), at))
         keys = {shard: [shard.due, shard.wait, shard.lease, shard.wake] for shard in by_shard}
         return sum([int(await self._pipeline.run(REMIND, keys[shard], *pairs)) for shard, pairs in by_shard.items()])
+
+    async def rouse(self, subscriptions: list[SubscriptionKey]) -> None:
+        """Make these due now, also those that wait."""
+        by_shard: dict[Shard, list[str]] = {}
+        for subscription in subscriptions:
+            by_shard.setdefault(self._shard(subscription), []).append(str(subscription))
+        for shard, names in by_shard.items():
+            await self._pipeline.run(ROUSE, [shard.due, shard.wait, shard.wake], *names)
 
     async def schedule(self, subscription: SubscriptionKey, at: int | None, *, end: int | None) -> None:
         """Say when a subscription next needs work and when it ends (both ms); None for never."""

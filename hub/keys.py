@@ -39,6 +39,16 @@ hub:{due:k}:fence
     string: the last lease token given out
 hub:{due:k}:wake
     stream: one entry, new whenever work came; what an idle deliver pump waits on
+hub:{origin:<digest>}:breaker
+    hash: how it stands with an origin to which connections fail (fields: see breakers.py); 1 h while it is closed
+hub:{origin:<digest>}:probe
+    string: whose notification is the probe; as long as a request may take
+hub:{origin:<digest>}:parked
+    zset: subscription -> ms since which it waits for the breaker
+hub:{origins}:failing, :open
+    zset: origin -> ms: last failure to connect, next probe
+hub:{origins}:waking
+    set: origins that are back, while they have parked subscriptions
 hub:{registry}:subscriptions
     hash: tenant/version/id -> incarnation, revision and the resource as sent (see registry.py)
 hub:{registry}:topics
@@ -96,6 +106,9 @@ JOINED = "hub:{registry}:joined"
 EPOCH = "hub:{registry}:epoch"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"
+FAILING = "hub:{origins}:failing"
+OPEN = "hub:{origins}:open"
+WAKING = "hub:{origins}:waking"
 
 
 def _spread(text: str, buckets: int) -> int:
@@ -245,6 +258,25 @@ class Shard:
     @property
     def wake(self) -> str:
         return self._key("wake")
+
+
+@dataclass(frozen=True, slots=True)
+class OriginKeys:
+    """The keys of one origin: scheme, host and port."""
+
+    origin: str
+
+    def _key(self, name: str) -> str:
+        return f"hub:{{origin:{blake2b(self.origin.encode(), digest_size=16).hexdigest()}}}:{name}"
+
+    @property
+    def all(self) -> list[str]:
+        """The breaker, who probes it, and who is parked: the KEYS of its scripts."""
+        return [self._key("breaker"), self._key("probe"), self.parked]
+
+    @property
+    def parked(self) -> str:
+        return self._key("parked")
 
 
 def transaction(id_: str) -> str:

@@ -7,6 +7,7 @@ its lease runs out and somebody else goes on with the same pinned notification.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from logging import getLogger
@@ -15,6 +16,7 @@ from typing import assert_never
 
 import msgspec
 
+from hub.breakers import FREE, Breakers, Pass
 from hub.channels.origins import SLOW, Origins, Visit, origin
 from hub.channels.rest_hook import RestHook
 from hub.due import Due, Lease
@@ -27,10 +29,12 @@ from hub.rendering import Rendering
 from hub.store import Store, instant
 from hub.stream import Changes
 from hub.turn import Sending, Turn, Verb
+from subscriptions.breaker import well
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
 from subscriptions.message import Message
 from subscriptions.retry import (
+    Accepted,
     Decision,
     Delivered,
     GiveUp,
@@ -55,6 +59,11 @@ STRAY = 60_000
 
 #: Seconds that a lease is longer than a request may take.
 MARGIN = 5.0
+
+
+def lease_ms(timeout: float) -> int:
+    """How long a lease is taken for, in ms: longer than any request."""
+    return int((timeout + MARGIN) * 1000)
 
 
 @dataclass(slots=True)
@@ -91,6 +100,7 @@ class Sender:
     registry: Registry
     channel: RestHook
     origins: Origins
+    breakers: Breakers
     hub: str
     bases: dict[FhirVersion, str]
     timeout: float
@@ -102,8 +112,7 @@ class Sender:
 
     @property
     def lease_ms(self) -> int:
-        """How long a lease is taken for, in ms: longer than any request."""
-        return int((self.timeout + MARGIN) * 1000)
+        return lease_ms(self.timeout)
 
     async def recipient(self, key: SubscriptionKey, revision: int) -> Recipient | None:
         """Whom to send to; None when the subscription isn't at this revision any more. Rejected: it can't be read."""
@@ -186,11 +195,17 @@ class Lane:
         if isinstance(visit, int):
             return visit
         try:
-            return await self._attempt(recipient, sending, visit)
+            passed: Pass | int = FREE
+            if not sending.handshake:  # its client waits for an answer
+                key, token = self.lease.subscription, self.lease.token
+                passed = await sender.breakers.admit(recipient.origin, key, token)
+            if isinstance(passed, int):
+                return passed
+            return await self._attempt(recipient, sending, visit, passed)
         finally:
             sender.origins.leave(visit, sender.due.now())
 
-    async def _attempt(self, recipient: Recipient, sending: Sending, visit: Visit) -> Turn | int | None:
+    async def _attempt(self, recipient: Recipient, sending: Sending, visit: Visit, passed: Pass) -> Turn | int | None:
         """
         Send the pinned notification once and settle it.
 
@@ -217,7 +232,9 @@ class Lane:
             )
             return sender.origins.broken_off(sender.due.now())
         took = monotonic() - started
-        decision = self._decide(outcome, sending)
+        sender.origins.went(recipient.origin, well=well(outcome))
+        early = await self._early(outcome)
+        decision = self._decide(outcome, sending, early)
         recipient.slow = took > SLOW or not isinstance(decision, Delivered)
         log.info(
             "delivery.attempted",
@@ -233,13 +250,21 @@ class Lane:
                 "bytes": len(message.body),
             },
         )
+        await self._tell(recipient, outcome, passed)
         if isinstance(decision, Delivered) and sending.handshake:
             return await self._until_confirmed(lambda: self._activate(recipient))
         verb, said, code, wait = _verdict(decision)
         again_at = None if wait is None else sender.due.now() + int(wait * 1000)
         turn = await self._until_confirmed(
             lambda: sender.outboxes.settle(
-                self.lease.subscription, self.lease.token, self.turn, verb, said=said, code=code, again_at=again_at
+                self.lease.subscription,
+                self.lease.token,
+                self.turn,
+                verb,
+                said=said,
+                code=code,
+                again_at=again_at,
+                charged=early is None,
             )
         )
         return again_at if turn is not None and again_at is not None else turn
@@ -273,11 +298,28 @@ class Lane:
         finally:
             turning.cancel()
 
-    def _decide(self, outcome: Outcome, sending: Sending) -> Decision:
+    def _decide(self, outcome: Outcome, sending: Sending, early: float | None) -> Decision:
         attempt, sender = self.turn.attempt + 1, self.sender
         if sending.handshake:
             return decide_handshake(outcome, attempt=attempt)
+        if early is not None:  # the schedule stays where it is
+            return decide(outcome, attempt=1, dice=0, now=sender.now(), policy=Policy((early,)))
         return decide(outcome, attempt=attempt, dice=sender.dice(), now=sender.now(), policy=sender.policy)
+
+    async def _early(self, outcome: Outcome) -> float | None:
+        """Seconds until this attempt's own time, if the origin's breaker called it before that, and it failed."""
+        if isinstance(outcome, Accepted) or self.turn.attempt == 0:
+            return None
+        own = None
+        with suppress(Unavailable):
+            own = await self.sender.outboxes.early(self.lease.subscription)
+        ahead = 0 if own is None else own - self.sender.due.now()
+        return ahead / 1000 if ahead > 0 else None
+
+    async def _tell(self, recipient: Recipient, outcome: Outcome, passed: Pass) -> None:
+        """Tell the origin's breaker; when it can't be told, the next attempt does."""
+        with suppress(Unavailable):
+            await self.sender.breakers.tell(recipient.origin, self.lease.subscription, outcome, passed)
 
     async def _until_confirmed(self, settle: Callable[[], Awaitable[Turn | int | None]]) -> Turn | int | None:
         """Settle as long as the lease lasts: what the subscriber took should not reach it twice for our own failure."""

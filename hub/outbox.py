@@ -12,6 +12,7 @@ One subscription's state and the events owed to it.
   `skipped_events` (all of them)
 - `token` (of the latest lease), `sending` (`first last ms kind`: the pinned notification, see `Sending`),
   `attempt` (its failures so far), `next` (ms before which nothing is sent)
+- `early` (ms: the `next` that was left out since the origin's breaker called)
 - `failing`, `failing_code` (while attempts fail), `error`, `error_code` (why the status is `error` or `off`),
   `outcome`, `outcome_at` (of the last attempt)
 
@@ -35,7 +36,7 @@ from subscriptions.pace import Pace
 from subscriptions.shapes import Included
 from subscriptions.subscription import Style
 
-OWE, TAKE, SETTLE = script("owe"), script("take"), script("settle")
+OWE, TAKE, SETTLE, CALL = script("owe"), script("take"), script("settle"), script("call")
 NOTHING_INCLUDED: Mapping[str, tuple[Included, ...]] = MappingProxyType({})
 SUBSCRIBE, UNSUBSCRIBE = script("subscribe"), script("unsubscribe")
 
@@ -141,6 +142,7 @@ class Outboxes:
         said: str,
         code: str = "",
         again_at: int | None = None,
+        charged: bool = True,
         ends: dict[int, str] | None = None,
     ) -> Turn | None:
         """
@@ -149,9 +151,10 @@ class Outboxes:
 
         said, code: What the operator and the subscriber read of the attempt; the FHIR error code.
         again_at: For AGAIN: when, in ms.
+        charged: For AGAIN: whether it counts as an attempt.
         ends: For ACTIVE: the streams' ends, before which nothing is numbered.
         """
-        extra: list[Argument] = [again_at, turn.attempt + 1] if again_at is not None else []
+        extra: list[Argument] = [again_at, turn.attempt + charged] if again_at is not None else []
         for partition, end in (ends or {}).items():
             extra += (partition, end)
         keys, sending = [subscription.subscription], str(turn.sending or "")
@@ -167,6 +170,15 @@ class Outboxes:
             quiet_until=_ms(reply[5]),
             beat_at=_ms(reply[6]),
         )
+
+    async def call(self, subscription: SubscriptionKey) -> bool:
+        """Let the next attempt be before its own time; False when the subscription isn't active any more."""
+        return bool(await self._pipeline.run(CALL, [subscription.subscription]))
+
+    async def early(self, subscription: SubscriptionKey) -> int | None:
+        """The own time (ms) of an attempt that was called before it; None for one that was not."""
+        found = await self._pipeline.command("HGET", subscription.subscription, "early")
+        return int(found) if found else None
 
     async def events(
         self, subscription: SubscriptionKey, first: int, last: int, *, most: int | None = None

@@ -1,6 +1,7 @@
 """A subscriber: a real HTTP server that keeps what it was sent, and answers as a test wants it to."""
 
 import asyncio
+import socket
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -122,6 +123,7 @@ class Receiver:
     A server on a free port of loopback.
 
     answers: By path; others are answered with 200.
+    listening: A socket that is bound already, such as one of a port that refused connections until now.
     requests, told: By path: how many requests came, and all event numbers that they told of.
     """
 
@@ -129,6 +131,7 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
     told: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    listening: socket.socket | None = None
     _came: asyncio.Event = field(default_factory=asyncio.Event)
     _runner: web.ServerRunner | None = None
     url: str = ""
@@ -136,8 +139,10 @@ class Receiver:
     async def __aenter__(self) -> Self:
         self._runner = web.ServerRunner(web.Server(self._handle), handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
+        if self.listening is not None:
+            await web.SockSite(self._runner, self.listening).start()
+        else:
+            await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
         return self

@@ -50,6 +50,22 @@ class _Places:
 
 
 @dataclass(slots=True)
+class _Window:
+    """Requests at once to an origin that was away: one, and one more after each round that went well."""
+
+    size: int = 1
+    good: int = 0
+
+    def went(self, well: bool) -> None:
+        if not well:
+            self.size, self.good = max(self.size // 2, 1), 0
+        elif self.good + 1 == self.size:
+            self.size, self.good = self.size + 1, 0
+        else:
+            self.good += 1
+
+
+@dataclass(slots=True)
 class _Origin:
     all: _Places
     slow: _Places
@@ -76,11 +92,24 @@ class Origins:
         self._slots = slots
         self._slow = _Places(most_slow)
         self._origins: dict[str, _Origin] = {}
+        self._windows: dict[str, _Window] = {}
 
     @property
     def slow(self) -> int:
         """Requests that are slow at this moment."""
         return self._slow.taken
+
+    def come_back(self, origin: str) -> None:
+        """An origin that was away is there again: it is not to be overrun."""
+        self._windows[origin] = _Window()
+
+    def went(self, origin: str, *, well: bool) -> None:
+        """A request is over; `well`: it was answered in time, and not by 429 or 5xx."""
+        if (window := self._windows.get(origin)) is None:
+            return
+        window.went(well)
+        if window.size >= self._slots:
+            del self._windows[origin]
 
     def enter(self, origin: str, *, slow: bool, now: int) -> Visit | int:
         """
@@ -92,6 +121,8 @@ class Origins:
         for places in (self._slow, here.slow, here.all) if slow else (here.all,):
             if places.full:
                 return places.again(now)
+        if (window := self._windows.get(origin)) is not None and here.all.taken >= window.size:
+            return here.all.again(now)
         self._origins[origin] = here
         here.all.taken += 1
         here.slow.taken += slow

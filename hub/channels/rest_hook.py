@@ -25,6 +25,11 @@ MOST_SAID = 200
 EXCUSES = 1.0
 
 
+#: Seconds within which there must be a connection, and the most of an attempt's: over before the attempt is, so that it
+#: can be told from an answer that does not come.
+CONNECT, CONNECT_SHARE = 10.0, 0.8
+
+
 class _Headers(httpx.Headers):
     """Headers one by one, as they were written: httpx' own items join repeated ones and write names in lower case."""
 
@@ -62,7 +67,7 @@ class RestHook:
         said = bytearray()
         try:
             async with asyncio.timeout(seconds) as deadline:
-                response = await self._request(url, subscription, message)
+                response = await self._request(url, subscription, message, seconds)
                 try:
                     if not response.is_success:
                         _hasten(deadline, EXCUSES)
@@ -78,13 +83,17 @@ class RestHook:
             return Accepted(response.status_code, text)
         return Refused(response.status_code, response.headers.get("Retry-After"), text)
 
-    async def _request(self, url: httpx.URL, subscription: Subscription, message: Message) -> httpx.Response:
+    async def _request(
+        self, url: httpx.URL, subscription: Subscription, message: Message, seconds: float
+    ) -> httpx.Response:
         client = self._trusted if url.host in self._trusted_hosts else self._client
         headers = httpx.Headers(client.headers)
         content_type = [("Content-Type", message.content_type)] if message.content_type else []
         headers.update([*subscription.headers, *message.headers, *content_type])
         # `client.build_request` would do the same, and twice the work: it merges cookies, parameters and base URL too.
-        request = httpx.Request(message.method, url, content=message.body, headers=headers)
+        # `pool` is aiohttp's `connect`: all that comes before the request is sent.
+        extensions = {"timeout": {"pool": min(CONNECT, seconds * CONNECT_SHARE)}}
+        request = httpx.Request(message.method, url, content=message.body, headers=headers, extensions=extensions)
         request.headers = _Headers(request.headers)
         return await client.send(request, stream=True)
 

@@ -22,7 +22,7 @@ end
 if (held[6] or '') ~= ARGV[3] then return settled(held[6] or '') end
 
 -- A write that can't grow comes first: then the rest is done even when memory is full, and what came is not sent again.
-redis.call('HDEL', KEYS[1], 'next', 'beat_at', 'quiet_until')
+redis.call('HDEL', KEYS[1], 'next', 'early', 'beat_at', 'quiet_until')
 local now = now_ms()
 redis.call('HSET', KEYS[1], 'outcome', said, 'outcome_at', string.format('%.0f', now))
 

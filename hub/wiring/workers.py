@@ -13,13 +13,14 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from hub.breakers import Breakers, Caller
 from hub.channels.guard import Guard
 from hub.channels.origins import Origins
 from hub.channels.rest_hook import RestHook
 from hub.clock import Clock
 from hub.delivery import SLOW_LANES, Delivery
 from hub.fanout import Fanout
-from hub.lane import Sender
+from hub.lane import Sender, lease_ms
 from hub.presence import Presence
 from hub.registry import InForce
 from hub.settings import Settings
@@ -59,6 +60,7 @@ def matching(p: Parts) -> Engine:
 def delivering(p: Parts) -> Engine:
     """What a deliver worker runs."""
     settings = p.settings
+    origins = Origins(settings.origin_slots, SLOW_LANES * settings.deliver_lanes)
     sender = Sender(
         due=p.due,
         outboxes=p.outboxes,
@@ -68,7 +70,8 @@ def delivering(p: Parts) -> Engine:
         channel=RestHook(
             http_client(p.guard), http_client(replace(p.guard, allow_private=True)), settings.private_hosts
         ),
-        origins=Origins(settings.origin_slots, SLOW_LANES * settings.deliver_lanes),
+        origins=origins,
+        breakers=Breakers(p.pipeline, origins, lease_ms(settings.request_timeout), random.random),
         hub=p.foundation.epoch,
         bases=p.bases,
         timeout=settings.request_timeout,
@@ -90,6 +93,7 @@ async def clock(settings: Settings, *, top_up: Callable[[], Awaitable[None]]) ->
         transactions=p.transactions,
         membership=p.membership,
         due=p.due,
+        caller=Caller(p.pipeline, p.due, p.outboxes),
         changes=p.changes,
     )
 

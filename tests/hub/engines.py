@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from hub.breakers import Breakers
 from hub.channels.origins import Origins
 from hub.channels.rest_hook import RestHook
 from hub.delivery import SLOW_LANES, Delivery
@@ -18,7 +19,7 @@ from hub.due import Due
 from hub.fanout import Fanout
 from hub.ingest import draft
 from hub.keys import Partition, ResourceId, SubscriptionKey
-from hub.lane import Sender
+from hub.lane import Sender, lease_ms
 from hub.membership import Member
 from hub.outbox import State, Subscribed
 from hub.presence import Presence
@@ -67,6 +68,7 @@ def sender(
     name_servers: tuple[str, ...] = (),
 ) -> Sender:
     client = http_client(replace(parts.guard, name_servers=name_servers))
+    origins, timeout = Origins(slots, SLOW_LANES * lanes), timeout or parts.settings.request_timeout
     return Sender(
         due=due or parts.due,
         outboxes=parts.outboxes,
@@ -74,10 +76,11 @@ def sender(
         changes=changes or parts.changes,
         registry=parts.registry,
         channel=RestHook(client, client),
-        origins=Origins(slots, SLOW_LANES * lanes),
+        origins=origins,
+        breakers=Breakers(parts.pipeline, origins, lease_ms(timeout), lambda: 0.0),
         hub=parts.foundation.epoch,
         bases=parts.bases,
-        timeout=timeout or parts.settings.request_timeout,
+        timeout=timeout,
         policy=Policy(parts.settings.retry_waits),
         dice=lambda: 0.0,
         now=lambda: datetime.now(UTC),

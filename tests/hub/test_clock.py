@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from hub.breakers import Caller
 from hub.clock import Clock
 from hub.errors import Unavailable
 from hub.intent import Intent
@@ -68,6 +69,7 @@ def clock(
         transactions=parts.transactions,
         membership=membership or parts.membership,
         due=parts.due,
+        caller=Caller(parts.pipeline, parts.due, parts.outboxes),
         changes=parts.changes,
     )
 

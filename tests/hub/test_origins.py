@@ -102,6 +102,34 @@ def test_those_who_wait_ask_again_one_after_the_other_as_places_become_free(held
     assert last * 0.9 <= waits[-1] <= last * 1.1 + 63
 
 
+def test_an_origin_that_was_away_is_sent_one_more_at_once_after_each_round_that_goes_well() -> None:
+    """Until it has all its places again; what does not go well halves them. Others have all of theirs."""
+    origins = Origins(8, MANY)
+    origins.come_back("a")
+    for size in (1, 2, 3, 4, 5):
+        visits = entered(origins, "a", 20)
+        assert len(visits) == size
+        for visit in visits:
+            origins.leave(visit, 0)
+            origins.went("a", well=True)
+    assert len(entered(origins, "b", 20)) == 8
+    origins.went("a", well=False)
+    visits = entered(origins, "a", 20)
+    assert len(visits) == 3
+    for _ in range(5):
+        origins.went("a", well=False)
+    assert not entered(origins, "a", 1), "those under way are more than the one that there may be"
+    for visit in visits:
+        origins.leave(visit, 0)
+    for _ in range(sum(range(8))):
+        origins.went("a", well=True)
+    assert len(entered(origins, "a", 20)) == 8
+    origins.went("a", well=False)
+    for visit in entered(origins, "b", 1):
+        origins.leave(visit, 0)
+    assert not origins._windows, "forgotten once it is as wide as it can be"
+
+
 @pytest.mark.parametrize(
     ("endpoint", "same"),
     [

@@ -1,6 +1,8 @@
 """One attempt, over real sockets: what is sent, and what is made of whatever comes back."""
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -67,6 +69,18 @@ async def hook() -> AsyncIterator[RestHook]:
 async def attempt(hook: RestHook, wire: Wire, handler: Handler, *, seconds: float = 10) -> Outcome:
     async with serving(wire, handler):
         return await hook.send(to(f"http://127.0.0.1:{wire.port}/hook"), BUNDLE, seconds=seconds)
+
+
+async def test_an_endpoint_that_takes_no_connection_is_told_from_one_that_does_not_answer(hook: RestHook) -> None:
+    """Its queue is full, so that it drops who comes, as a firewall does."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as queued:
+        for _ in range(3):
+            waiting = queued.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        said = await hook.send(to(f"http://127.0.0.1:{port}/"), BUNDLE, seconds=0.5)
+    assert said == Unreachable(Fault.CONNECT_TIMEOUT)
 
 
 async def unused_port() -> int:
