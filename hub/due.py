@@ -16,6 +16,7 @@ from hub.pipeline import Client, Pipeline, Streams, script
 from hub.wire import Argument
 
 MARK, REMIND, ROUSE, SCHEDULE = map(script, ("mark", "remind", "rouse", "schedule"))
+ENDS = script("ends")
 CLAIM, RENEW, RELEASE = map(script, ("claim", "renew", "release"))
 
 
@@ -95,8 +96,7 @@ class Due:
 
     async def ends(self, subscription: SubscriptionKey, at: int | None) -> None:
         """Say when a subscription ends (ms), and nothing else; None for never."""
-        key, name = self._shard(subscription).end, str(subscription)
-        await self._pipeline.command(*(("ZREM", key, name) if at is None else ("ZADD", key, at, name)))
+        await self._pipeline.run(ENDS, [self._shard(subscription).end], str(subscription), "" if at is None else at)
 
     async def claim(self, shard: Shard, *, most: int, milliseconds: int) -> Claimed:
         """Lease up to `most` subscriptions that are due."""

@@ -4,6 +4,7 @@ What can go wrong in the hub, as one tree.
 * HubError
   x Refused             the client's request can't be done as it is: 4xx
   x Unavailable         a part of ours failed; the same request may succeed later: 503
+    + Declined          the hub does nothing of the kind for now, and says why: 503
   x NotTheHub           the settings, the Redis or the data directory don't fit: refused at start, in one line
 """
 
@@ -40,6 +41,14 @@ class Unavailable(HubError):
     def __init__(self, text: str, *, retry_after: int = 1) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class Declined(Unavailable):
+    """The hub does nothing of the kind for now. The text is for the client too: nothing was done."""
+
+    def __init__(self, text: str, *, retry_after: int, code: IssueCode = IssueCode.TRANSIENT) -> None:
+        super().__init__(text, retry_after=retry_after)
+        self.code = code
 
 
 class NotTheHub(HubError):

@@ -19,7 +19,7 @@ from logging import getLogger
 
 import uvloop
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
@@ -107,6 +107,15 @@ class Pump:
         if stop in done:
             await self.finish()
 
+    async def alone(self) -> None:
+        """A shift without RQ, which would hear the signal to stop."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stopping.set)
+        try:
+            await self.shift()
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+
     async def finish(self) -> None:
         """End what is under way, and give back what is held."""
         running, self._running = self._running, None
@@ -160,10 +169,27 @@ def work(kind: str, settings: Settings) -> None:
         runner.run(pump.prepared())
         _reach(waiting, settings)
         with _confirming():
-            top_up(waiting, settings)
             _PUMP.set(pump)
-            _worker(pump).work(logging_level="WARNING")
+            _pump(pump)
         runner.run(pump.close())
+
+
+def _pump(pump: Pump) -> None:
+    """
+    Take jobs from RQ until told to stop.
+
+    While RQ's Redis is full it gives none: then shifts run without, since it is they that free memory where it is the
+    hub's Redis too.
+    """
+    while not pump.stopping.is_set():
+        try:
+            top_up(pump.queue, pump.settings)
+            _worker(pump).work(logging_level="WARNING")
+        except OutOfMemoryError as error:
+            log.warning("rq.full", extra={"kind": pump.kind, "reason": str(error)})
+            pump.runner.run(pump.alone())
+        else:
+            return
 
 
 def _worker(pump: Pump) -> PumpWorker:

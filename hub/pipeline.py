@@ -105,6 +105,7 @@ class Pipeline:
     """
 
     def __init__(self, client: Client) -> None:
+        self._client = client
         way = Wire(client.connection_pool) if isinstance(client, Redis) else Nodes(client)
         self._ask = way.ask
 
@@ -119,6 +120,16 @@ class Pipeline:
     def command(self, *arguments: Argument) -> Awaitable[Any]:
         """Ask for one command, at once. Its reply is bytes, int, float, list, dict or None."""
         return self._ask(arguments)
+
+    async def of_each(self, *arguments: Argument) -> list[Any]:
+        """What each server that holds data answers to one command: one Redis, or all primaries of a Cluster."""
+        if isinstance(self._client, Redis):
+            return [await self.command(*arguments)]
+        try:
+            nodes = self._client.get_primaries()
+            return [await self._client.execute_command(*arguments, target_nodes=node) for node in nodes]
+        except FAILURES as error:
+            raise Unavailable(f"Redis can't be read: {error}") from error
 
     async def all(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
         """Ask for many commands; all replies, in their order."""

@@ -131,6 +131,27 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="`debug`, `info`, `warning` or `error`. One JSON line per step on stderr."
     )
+    max_memory_percent: float = Field(
+        80,
+        gt=0,
+        le=100,
+        description="Percent of the memory that Redis may have, from which on whatever stores more gets 503 with"
+        " `Retry-After`. Deliveries go on.",
+    )
+    max_memory_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes that Redis may have, where it has no `maxmemory`. 0: all of its machine, which is too much"
+        " where other things run on it, or in a container with a limit.",
+    )
+    max_match_lag: float = Field(
+        300,
+        gt=0,
+        le=YEAR,
+        description="Seconds. When the oldest change that is not matched is older, whatever stores more gets 503 with"
+        " `Retry-After` until matching has caught up.",
+    )
+
     max_body_bytes: int = Field(5_000_000, gt=0, description="Bytes, unpacked. A larger request gets 413.")
     max_nesting: int = Field(64, gt=0, description="Levels of JSON. A deeper body gets 400.")
     max_bundle_entries: int = Field(

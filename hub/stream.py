@@ -7,6 +7,7 @@ points at the body in the store and doesn't repeat it.
 `hub:{p}:matched` is the id of the last change that fan-out has finished; `hub:{p}:matcher` the pump that reads it.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from hub.keys import Partition, ResourceId
@@ -14,7 +15,7 @@ from hub.pipeline import Client, Fields, Pipeline, Streams, script
 from hub.write import NO_EVENTS, Events, read
 from subscriptions.codes import FhirVersion, Interaction
 
-HOLD, DROP, ADVANCE = script("hold"), script("drop"), script("advance")
+HOLD, DROP, ADVANCE, LAG = map(script, ("hold", "drop", "advance", "lag"))
 
 #: The mark before the first change.
 START = "0-0"
@@ -66,6 +67,11 @@ class Changes:
         """The id of the last change that fan-out has finished."""
         mark = await self._pipeline.command("GET", partition.matched)
         return mark.decode() if mark else START
+
+    async def lag(self) -> float:
+        """How old the oldest change is that is still to be matched, in seconds; 0 when all are matched."""
+        ages = await asyncio.gather(*(self._pipeline.run(LAG, [p.changes, p.matched]) for p in self.partitions))
+        return max(map(int, ages)) / 1000
 
     async def waits(self, resource: ResourceId, number: int) -> bool:
         """Whether the change that made this version of a resource is still to be matched."""

@@ -96,6 +96,7 @@ class IssueCode(StrEnum):
     TOO_COSTLY = "too-costly"
     BUSINESS_RULE = "business-rule"
     TRANSIENT = "transient"
+    THROTTLED = "throttled"
     EXCEPTION = "exception"
     SECURITY = "security"
     INFORMATIONAL = "informational"

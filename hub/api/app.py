@@ -18,6 +18,7 @@ from hub.api.search import Searches
 from hub.api.topics import Basics, TopicResources
 from hub.api.transactions import Transactions
 from hub.ingest import warm
+from hub.pressure import Pressure
 from hub.publication import Publication
 from hub.search import Search
 from hub.settings import Settings
@@ -55,6 +56,7 @@ def create_app(
     transactions: TransactionCoordinator,
     topics: Topics,
     publication: Publication,
+    pressure: Pressure,
     fhir: Iterable[Route] = (),
     others: Sequence[APIRouter] = (),
     lifespan: Lifespan | None = None,
@@ -65,6 +67,7 @@ def create_app(
 
     Args:
         topics: What can be subscribed to, as the CapabilityStatement says. publication: How they are written.
+        pressure: Asked before anything is stored.
         fhir: More interactions, such as Subscription's.
         others: Routers at the root: health, later administration.
         release: The version of the software.
@@ -79,7 +82,7 @@ def create_app(
     )
     outcome.install(app)
     # The busiest first: routes are tried in this order.
-    for route in (*_routes(settings, store, transactions, topics, publication, release), *fhir):
+    for route in (*_routes(settings, store, transactions, topics, publication, pressure, release), *fhir):
         add(app, route)
     for router in others:
         app.include_router(router)
@@ -93,11 +96,12 @@ def _routes(
     transactions: TransactionCoordinator,
     topics: Topics,
     publication: Publication,
+    pressure: Pressure,
     release: str,
 ) -> Iterator[Route]:
     version, base = FhirVersion.R4, f"{settings.base_url}{PREFIX}"
     search = Search(store, TENANT, version, topics.contexts, settings.max_search_scan)
-    interactions = Interactions(store, search, transactions, TENANT, topics.contexts[version])
+    interactions = Interactions(store, search, transactions, TENANT, topics.contexts[version], pressure)
     resources = Resources(interactions, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting)
     searches = Searches(interactions, search, base, most_bytes=settings.max_body_bytes, most_entries=settings.max_page)
     histories = Histories(interactions, store, base, most_entries=settings.max_page)
@@ -130,6 +134,7 @@ def _routes(
             max_body=settings.max_body_bytes,
             max_nesting=settings.max_nesting,
             max_page=settings.max_page,
+            pressure=pressure,
         )
         for each in FhirVersion
     }

@@ -8,9 +8,10 @@ from fastapi.responses import JSONResponse
 from hub.errors import Unavailable
 from hub.foundation import Foundation
 from hub.presence import running
+from hub.pressure import Pressure
 
 
-def health_routes(foundation: Foundation) -> APIRouter:
+def health_routes(foundation: Foundation, pressure: Pressure) -> APIRouter:
     """The routes that load balancers and supervisors ask."""
     router = APIRouter(tags=["health"])
 
@@ -21,9 +22,14 @@ def health_routes(foundation: Foundation) -> APIRouter:
 
     @router.get("/readyz", responses={503: {"description": "Redis is away, has lost its memory, or may forget"}})
     async def readyz() -> JSONResponse:
-        """What is written now will be on disk. Pumps may be missing: what is written waits for them."""
+        """
+        What is written now will be on disk. Pumps may be missing: what is written waits for them. A hub that is full is
+        ready all the same, since it goes on reading, delivering and deleting: `declines` then says why nothing more is
+        stored.
+        """
         try:
             volatile = await foundation.standing()
+            declines = await pressure.found()
             pumps = {kind: len(await running(foundation.pipeline, kind)) for kind in ("match", "deliver")}
         except Unavailable as error:
             headers = {"Retry-After": str(error.retry_after)}
@@ -31,6 +37,8 @@ def health_routes(foundation: Foundation) -> APIRouter:
         ready: dict[str, Any] = {"status": "ready", "pumps": pumps}
         if volatile:
             ready["volatile"] = volatile
+        if declines:
+            ready["declines"] = declines
         return JSONResponse(ready)
 
     return router

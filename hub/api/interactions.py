@@ -18,6 +18,7 @@ from hub.api.exchange import Answer, is_known, parameters
 from hub.errors import Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
 from hub.keys import ResourceId
+from hub.pressure import Pressure
 from hub.search import Search, Upcoming
 from hub.store import Store, Version, now_ms
 from hub.transaction import PATIENCE, TransactionCoordinator
@@ -58,8 +59,15 @@ class Interactions:
     """What can be done with single resources of one tenant and FHIR version."""
 
     def __init__(
-        self, store: Store, search: Search, transactions: TransactionCoordinator, tenant: str, context: Context
+        self,
+        store: Store,
+        search: Search,
+        transactions: TransactionCoordinator,
+        tenant: str,
+        context: Context,
+        pressure: Pressure,
     ) -> None:
+        self.pressure = pressure
         self._store = store
         self._search = search
         self._transactions = transactions
@@ -119,6 +127,7 @@ class Interactions:
             idempotency: A repeat gets the first answer. With a condition it is the same request only if that is the
                 same too.
         """
+        await self.pressure.check()
         name = self.lock_name(draft.type, condition) if condition else ""
         id_ = self.new_id(draft.type, name, idempotency)
         if not condition:
@@ -143,6 +152,7 @@ class Interactions:
         if draft.id != id_:
             reason = f"must be {id_}, as in the URL" + (f", not {draft.id}." if draft.id else "; it is missing.")
             raise Refused.because(400, IssueCode.INVALID, f"id {reason}", f"{draft.type}.id")
+        await self.pressure.check()
         indexed = self.indexed(draft, id_)
 
         def write(at: int) -> Write:
@@ -158,6 +168,7 @@ class Interactions:
     ) -> Answer:
         """Delete a resource; nothing happens if it isn't there."""
         resource = self.resource(type_, id_)
+        await self.pressure.check()
         write, result = await self._put(
             lambda at: Write(resource, "delete", at, expected=expected, publisher=client, events=events)
         )

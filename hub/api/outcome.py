@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.errors import Refused, Unavailable
+from hub.errors import Declined, Refused, Unavailable
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 
@@ -51,6 +51,8 @@ def failure(error: Exception) -> tuple[int, tuple[Issue, ...], dict[str, str]]:
             return error.status, error.issues, error.headers
         case Rejected():
             return 400, error.issues, {}
+        case Declined():
+            return 503, (Issue(error.code, str(error)),), {"Retry-After": str(error.retry_after)}
         case Unavailable():
             return 503, (Issue(IssueCode.TRANSIENT, UNAVAILABLE),), {"Retry-After": str(error.retry_after)}
         case _:
@@ -68,7 +70,7 @@ def install(app: FastAPI) -> None:
 
 async def _answer(_: Request, error: Exception) -> Response:
     status, issues, headers = failure(error)
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable) and not isinstance(error, Declined):  # that is logged once, when it begins
         log.warning("request.unavailable", extra={"reason": str(error)})
     return Response(outcome(*issues), status, headers, MEDIA_TYPE)
 

@@ -28,6 +28,7 @@ from hub.ingest.strict import parse
 from hub.ingest.validation import issues
 from hub.membership import Member, Membership
 from hub.outbox import State, Subscribed
+from hub.pressure import Pressure
 from hub.query import Query, compiled
 from hub.registry import TopicChanged
 from hub.store import instant
@@ -49,6 +50,7 @@ class Subscriptions:
     max_body, max_nesting: Bytes and levels of JSON.
     max_page: Entries on a page.
     holdings: What searches may look at beside the Subscriptions.
+    pressure: Asked before one is created; changes and deletes may free what others wait for.
     """
 
     version: FhirVersion
@@ -61,6 +63,7 @@ class Subscriptions:
     max_nesting: int
     max_page: int
     holdings: Holdings
+    pressure: Pressure
 
     def routes(self) -> Iterator[Route]:
         yield Route("POST", "/Subscription", self.create, documentation.SUBSCRIBE)
@@ -76,6 +79,7 @@ class Subscriptions:
         exchange = Exchange(request)
         exchange.refuse(b"if-none-exist", b"idempotency-key", of="Subscription")
         wanted, resource = await self._wanted(exchange)
+        await self.pressure.check()
         id_ = str(uuid4())
         with topic_changed():
             await self.membership.create(
@@ -119,6 +123,7 @@ class Subscriptions:
                     member, wanted.subscription, resource, expected=expected or "*", now=now, on=wanted.on
                 )
             else:
+                await self.pressure.check()
                 written = await self.membership.create(
                     self.tenant, self.version, id_, wanted.subscription, resource, now=now, on=wanted.on
                 )

@@ -24,6 +24,7 @@ from hub.api.search import Searches, left_out, posted, searchset
 from hub.errors import Refused
 from hub.ingest import is_id
 from hub.ingest.strict import parse
+from hub.pressure import Pressure
 from hub.publication import Publication
 from hub.query import Query, compiled
 from hub.store import instant
@@ -58,6 +59,7 @@ class TopicResources:
     max_body: int
     max_nesting: int
     max_page: int
+    pressure: Pressure
 
     @property
     def type(self) -> str:
@@ -98,6 +100,7 @@ class TopicResources:
         if named and resource.get("id") != id_:
             text = f"The id must be {id_}, as in the URL."
             raise Refused.because(400, IssueCode.INVALID, text, f"{self.type}.id")
+        await self.pressure.check()
         published, warnings = await self.publication.put(
             id_, resource, body, self.version, now=self.now(), expected=exchange.if_match
         )

@@ -66,6 +66,8 @@ class Transactions:
             Unavailable: Redis did not confirm, or somebody else was in the way for too long.
         """
         writing = [entry for entry in entries if entry.method != "GET"]
+        if writing:
+            await self._interactions.pressure.check()
         if issues := list(doubles(writing)):
             raise Rejected(*issues[:MOST_ISSUES])
         locks: dict[int, Lock] = {}

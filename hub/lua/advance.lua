@@ -12,5 +12,9 @@ local function parts(id)
 end
 local ms, seq = parts(ARGV[2])
 local old_ms, old_seq = parts(redis.call('GET', KEYS[1]) or '0-0')
-if ms > old_ms or (ms == old_ms and seq > old_seq) then redis.call('SET', KEYS[1], ARGV[2]) end
+if ms > old_ms or (ms == old_ms and seq > old_seq) then
+  -- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
+  redis.call('PERSIST', KEYS[1])
+  redis.call('SET', KEYS[1], ARGV[2])
+end
 return 1

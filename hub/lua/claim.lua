@@ -5,6 +5,8 @@
 -- Returns  {ms now, ms at which something is due next or '', subscription, token, ms of the lease's end, ...}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
+redis.call('HDEL', KEYS[4], '')
 for _, s in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 1000)) do
   redis.call('ZREM', KEYS[3], s)
   redis.call('HDEL', KEYS[4], s)

@@ -5,6 +5,8 @@
 -- Returns  how many were marked
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
+redis.call('ZREM', KEYS[1], '')
 local marked, idle = 0, false
 for _, s in ipairs(ARGV) do
   if not redis.call('ZSCORE', KEYS[2], s) then

@@ -14,6 +14,8 @@ local function parts(id)
 end
 local events, owed = tonumber(held[2]), held[5] or '0-0'
 local owed_ms, owed_seq = parts(owed)
+-- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
+redis.call('HDEL', KEYS[1], '')
 local fresh = 0
 for i = 2, #ARGV, 7 do
   local ms, seq = parts(ARGV[i])

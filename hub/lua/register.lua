@@ -43,6 +43,8 @@ if ARGV[5] ~= '' then
   local found = redis.call('HGET', KEYS[3], ARGV[5]) or ''
   if string.match(found, '^(%d+) ') ~= ARGV[6] then return -1 end
 end
+-- Whoever is registered may change and go when memory is full, too: see `settle`. Nobody new comes.
+if held ~= '' then redis.call('HDEL', KEYS[1], '') end
 local full = scanned()
 if full then return full end
 if record == '' or topic ~= '' then

@@ -8,6 +8,8 @@ local held = redis.call('HGET', KEYS[1], ARGV[1]) or '0 '
 local number, resource = string.match(held, '^(%d+) (.*)$')
 local wanted = tonumber(ARGV[3])
 if wanted and wanted <= tonumber(number) or not wanted and resource == ARGV[2] then return 0 end
+-- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
+redis.call('ZREM', KEYS[2], '')
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %s', wanted or number + 1, ARGV[2]))
 redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], '', 1), ARGV[1])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'name', 'terminology:' .. ARGV[1])

@@ -14,6 +14,8 @@ local held = redis.call('HMGET', KEYS[1],
 if not held[2] then return {'gone'} end
 if tonumber(ARGV[1]) <= tonumber(held[1] or '0') then return {'stale', held[1]} end
 local status, events, sending, attempt = held[2], tonumber(held[4]), held[8], held[6]
+-- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
+redis.call('HDEL', KEYS[1], '')
 redis.call('HSET', KEYS[1], 'token', ARGV[1])
 if status ~= 'requested' and status ~= 'active' then return {'serve', status, held[3], held[4], '0', '', {}, ''} end
 local later = tonumber(held[7] or '0')

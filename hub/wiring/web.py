@@ -15,6 +15,7 @@ from hub.api.recovering import Recovering
 from hub.api.subscriptions import Subscriptions
 from hub.api.validation import Validation
 from hub.holdings import Holdings
+from hub.pressure import Pressure
 from hub.publication import Publication
 from hub.settings import Settings
 from hub.store import now_ms
@@ -39,6 +40,7 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
 
 def web(settings: Settings, p: Parts) -> FastAPI:
     """The HTTP application on parts that are connected."""
+    pressure = Pressure(p.pipeline, p.changes, settings)
     subscriptions = Subscriptions(
         version=FhirVersion.R4,
         tenant=TENANT,
@@ -57,6 +59,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         max_nesting=settings.max_nesting,
         max_page=settings.max_page,
         holdings=Holdings(p.store, TENANT, FhirVersion.R4),
+        pressure=pressure,
     )
     operations = Operations(subscriptions, p.foundation.epoch)
     return create_app(
@@ -65,6 +68,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         transactions=p.transactions,
         topics=p.topics,
         publication=Publication(p.topics, p.registry),
+        pressure=pressure,
         fhir=(
             *operations.routes(),
             *Recovering(operations, p.store, p.outboxes).routes(),
@@ -72,6 +76,6 @@ def web(settings: Settings, p: Parts) -> FastAPI:
             *Explaining(subscriptions, p.store, p.changes, p.outboxes).routes(),
             *subscriptions.routes(),
         ),
-        others=(health_routes(p.foundation),),
+        others=(health_routes(p.foundation, pressure),),
         release=version("fhir-event-hub"),
     )

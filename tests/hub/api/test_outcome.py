@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from hub.api.app import create_app
 from hub.logs import WideLine
+from hub.pressure import Pressure
 from hub.publication import Publication
 from hub.wiring.parts import Parts
 from tests.hub.api.server import FHIR, Hub, issue, patient
@@ -41,6 +42,7 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
         transactions=parts.transactions,
         topics=parts.topics,
         publication=Publication(parts.topics, parts.registry),
+        pressure=Pressure(parts.pipeline, parts.changes, parts.settings),
         others=(failing(),),
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=FHIR.removesuffix("/fhir/r4"))

@@ -1,0 +1,86 @@
+"""
+Whether the hub takes more: publishers are told to come back before Redis is in danger, or matching far behind.
+
+What frees memory is never asked: deliveries, deletes of Subscriptions and their updates go on.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from logging import getLogger
+from time import monotonic
+from typing import Any
+
+from hub.errors import Declined
+from hub.pipeline import Pipeline
+from hub.settings import Settings
+from hub.stream import Changes
+from subscriptions.codes import IssueCode
+
+log = getLogger("hub.pressure")
+
+#: Seconds for which an answer of Redis is believed, and after which publishers are told to come back.
+BELIEVED, COME_BACK = 1.0, 10
+
+
+@dataclass
+class Pressure:
+    """What this process knows of the memory and the lag; asked again once a second, and only if somebody wants to."""
+
+    pipeline: Pipeline
+    changes: Changes
+    settings: Settings
+    _found: str = ""
+    _until: float = 0.0
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def check(self) -> None:
+        """
+        To be asked before anything more is stored.
+
+        Raises:
+            Declined: Nothing more is stored for now.
+            Unavailable: Redis does not answer.
+        """
+        if found := await self.found():
+            raise Declined(f"{found}. Nothing was stored.", retry_after=COME_BACK, code=IssueCode.THROTTLED)
+
+    async def found(self) -> str:
+        """Why nothing more is stored for now; empty if it is."""
+        if monotonic() >= self._until:
+            async with self._asking:
+                if monotonic() >= self._until:
+                    before, self._found = self._found, await self._look()
+                    self._until = monotonic() + BELIEVED
+                    if self._found and not before:
+                        log.warning("ingest.declined", extra={"reason": self._found})
+                    elif before and not self._found:
+                        log.warning("ingest.resumed")
+        return self._found
+
+    async def _look(self) -> str:
+        return await self._memory() or await self._lag()
+
+    async def _memory(self) -> str:
+        most = self.settings.max_memory_percent
+        for info in map(_read, await self.pipeline.of_each("INFO", "memory")):
+            limit = int(info["maxmemory"]) or self.settings.max_memory_bytes or int(info["total_system_memory"])
+            used = int(info["used_memory"]) - int(info.get("mem_not_counted_for_evict", 0))
+            if used * 100 >= limit * most:
+                return (
+                    f"The hub is full: Redis uses {used:,} of {limit:,} bytes, and nothing is stored from {most:g} % on"
+                )
+        return ""
+
+    async def _lag(self) -> str:
+        lag = await self.changes.lag()
+        if lag <= self.settings.max_match_lag:
+            return ""
+        return f"The hub is behind: the oldest change that is not matched was stored {lag:,.0f} s ago"
+
+
+def _read(info: Any) -> dict[str, Any]:
+    """INFO by its fields, which a Cluster's client has read already."""
+    if isinstance(info, dict):
+        return info
+    lines = (line.partition(":") for line in info.decode().splitlines() if ":" in line)
+    return {name: value for name, _, value in lines}
