@@ -89,6 +89,7 @@ class Sender:
     hub: The random id of the store; stands in the bundles' ids.
     bases: The FHIR base of each version, without a slash at its end.
     timeout: Seconds for one request, unless the subscription asks for less.
+    policy: When a failed attempt is followed by another, unless the subscription says so itself.
     dice, now: Chance in [0, 1) and the time, for the decisions.
     stopping: Lanes end after the notification that they are sending.
     """
@@ -234,7 +235,7 @@ class Lane:
         took = monotonic() - started
         sender.origins.went(recipient.origin, well=well(outcome))
         early = await self._early(outcome)
-        decision = self._decide(outcome, sending, early)
+        decision = self._decide(outcome, sending, subscription, early)
         recipient.slow = took > SLOW or not isinstance(decision, Delivered)
         log.info(
             "delivery.attempted",
@@ -298,13 +299,14 @@ class Lane:
         finally:
             turning.cancel()
 
-    def _decide(self, outcome: Outcome, sending: Sending, early: float | None) -> Decision:
+    def _decide(self, outcome: Outcome, sending: Sending, subscription: Subscription, early: float | None) -> Decision:
         attempt, sender = self.turn.attempt + 1, self.sender
         if sending.handshake:
             return decide_handshake(outcome, attempt=attempt)
         if early is not None:  # the schedule stays where it is
             return decide(outcome, attempt=1, dice=0, now=sender.now(), policy=Policy((early,)))
-        return decide(outcome, attempt=attempt, dice=sender.dice(), now=sender.now(), policy=sender.policy)
+        policy = sender.policy if subscription.retry_waits is None else Policy(subscription.retry_waits)
+        return decide(outcome, attempt=attempt, dice=sender.dice(), now=sender.now(), policy=policy)
 
     async def _early(self, outcome: Outcome) -> float | None:
         """Seconds until this attempt's own time, if the origin's breaker called it before that, and it failed."""

@@ -56,6 +56,7 @@ class Subscription:
     notification_version: The FHIR version whose form notifications have.
     heartbeat_period, timeout: Seconds; None when not asked for.
     window: Seconds after a notification in which nothing is sent; None when not asked for.
+    retry_waits: Seconds before each further attempt, instead of the hub's own schedule; None when not asked for.
     max_count: The most events that one notification may hold; None when not asked for.
     end: When to turn off, aware; None for never.
     own_topic: What a search in `criteria` comes to; None with Style.TOPIC.
@@ -73,6 +74,7 @@ class Subscription:
     notification_version: FhirVersion
     heartbeat_period: int | None = None
     window: int | None = None
+    retry_waits: tuple[int, ...] | None = None
     timeout: int | None = None
     max_count: int | None = None
     end: datetime | None = None

@@ -27,6 +27,7 @@ ENVIRONMENT = {
 
 TOPIC = "https://fhir-event-hub.example/SubscriptionTopic/{}-change"
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
+OWN = "https://fhir-event-hub.example/StructureDefinition"
 
 
 @dataclass
@@ -191,7 +192,7 @@ def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **op
     """
     A Subscription on a type's built-in topic.
 
-    Options: `content`, `max_count`, `timeout`, `heartbeat` (seconds), `headers`, `status`.
+    Options: `content`, `max_count`, `timeout`, `heartbeat`, `window` (seconds), `retry_waits`, `headers`, `status`.
     """
     channel: dict[str, Any] = {
         "type": "rest-hook",
@@ -210,6 +211,10 @@ def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **op
         extensions.append({"url": f"{BACKPORT}/backport-timeout", "valueUnsignedInt": options["timeout"]})
     if "heartbeat" in options:
         extensions.append({"url": f"{BACKPORT}/backport-heartbeat-period", "valueUnsignedInt": options["heartbeat"]})
+    if "window" in options:
+        extensions.append({"url": f"{OWN}/delivery-window", "valueUnsignedInt": options["window"]})
+    if "retry_waits" in options:
+        extensions.append({"url": f"{OWN}/retry-waits", "valueString": options["retry_waits"]})
     if extensions:
         channel["extension"] = extensions
     if "headers" in options:

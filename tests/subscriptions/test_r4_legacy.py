@@ -9,6 +9,7 @@ from subscriptions.codes import Content, Interaction
 from subscriptions.errors import Rejected
 from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.r4 import parse_subscription
+from subscriptions.versions.r4.extensions import DELIVERY_WINDOW, RETRY_WAITS
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 MEDPLUM = "https://medplum.com/fhir/StructureDefinition"
@@ -146,6 +147,20 @@ def test_extensions_of_topics(element: str, name: str) -> None:
     with pytest.raises(Rejected) as caught:
         parse(resource)
     assert f"{BACKPORT}/{name} is for criteria that are the canonical URL" in caught.value.issues[0].text
+
+
+def test_our_own_extensions() -> None:
+    """There are no Bundles in which anything could be gathered; a schedule there is."""
+    resource = legacy()
+    resource["channel"]["extension"] = [
+        {"url": RETRY_WAITS, "valueString": "1,5"},
+        {"url": DELIVERY_WINDOW, "valueUnsignedInt": 60},
+    ]
+    with pytest.raises(Rejected) as caught:
+        parse(resource)
+    assert [issue.expression for issue in caught.value.issues] == ["Subscription.channel.extension[1]"]
+    del resource["channel"]["extension"][1]
+    assert parse(resource).retry_waits == (1, 5)
 
 
 def test_medplum_extension_on_a_topic() -> None:

@@ -16,6 +16,7 @@ from subscriptions.codes import ChannelType, Content, FhirVersion, SubscriptionS
 from subscriptions.errors import Issue, Rejected
 from subscriptions.subscription import Filter, Subscription
 from subscriptions.versions.r4 import parse_subscription, to_json
+from subscriptions.versions.r4.extensions import DELIVERY_WINDOW, OWN, RETRY_WAITS
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "backport"
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -85,6 +86,10 @@ def timeout(**value: Any) -> Json:
     return {"url": f"{BACKPORT}/backport-timeout", **value}
 
 
+def waits(value: Any) -> Json:
+    return {"url": RETRY_WAITS, "valueString": value}
+
+
 def extended(path: str, *extensions: Json) -> Json:
     """A good Subscription with further extensions on one element."""
     resource = a_subscription()
@@ -118,6 +123,35 @@ def test_all_that_is_supported() -> None:
         max_count=20,
         end=datetime(2027, 12, 31, 12, tzinfo=UTC),
     )
+
+
+def test_our_own_extensions_say_how_the_subscriber_is_told() -> None:
+    """A schedule may be spread over several."""
+    window = {"url": DELIVERY_WINDOW, "valueUnsignedInt": 60}
+    found = parse(extended("channel", window, waits("1, 5,30"), waits("604800")))
+    assert (found.window, found.retry_waits) == (60, (1, 5, 30, 604_800))
+    most = parse(extended("channel", *[waits(",".join(["7"] * 10))] * 5))
+    assert (most.window, most.retry_waits) == (None, (7,) * 50)
+    assert parse(a_subscription()).retry_waits is None
+
+
+@pytest.mark.parametrize(
+    ("period", "reason"), [(60, []), (59, [("business-rule", "Subscription.channel.extension[2]")])]
+)
+def test_a_window_fits_into_the_heartbeat_period(period: int, reason: list[tuple[str, str]]) -> None:
+    heartbeat = {"url": f"{BACKPORT}/backport-heartbeat-period", "valueUnsignedInt": period}
+    resource = extended("channel", {"url": DELIVERY_WINDOW, "valueUnsignedInt": 60}, heartbeat)
+    if reason:
+        assert reasons(resource) == reason
+    else:
+        assert parse(resource).window == period
+
+
+@pytest.mark.parametrize("url", [DELIVERY_WINDOW, RETRY_WAITS, f"{OWN}/of-tomorrow"])
+def test_our_own_extensions_are_not_taken_where_they_are_not_read(url: str) -> None:
+    """Nor are those that there are none of."""
+    (reason,) = reasons(extended("channel._payload", {"url": url, "valueUnsignedInt": 60}))
+    assert reason[1] == "Subscription.channel.payload.extension[1]"
 
 
 def test_what_need_not_be_said() -> None:
@@ -308,6 +342,32 @@ def test_every_content_level(content: Content) -> None:
             "value",
             "channel.extension[1]",
             id="heartbeat-zero",
+        ),
+        *(
+            pytest.param("channel.extension.1", window, "value", "channel.extension[1]", id=f"window-{id_}")
+            for id_, window in {
+                "zero": {"url": DELIVERY_WINDOW, "valueUnsignedInt": 0},
+                "of-more-than-a-week": {"url": DELIVERY_WINDOW, "valueUnsignedInt": 604_801},
+                "text": {"url": DELIVERY_WINDOW, "valueString": "60"},
+                "nothing": {"url": DELIVERY_WINDOW},
+            }.items()
+        ),
+        *(
+            pytest.param("channel.extension.1", waits(text), "value", "channel.extension[1]", id=f"waits-{id_}")
+            for id_, text in {
+                "zero": "1,0",
+                "more-than-a-week": "604801",
+                "negative": "-1",
+                "half": "0.5",
+                "gap": "1,,5",
+                "comma-at-the-end": "1,5,",
+                "other-digits": "١",
+                "too-many": ",".join(["1"] * 51),
+            }.items()
+        ),
+        *(
+            pytest.param("channel.extension.1", waits(value), code, "channel.extension[1].value", id=f"waits-{id_}")
+            for id_, value, code in (("nothing", None, "required"), ("blank", " ", "value"), ("number", 5, "structure"))
         ),
         pytest.param(
             "channel._type",

@@ -18,6 +18,11 @@ from subscriptions.versions.r4 import extensions
 #: The largest value of FHIR's integers.
 _MOST = 2**31 - 1
 
+#: Seconds that a subscriber may ask us to wait, in its delivery window and between attempts: a week. And how often.
+LONGEST_WAIT = 7 * 24 * 3600
+MOST_WAITS = 50
+
+_WAIT = re.compile(r"[0-9]{1,7}", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PRINTABLE = re.compile(r"[\t\x20-\x7e]*")
 _URL = re.compile(r"[!-~]+")
@@ -180,7 +185,7 @@ def payload(channel: Mapping[str, Any], style: Style, issues: list[Issue]) -> tu
     return Content.EMPTY, ""
 
 
-def number(channel: Mapping[str, Any], url: str, issues: list[Issue]) -> int | None:
+def number(channel: Mapping[str, Any], url: str, issues: list[Issue], *, most: int = _MOST) -> int | None:
     """A count or a number of seconds in an extension of the channel; None when it isn't there."""
     found = extensions.of(channel, url)
     for i, _ in found[1:]:
@@ -190,8 +195,37 @@ def number(channel: Mapping[str, Any], url: str, issues: list[Issue]) -> int | N
         # The IG's type for each is one of the first two; public samples also have the third.
         values = [extension.get(key) for key in ("valueUnsignedInt", "valuePositiveInt", "valueInteger")]
         value = next((value for value in values if value is not None), None)
-        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST:
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
             return value
-        issue = f"{url} must be a whole number from 1 to {_MOST}."
+        issue = f"{url} must be a whole number from 1 to {most}."
         issues.append(Issue(IssueCode.VALUE, issue, f"Subscription.channel.extension[{i}]"))
     return None
+
+
+def window(channel: Mapping[str, Any], heartbeat_period: int | None, issues: list[Issue]) -> int | None:
+    """Seconds after a notification in which nothing is sent; None when it isn't there."""
+    found = number(channel, extensions.DELIVERY_WINDOW, issues, most=LONGEST_WAIT)
+    if found is not None and heartbeat_period is not None and found > heartbeat_period:
+        at, _ = extensions.of(channel, extensions.DELIVERY_WINDOW)[0]
+        issue = f"The delivery window of {found} s is longer than the heartbeat period of {heartbeat_period} s."
+        issues.append(Issue(IssueCode.BUSINESS_RULE, issue, f"Subscription.channel.extension[{at}]"))
+    return found
+
+
+def retry_waits(channel: Mapping[str, Any], issues: list[Issue]) -> tuple[int, ...] | None:
+    """Seconds before each further attempt, of one extension after the other; None when there is none."""
+    found: list[int] = []
+    extended = extensions.of(channel, extensions.RETRY_WAITS)
+    for i, extension in extended:
+        expression = f"Subscription.channel.extension[{i}]"
+        value = text(extension.get("valueString"), f"{expression}.value", issues)
+        waits = [wait.strip(" ") for wait in value.split(",")] if value else []
+        if all(_WAIT.fullmatch(wait) and 1 <= int(wait) <= LONGEST_WAIT for wait in waits):
+            found += map(int, waits)
+        else:
+            issue = f"Waits are whole numbers of seconds from 1 to {LONGEST_WAIT}, joined by commas, such as `1,5,30`."
+            issues.append(Issue(IssueCode.VALUE, issue, expression))
+    if len(found) > MOST_WAITS:
+        at = f"Subscription.channel.extension[{extended[-1][0]}]"
+        issues.append(Issue(IssueCode.VALUE, f"There may be {MOST_WAITS} waits at most, not {len(found)}.", at))
+    return tuple(found) if extended else None

@@ -1,5 +1,5 @@
 """
-The extensions that a Subscription may have, the Backport IG's and Medplum's, and those that it must not have.
+The extensions that a Subscription may have, the Backport IG's, Medplum's and our own, and those that it must not have.
 
 An extension that changes what a Subscription means is honoured or refused, never ignored; any other one is kept.
 """
@@ -26,6 +26,11 @@ MEDPLUM = "https://medplum.com/fhir/StructureDefinition"
 SUPPORTED_INTERACTION = f"{MEDPLUM}/subscription-supported-interaction"
 FHIR_PATH_CRITERIA = f"{MEDPLUM}/fhir-path-criteria-expression"
 
+OWN = "https://fhir-event-hub.example/StructureDefinition"
+
+DELIVERY_WINDOW = f"{OWN}/delivery-window"
+RETRY_WAITS = f"{OWN}/retry-waits"
+
 #: HAPI's, which change what is sent, or when.
 _HAPI = "http://hapifhir.io/fhir/StructureDefinition/subscription-"
 
@@ -37,6 +42,8 @@ _HOME = {
     HEARTBEAT_PERIOD: "Subscription.channel",
     TIMEOUT: "Subscription.channel",
     MAX_COUNT: "Subscription.channel",
+    DELIVERY_WINDOW: "Subscription.channel",
+    RETRY_WAITS: "Subscription.channel",
     SUPPORTED_INTERACTION: "Subscription",
     FHIR_PATH_CRITERIA: "Subscription",
 }
@@ -83,13 +90,13 @@ def _judge(extension: object, style: Style, bearer: str, at: str) -> Iterator[Is
         yield Issue(IssueCode.NOT_SUPPORTED, f"The extension {url} {reason}", at)
     elif url in _HOME and bearer != _HOME[url]:
         yield Issue(IssueCode.STRUCTURE, f"The extension {url} belongs to {_HOME[url]}.", at)
-    elif url.startswith((f"{BACKPORT}/", f"{MEDPLUM}/", _HAPI)) and url not in _HOME:
+    elif url.startswith((f"{BACKPORT}/", f"{MEDPLUM}/", f"{OWN}/", _HAPI)) and url not in _HOME:
         yield Issue(IssueCode.NOT_SUPPORTED, f"The extension {url} is not supported.", at)
 
 
 def _out_of_style(url: str, style: Style) -> str | None:
     """Why an extension says nothing to a Subscription of this style; None if it may."""
-    if url.startswith(f"{BACKPORT}/") and style is not Style.TOPIC:
+    if (url.startswith(f"{BACKPORT}/") or url == DELIVERY_WINDOW) and style is not Style.TOPIC:
         return "is for criteria that are the canonical URL of a topic; here they are a search: leave it out."
     if url.startswith(f"{MEDPLUM}/") and style is Style.TOPIC:
         return "is for criteria that are a search; here they are the canonical URL of a topic: leave it out."

@@ -70,11 +70,13 @@ def read_subscription(
     type_ = channels.channel_type(channel, issues)
     endpoint = channels.endpoint(channel, issues, allow_http=allow_http) if type_ is ChannelType.REST_HOOK else ""
     headers = channels.headers(channel, issues)
-    heartbeat_period = timeout = max_count = None
+    heartbeat_period = window = timeout = max_count = None
+    retry_waits = channels.retry_waits(channel, issues)
     if style is Style.TOPIC:
         content = channels.content(channel, issues)
         content_type = channels.content_type(channel, issues)
         heartbeat_period = channels.number(channel, extensions.HEARTBEAT_PERIOD, issues)
+        window = channels.window(channel, heartbeat_period, issues)
         timeout = channels.number(channel, extensions.TIMEOUT, issues)
         max_count = channels.number(channel, extensions.MAX_COUNT, issues)
     else:
@@ -91,6 +93,8 @@ def read_subscription(
         content_type=content_type,
         notification_version=FhirVersion.R4,
         heartbeat_period=heartbeat_period,
+        window=window,
+        retry_waits=retry_waits,
         timeout=timeout,
         max_count=max_count,
         end=end,
