@@ -1,6 +1,7 @@
 """A delivery window gathers what comes in it; a schedule of the subscriber's own stands for the hub's."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ async def open_it(parts: Parts) -> None:
     ],
 )
 async def test_what_comes_in_the_window_is_gathered(
-    parts: Parts, receiver: Receiver, options: dict[str, int], expected: list[list[int]]
+    parts: Parts, receiver: Receiver, options: dict[str, Any], expected: list[list[int]]
 ) -> None:
     """The first event waits for nothing; those that follow wait until the window opens, and so do those after them."""
     await subscribe(parts, f"{receiver.url}/s", window=DAY, **options)
