@@ -29,6 +29,8 @@ hub:{s}:subscription
     hash: one Subscription and its state (fields: see outbox.py)
 hub:{s}:outbox
     stream: its events, with the event number as id: 17-0
+hub:{s}:attempts
+    stream: the last 100 attempts at its notifications (fields: see attempts.py)
 hub:{due:k}:due, :wait, :lease
     zset: subscription -> ms: next work, end of back-off, end of lease
 hub:{due:k}:end
@@ -175,6 +177,10 @@ class SubscriptionKey:
     @property
     def outbox(self) -> str:
         return f"hub:{{{self}}}:outbox"
+
+    @property
+    def attempts(self) -> str:
+        return f"hub:{{{self}}}:attempts"
 
     def shard(self, shards: int) -> int:
         return _spread(str(self), shards)

@@ -28,18 +28,20 @@ from hub.registry import Registry
 from hub.rendering import Rendering
 from hub.store import Store, instant
 from hub.stream import Changes
-from hub.turn import Sending, Turn, Verb
+from hub.turn import Sending, Sent, Turn, Verb
 from subscriptions.breaker import well
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
 from subscriptions.message import Message
 from subscriptions.retry import (
     Accepted,
+    Blocked,
     Decision,
     Delivered,
     GiveUp,
     Outcome,
     Policy,
+    Refused,
     TryAgain,
     TurnOff,
     decide,
@@ -252,8 +254,9 @@ class Lane:
             },
         )
         await self._tell(recipient, outcome, passed)
+        sent = _sent(outcome, message, took)
         if isinstance(decision, Delivered) and sending.handshake:
-            return await self._until_confirmed(lambda: self._activate(recipient))
+            return await self._until_confirmed(lambda: self._activate(recipient, sent))
         verb, said, code, wait = _verdict(decision)
         again_at = None if wait is None else sender.due.now() + int(wait * 1000)
         turn = await self._until_confirmed(
@@ -266,6 +269,7 @@ class Lane:
                 code=code,
                 again_at=again_at,
                 charged=early is None,
+                sent=sent,
             )
         )
         return again_at if turn is not None and again_at is not None else turn
@@ -335,7 +339,7 @@ class Lane:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
 
-    async def _activate(self, recipient: Recipient) -> Turn | int | None:
+    async def _activate(self, recipient: Recipient, sent: Sent | None = None) -> Turn | int | None:
         """The handshake was accepted. What was put before now is not numbered; what is put after this is."""
         sender, key = self.sender, self.lease.subscription
         registered = await sender.registry.find(key.tenant, key.version, key.id)
@@ -349,7 +353,16 @@ class Lane:
         ):
             return sender.due.now() + STRAY
         ends = await sender.changes.ends()
-        return await sender.outboxes.settle(key, self.lease.token, self.turn, Verb.ACTIVE, said="active", ends=ends)
+        return await sender.outboxes.settle(
+            key, self.lease.token, self.turn, Verb.ACTIVE, said="active", ends=ends, sent=sent
+        )
+
+
+def _sent(outcome: Outcome, message: Message, seconds: float) -> Sent:
+    """What the operator may see of an attempt; of the answer no control characters, which could do harm there."""
+    said = outcome.said if isinstance(outcome, Accepted | Refused) else ""
+    shown = "".join(character if character.isprintable() else " " for character in said)
+    return Sent(round(seconds * 1000), 0 if isinstance(outcome, Blocked) else len(message.body), shown)
 
 
 def _verdict(decision: Decision) -> tuple[Verb, str, str, float | None]:

@@ -29,7 +29,7 @@ from typing import Any
 from hub.keys import SubscriptionKey
 from hub.pipeline import Pipeline, script
 from hub.stream import Entry
-from hub.turn import Later, OwedEvent, Sending, Stale, Turn, Verb
+from hub.turn import Later, OwedEvent, Sending, Sent, Stale, Turn, Verb
 from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
 from subscriptions.pace import Pace
@@ -144,6 +144,7 @@ class Outboxes:
         again_at: int | None = None,
         charged: bool = True,
         ends: dict[int, str] | None = None,
+        sent: Sent | None = None,
     ) -> Turn | None:
         """
         Record what became of `turn.sending`; returns what is next, or None when it is not ours to say any more
@@ -153,11 +154,16 @@ class Outboxes:
         again_at: For AGAIN: when, in ms.
         charged: For AGAIN: whether it counts as an attempt.
         ends: For ACTIVE: the streams' ends, before which nothing is numbered.
+        sent: What went over the wire; None when nothing was tried.
         """
-        extra: list[Argument] = [again_at, turn.attempt + charged] if again_at is not None else []
+        extra: list[Argument] = ["", "", "", ""]
+        if sent is not None:
+            extra = [turn.attempt + 1, sent.milliseconds, sent.bytes, sent.answer]
+        if again_at is not None:
+            extra += (again_at, turn.attempt + charged)
         for partition, end in (ends or {}).items():
             extra += (partition, end)
-        keys, sending = [subscription.subscription], str(turn.sending or "")
+        keys, sending = [subscription.subscription, subscription.attempts], str(turn.sending or "")
         reply = await self._pipeline.run(SETTLE, keys, token, turn.revision, sending, verb, said, code, *extra)
         if reply[0] == b"refused":
             return None
@@ -225,8 +231,9 @@ class Outboxes:
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 
     async def delete(self, subscription: SubscriptionKey, *, expected: str) -> tuple[Subscribed, int]:
-        """Delete a Subscription with all that is owed to it. `expected` as in `write`."""
-        reply = await self._pipeline.run(UNSUBSCRIBE, [subscription.subscription, subscription.outbox], expected)
+        """Delete a Subscription with all that is owed to it and known of it. `expected` as in `write`."""
+        keys = [subscription.subscription, subscription.outbox, subscription.attempts]
+        reply = await self._pipeline.run(UNSUBSCRIBE, keys, expected)
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 
     async def read(self, subscription: SubscriptionKey) -> State | None:

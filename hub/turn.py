@@ -88,6 +88,20 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """
+    One attempt, as it went over the wire.
+
+    bytes: Of the body that was sent; 0 when nothing was.
+    answer: How the answer began, for the operator alone.
+    """
+
+    milliseconds: int
+    bytes: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Later:
     """Nothing may be sent before `at` (ms)."""
 

@@ -34,6 +34,7 @@ _IN_PATH = {
     "type": "A resource type, such as `Patient`",
     "id": "1 to 64 letters, digits, `-` and `.`",
     "number": "The number of a version, as in `meta.versionId`",
+    "version": "The FHIR version of the base that it is registered at, such as `r4`",
 }
 
 
@@ -92,6 +93,7 @@ class Documented:
     takes: Headers and parameters of the query, as OpenAPI's Parameter Objects.
     body: OpenAPI's Request Body Object; empty for none.
     refusals: Statuses beside those that every interaction may have.
+    schema: Of an answer that is JSON and no resource; empty for a resource.
     """
 
     summary: str
@@ -100,6 +102,7 @@ class Documented:
     takes: tuple[dict[str, Any], ...] = ()
     body: dict[str, Any] = field(default_factory=dict)
     refusals: tuple[int, ...] = ()
+    schema: dict[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> int:
@@ -109,7 +112,8 @@ class Documented:
     def operation(self, path: str) -> dict[str, Any]:
         """OpenAPI's Operation Object at a path such as `/{type}/{id}`, as far as FastAPI doesn't know it."""
         placed = (_parameter(name, "path", _IN_PATH[name]) for name in re.findall(r"\{(\w+)", path))
-        refusals = sorted({*_ALWAYS, *self.refusals, *(_WITH_BODY if self.body else ())})
+        always = {*_ALWAYS} - ({406} if self.schema else set())
+        refusals = sorted({*always, *self.refusals, *(_WITH_BODY if self.body else ())})
         said: dict[str, Any] = {
             "parameters": [*({**each, "required": True} for each in placed), *self.takes],
             "responses": {str(status): self._answer(status) for status in self.answers}
@@ -121,6 +125,8 @@ class Documented:
         answer: dict[str, Any] = {"description": self.answers[status]}
         if status == 201:
             answer["headers"] = {"Location": _told("Where the version is"), "ETag": _told("Its number")}
+        if self.schema:
+            return answer | {"content": {JSON: {"schema": self.schema}}}
         return answer if status in (204, 304) else answer | {"content": _content((FHIR_JSON, JSON), self.resource)}
 
 
@@ -326,3 +332,33 @@ EVENTS = Documented(
 )
 EVENTS_BY_POST = replace(EVENTS, body=_body("Parameters", required=False))
 STATUSES_BY_POST = replace(STATUSES, body=_body("Parameters", required=False))
+
+ATTEMPTS = Documented(
+    "List the last attempts at a Subscription's notifications, the latest first: what was sent, and what came of it",
+    {200: "The last 100 at most"},
+    refusals=(404,),
+    schema={
+        "type": "object",
+        "required": ["attempts"],
+        "properties": {
+            "attempts": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "at": {"type": "string", "format": "date-time", "description": "When it was over"},
+                        "kind": {"type": "string", "enum": ["events", "handshake", "heartbeat", "resend"]},
+                        "firstEvent": {"type": ["integer", "null"], "description": "null in those without events"},
+                        "lastEvent": {"type": ["integer", "null"]},
+                        "attempt": {"type": "integer", "description": "1 for the first one at these bytes"},
+                        "decision": {"type": "string", "enum": ["delivered", "again", "error", "off", "active"]},
+                        "said": {"type": "string", "description": "Why"},
+                        "milliseconds": {"type": "integer"},
+                        "bytes": {"type": "integer", "description": "Of the body; 0 when nothing was sent"},
+                        "answer": {"type": "string", "description": "Its first 200 characters"},
+                    },
+                },
+            }
+        },
+    },
+)

@@ -31,6 +31,8 @@ class Route:
     @property
     def tag(self) -> str:
         """The heading that the documentation has it under."""
+        if self.path.startswith("/admin/"):
+            return "administration"
         if self.path.startswith("/SubscriptionTopic"):
             return "SubscriptionTopic"
         return "Subscription" if self.path.startswith("/Subscription") else "FHIR R4"

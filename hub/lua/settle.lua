@@ -1,17 +1,21 @@
 -- include: pin
 -- Record what became of the pinned notification, and say what to send next.
 --
--- KEYS  1 subscription
+-- KEYS  1 subscription  2 attempts
 -- ARGV  1 token of the lease   2 revision that was served   3 sending, as it was served
 --       4 delivered | again | error | off | active   5 what is said of the attempt   6 FHIR error code, or ''
---       7 again: ms of the next attempt   8 again: attempts that have failed so far
---       7... active: partition, stream id of its end, in pairs. What was put before is not numbered
+--       7 number of the attempt, or '' when nothing was tried   8 ms that it took   9 bytes that were sent
+--       10 how it was answered, or ''
+--       11 again: ms of the next attempt   12 again: attempts that have failed so far
+--       11... active: partition, stream id of its end, in pairs. What was put before is not numbered
 -- Returns  {'settled', status, revision, events, sending, ms before which nothing is sent, ms of the next heartbeat}
 --                        sending: the next one, as in pin; '' for nothing now. The last two: only then; '' for none
 --        | {'refused'}   not the owner any more, or the subscription was changed or deleted meanwhile
--- Safe to repeat: when `sending` has moved on under the same lease, it was settled before.
+-- Safe to repeat: when `sending` has moved on under the same lease, it was settled before; so it was when the next
+-- attempt is to be at that time already.
 local held = redis.call('HMGET', KEYS[1],
-  'token', 'revision', 'status', 'events', 'delivered', 'sending', 'beat', 'window', 'skip', 'counting')
+  'token', 'revision', 'status', 'events', 'delivered', 'sending', 'beat', 'window', 'skip', 'counting',
+  'next', 'attempt')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'refused'} end
 local verb, said, code = ARGV[4], ARGV[5], ARGV[6]
 local status, events, delivered, revision = held[3], tonumber(held[4]), tonumber(held[5]), tonumber(held[2])
@@ -20,14 +24,25 @@ local function settled(sending)
   return {'settled', status, string.format('%.0f', revision), held[4], sending, times[1] or '', times[2] or ''}
 end
 if (held[6] or '') ~= ARGV[3] then return settled(held[6] or '') end
+if verb == 'again' and held[11] == ARGV[11] and held[12] == ARGV[12] then return settled('') end
 
 -- A write that can't grow comes first: then the rest is done even when memory is full, and what came is not sent again.
 redis.call('HDEL', KEYS[1], 'next', 'early', 'beat_at', 'quiet_until')
 local now = now_ms()
 redis.call('HSET', KEYS[1], 'outcome', said, 'outcome_at', string.format('%.0f', now))
 
+if ARGV[7] ~= '' then
+  local attempt = {'sending', ARGV[3], 'number', ARGV[7], 'verb', verb, 'said', said,
+    'milliseconds', ARGV[8], 'bytes', ARGV[9]}
+  if ARGV[10] ~= '' then
+    attempt[#attempt + 1] = 'answer'
+    attempt[#attempt + 1] = ARGV[10]
+  end
+  redis.call('XADD', KEYS[2], 'MAXLEN', 100, '*', unpack(attempt))
+end
+
 if verb == 'again' then
-  redis.call('HSET', KEYS[1], 'attempt', ARGV[8], 'next', ARGV[7],
+  redis.call('HSET', KEYS[1], 'attempt', ARGV[12], 'next', ARGV[11],
     'failing', said, 'failing_code', code)
   return settled('')
 end
@@ -55,7 +70,7 @@ else
     redis.call('HDEL', KEYS[1], 'error', 'error_code', 'skip')
     if held[10] ~= '1' then
       redis.call('HSET', KEYS[1], 'counting', '1')
-      for i = 7, #ARGV, 2 do redis.call('HSET', KEYS[1], 'owed:' .. ARGV[i], ARGV[i + 1]) end
+      for i = 11, #ARGV, 2 do redis.call('HSET', KEYS[1], 'owed:' .. ARGV[i], ARGV[i + 1]) end
     end
     if held[9] and events > delivered then
       redis.call('HSET', KEYS[1], 'delivered', held[4], 'skipped', string.format('%.0f-%.0f', delivered + 1, events))

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from hub.admission import Admission
+from hub.api.admin import Administration
 from hub.api.app import create_app
 from hub.api.explaining import Explaining
 from hub.api.health import health_routes
@@ -14,6 +15,7 @@ from hub.api.operations import Operations
 from hub.api.recovering import Recovering
 from hub.api.subscriptions import Subscriptions
 from hub.api.validation import Validation
+from hub.attempts import Attempts
 from hub.holdings import Holdings
 from hub.pressure import Pressure
 from hub.publication import Publication
@@ -75,6 +77,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
             *Validation(subscriptions).routes(),
             *Explaining(subscriptions, p.store, p.changes, p.outboxes).routes(),
             *subscriptions.routes(),
+            *Administration(TENANT, p.membership, Attempts(p.pipeline)).routes(),
         ),
         others=(health_routes(p.foundation, pressure),),
         release=version("fhir-event-hub"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes, Subscribed
 from hub.pipeline import Pipeline
-from hub.turn import Kind, Later, Sending, Stale, Turn, Verb
+from hub.turn import Kind, Later, Sending, Sent, Stale, Turn, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.lifecycle import ABSENT, Happening, State, follow
@@ -25,6 +25,7 @@ MAX_COUNT = 2
 #: ms: no example takes so long.
 PERIOD = 1_000_000
 UNPACED = Pace(MAX_COUNT)
+SENT = Sent(1, 2, "yes")
 #: Events that a server wants brought along.
 AHEAD = 3
 _examples = count()
@@ -48,6 +49,7 @@ class World:
     pace: What its client asked for.
     shut: Its delivery window is.
     beats: A heartbeat is to come; due: its time has come.
+    attempts: How many are kept: each was made once, however often it was said what came of it.
     sent: Numbers of events of which a server was told that they had arrived.
     """
 
@@ -66,6 +68,7 @@ class World:
     shut: bool = False
     beats: bool = False
     due: bool = False
+    attempts: int = 0
     sent: list[int] = field(default_factory=list)
     tokens: int = 0
     servers: list[Served] = field(default_factory=list)
@@ -243,7 +246,7 @@ def _timeless(turn: Turn) -> Turn:
 async def settle(world: World, server: Served, verb: Verb, *, again_at: int | None = None) -> Turn | None:
     ends = {0: "0-0"} if verb is Verb.ACTIVE else None
     return await world.outboxes.settle(
-        world.key, str(server.token), server.turn, verb, said="so", code="c", again_at=again_at, ends=ends
+        world.key, str(server.token), server.turn, verb, said="so", code="c", again_at=again_at, ends=ends, sent=SENT
     )
 
 
@@ -283,6 +286,8 @@ class Settle:
         if sending != world.pinned:  # it was settled before, under this lease
             assert _timeless(said) == Turn(world.status, world.revision, world.events, 0, world.pinned)
             return
+        repeated = verb is Verb.AGAIN and (world.attempt, world.waits) == (server.turn.attempt + 1, self.later)
+        world.attempts += not repeated
         if verb is Verb.AGAIN:
             world.attempt, world.waits = server.turn.attempt + 1, self.later
             world.beats = world.due = world.shut = False
@@ -359,6 +364,7 @@ async def fields(world: World) -> dict[bytes, bytes]:
 async def agree(world: World) -> None:
     """What is stored is what the model holds."""
     state, held = await asyncio.gather(world.outboxes.read(world.key), fields(world))
+    assert await world.pipeline.command("XLEN", world.key.attempts) == world.attempts
     if world.state == ABSENT:
         assert (state, held) == (None, {})
         return
