@@ -23,6 +23,10 @@ hub:{p}:locks
     string: the last lock token given out
 hub:{p}:matched
     string: id of the last change that fan-out has finished
+hub:{p}:trimmed
+    string: id of a change before which some may have been removed
+hub:{p}:filling
+    set: subscriptions that may want changes of the past; each until it has been filled
 hub:{p}:matcher
     string: the pump that matches this partition; 3 s, renewed
 hub:{s}:subscription
@@ -199,6 +203,14 @@ class Partition:
     @property
     def matched(self) -> str:
         return f"hub:{{{self.number}}}:matched"
+
+    @property
+    def trimmed(self) -> str:
+        return f"hub:{{{self.number}}}:trimmed"
+
+    @property
+    def filling(self) -> str:
+        return f"hub:{{{self.number}}}:filling"
 
     @property
     def matcher(self) -> str:

@@ -26,7 +26,7 @@ from hub.outbox import Outboxes
 from hub.registered import Registered
 from hub.registry import Registry
 from hub.rendering import Rendering
-from hub.store import Store, instant
+from hub.store import Store, instant, ms
 from hub.stream import Changes
 from hub.turn import Sending, Sent, Turn, Verb
 from subscriptions.breaker import well
@@ -340,7 +340,10 @@ class Lane:
             pause = min(pause * 2, 1.0)
 
     async def _activate(self, recipient: Recipient, sent: Sent | None = None) -> Turn | int | None:
-        """The handshake was accepted. What was put before now is not numbered; what is put after this is."""
+        """
+        The handshake was accepted. What was put before now is not numbered, unless it wants to start earlier; what is
+        put after this is.
+        """
         sender, key = self.sender, self.lease.subscription
         registered = await sender.registry.find(key.tenant, key.version, key.id)
         if registered is None or registered.key != key:
@@ -352,9 +355,19 @@ class Lane:
             )
         ):
             return sender.due.now() + STRAY
+        start = recipient.subscription.start
+        if start is not None:
+            await sender.changes.to_fill(key)
         ends = await sender.changes.ends()
         return await sender.outboxes.settle(
-            key, self.lease.token, self.turn, Verb.ACTIVE, said="active", ends=ends, sent=sent
+            key,
+            self.lease.token,
+            self.turn,
+            Verb.ACTIVE,
+            said="active",
+            ends=ends,
+            start=None if start is None else ms(start),
+            sent=sent,
         )
 
 

@@ -7,6 +7,8 @@ One subscription's state and the events owed to it.
 - `beat`, `window` (ms after a notification: when a heartbeat goes out, how long nothing does; absent for none),
   `beat_at`, `quiet_until` (ms: the times that came of them, since the last notification)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
+- `begun` (`1` from the first activation on), `filling:<partition>` (while it is filled with changes of the past: stream
+  id of the last change that waits for that)
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
 - `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to`, the last such range),
   `skipped_events` (all of them)
@@ -28,7 +30,7 @@ from typing import Any
 
 from hub.keys import SubscriptionKey
 from hub.pipeline import Pipeline, script
-from hub.stream import Entry
+from hub.stream import Entry, before
 from hub.turn import Later, OwedEvent, Sending, Sent, Stale, Turn, Verb
 from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
@@ -48,6 +50,21 @@ class Owed:
     events: int
     fresh: int
     send: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """
+    How far a subscription is filled with a partition's changes of the past.
+
+    owed: Id of the last change that was looked through; empty before the first activation.
+    goal: Id of the last change that waits for it.
+    backlog: Events that are still to be sent; 0 while none are.
+    """
+
+    owed: str
+    goal: str
+    backlog: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +122,51 @@ class Outboxes:
 
         included: What comes along with a change, by its stream id.
         """
+        return await self._owe(subscription, partition, ("", ""), changes, included)
+
+    async def fill(
+        self,
+        subscription: SubscriptionKey,
+        partition: int,
+        changes: list[Entry],
+        included: Mapping[str, tuple[Included, ...]] = NOTHING_INCLUDED,
+        *,
+        reached: str,
+        goal: str,
+    ) -> Owed | None:
+        """
+        Owe these changes of the past, in stream order; None when it isn't being filled from this partition.
+
+        reached: The last change that was looked through, or any later id behind which nothing was left.
+        goal: The filling ends when this is reached, and all that waits for it.
+        """
+        return await self._owe(subscription, partition, (reached, goal), changes, included)
+
+    async def _owe(
+        self,
+        subscription: SubscriptionKey,
+        partition: int,
+        filling: tuple[str, str],
+        changes: list[Entry],
+        included: Mapping[str, tuple[Included, ...]],
+    ) -> Owed | None:
         rows: list[Argument] = []
         for change in changes:
             rows += (change.id, change.resource.type, change.resource.id, change.number, change.interaction, change.at)
             rows.append(" ".join(map(str, included.get(change.id, ()))))
-        reply = await self._pipeline.run(OWE, [subscription.subscription, subscription.outbox], partition, *rows)
+        keys = [subscription.subscription, subscription.outbox]
+        reply = await self._pipeline.run(OWE, keys, partition, *filling, *rows)
         return Owed(int(reply[0]), int(reply[1]), bool(reply[2])) if reply else None
+
+    async def filling(self, subscription: SubscriptionKey, partition: int) -> Filling | None:
+        """How far a subscription is filled with the past of a partition; None when it is, or never will be."""
+        fields = ("begun", "counting", f"filling:{partition}", f"owed:{partition}", "status", "events", "delivered")
+        reply = await self._pipeline.command("HMGET", subscription.subscription, *fields)
+        begun, counting, goal, owed, status, events, delivered = reply
+        if status is None or (begun and not (counting and goal)):
+            return None
+        backlog = int(events) - int(delivered) if status == b"active" else 0
+        return Filling(owed.decode() if goal else "", (goal or b"").decode(), backlog)
 
     async def take(self, subscription: SubscriptionKey, token: str, *, ahead: int = 1) -> Turn | Later | Stale | None:
         """Begin to serve a subscription, and bring up to `ahead` events along; None when it is gone."""
@@ -144,6 +200,7 @@ class Outboxes:
         again_at: int | None = None,
         charged: bool = True,
         ends: dict[int, str] | None = None,
+        start: int | None = None,
         sent: Sent | None = None,
     ) -> Turn | None:
         """
@@ -154,6 +211,7 @@ class Outboxes:
         again_at: For AGAIN: when, in ms.
         charged: For AGAIN: whether it counts as an attempt.
         ends: For ACTIVE: the streams' ends, before which nothing is numbered.
+        start: For ACTIVE: ms from which on changes are numbered all the same, if it is the first time.
         sent: What went over the wire; None when nothing was tried.
         """
         extra: list[Argument] = ["", "", "", ""]
@@ -161,6 +219,8 @@ class Outboxes:
             extra = [turn.attempt + 1, sent.milliseconds, sent.bytes, sent.answer]
         if again_at is not None:
             extra += (again_at, turn.attempt + charged)
+        if ends is not None:
+            extra.append("" if start is None else before(start))
         for partition, end in (ends or {}).items():
             extra += (partition, end)
         keys, sending = [subscription.subscription, subscription.attempts], str(turn.sending or "")

@@ -273,13 +273,7 @@ class InForce:
             return
         key = registered.key
         try:
-            resource = msgspec.json.decode(registered.resource)
-            interest = FORMS[key.version].read_interest(resource, legacy=registered.style)
-            topic = interest.own_topic or self.topics.find(key.version, interest.topic)
-            if topic is None:
-                raise LookupError(f"topic {interest.topic} is not known any more")
-            come_along = shapes(topic, self.contexts[key.version]) if topic.shapes else None
-            self.index(key.tenant, key.version).put(key, topic, interest.filters)
+            come_along = self._put(self.index(key.tenant, key.version), registered)
             if come_along:
                 self._shapes[key] = come_along
         except Exception as error:  # whatever it is, it must not stop the others
@@ -287,6 +281,32 @@ class InForce:
             log.error("subscription.broken", extra={"subscription": name, "reason": str(error)})
         else:
             self._keys[name] = key
+
+    async def alone(self, key: SubscriptionKey) -> "InForce | None":
+        """A subscription by itself, as it is registered now; None when it isn't, is off, or can't be understood."""
+        (registered,) = await self.registry.read([key.registered_as])
+        if registered is None or registered.key != key or not registered.on or key.registered_as in self.broken:
+            return None
+        index = Index[SubscriptionKey](self.contexts[key.version])
+        come_along = self._put(index, registered)
+        return InForce(
+            self.registry,
+            self.topics,
+            self.contexts,
+            _indexes={(key.tenant, key.version): index},
+            _shapes={key: come_along} if come_along else {},
+        )
+
+    def _put(self, index: Index[SubscriptionKey], registered: Registered) -> Shapes | None:
+        """Put a subscription into an index; returns what comes along with the changes that concern it."""
+        key, resource = registered.key, msgspec.json.decode(registered.resource)
+        interest = FORMS[key.version].read_interest(resource, legacy=registered.style)
+        topic = interest.own_topic or self.topics.find(key.version, interest.topic)
+        if topic is None:
+            raise LookupError(f"topic {interest.topic} is not known any more")
+        come_along = shapes(topic, self.contexts[key.version]) if topic.shapes else None
+        index.put(key, topic, interest.filters)
+        return come_along
 
 
 async def _let_others_run(count: int) -> None:

@@ -11,7 +11,7 @@ second one) and `reserved` (the transaction that is about to write it).
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from logging import getLogger
 from typing import Any
 
@@ -310,6 +310,11 @@ def now_ms() -> int:
 def instant(ms: int) -> datetime:
     """Milliseconds since 1970 as an aware time."""
     return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def ms(at: datetime) -> int:
+    """An aware time as milliseconds since 1970."""
+    return (at - instant(0)) // timedelta(milliseconds=1)
 
 
 def _rows(reply: Any) -> list[tuple[int, str]]:

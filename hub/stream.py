@@ -4,13 +4,15 @@ The stream of changes of each partition, and how far it is matched.
 `hub:{p}:changes` has one entry per change: `tenant`, `version`, `type`, `id`, `number` (of the version that the change
 made), `interaction`, `publisher`, `at` (ms) and, if the publisher names any, `events` (`system|code`, a line each). It
 points at the body in the store and doesn't repeat it.
+Its ids are Redis' own, so that a time is a place in it. What was removed from its begin is before `hub:{p}:trimmed`.
+`hub:{p}:filling` is a set of subscriptions that may want changes of the past; which ones do, they know themselves.
 `hub:{p}:matched` is the id of the last change that fan-out has finished; `hub:{p}:matcher` the pump that reads it.
 """
 
 import asyncio
 from dataclasses import dataclass
 
-from hub.keys import Partition, ResourceId
+from hub.keys import Partition, ResourceId, SubscriptionKey
 from hub.pipeline import Client, Fields, Pipeline, Streams, script
 from hub.write import NO_EVENTS, Events, read
 from subscriptions.codes import FhirVersion, Interaction
@@ -93,10 +95,49 @@ class Changes:
         """Move the mark forward; False when another pump matches this partition by now."""
         return bool(await self._pipeline.run(ADVANCE, [partition.matched, partition.matcher], pump, mark))
 
+    async def between(self, partition: Partition, mark: str, last: str, *, count: int) -> list[Entry]:
+        """Up to `count` changes behind a mark, up to the one of the id `last`."""
+        rows = await self._pipeline.command("XRANGE", partition.changes, f"({mark}", last, "COUNT", count)
+        named = ((id_, f if isinstance(f, dict) else dict(zip(f[::2], f[1::2], strict=True))) for id_, f in rows)
+        return [_entry(id_.decode(), fields) for id_, fields in named]
+
+    async def end(self, partition: Partition) -> str:
+        """The id of the last change that is in a partition; START where there is none."""
+        rows = await self._pipeline.command("XREVRANGE", partition.changes, "+", "-", "COUNT", 1)
+        return str(rows[0][0].decode()) if rows else START
+
     async def trim(self, partition: Partition) -> None:
         """Remove changes that fan-out has finished; the last of them stays, so that the stream's end can be read."""
         mark = await self.matched(partition)
+        known = await self._pipeline.command("GET", partition.trimmed)
+        if known is None:  # what an earlier version of the hub removed, it didn't say
+            rows = await self._pipeline.command("XRANGE", partition.changes, "-", "+", "COUNT", 1)
+            known = rows[0][0] if rows else START.encode()
+        await self._pipeline.command("SET", partition.trimmed, max(mark, known.decode(), key=place))
         await self._pipeline.command("XTRIM", partition.changes, "MINID", "~", mark)
+
+    async def trimmed(self, partition: Partition) -> str:
+        """The id before which changes may have been removed; START while all are there."""
+        mark = await self._pipeline.command("GET", partition.trimmed)
+        return mark.decode() if mark else START
+
+    async def complete_from(self) -> int:
+        """The ms from which on all changes are still there, in all partitions."""
+        marks = await self._pipeline.all([("GET", p.trimmed) for p in self.partitions])
+        return max(place(mark.decode())[0] + 1 if mark else 0 for mark in marks)
+
+    async def to_fill(self, subscription: SubscriptionKey) -> None:
+        """Have all matchers look whether a subscription wants changes of the past."""
+        await self._pipeline.all([("SADD", p.filling, str(subscription)) for p in self.partitions])
+
+    async def filling(self, partition: Partition) -> list[SubscriptionKey]:
+        """Who may want changes of the past."""
+        names = await self._pipeline.command("SMEMBERS", partition.filling)
+        return sorted((SubscriptionKey.parse(name.decode()) for name in names), key=str)
+
+    async def filled(self, partition: Partition, subscription: SubscriptionKey) -> None:
+        """A subscription wants none of this partition's any more."""
+        await self._pipeline.command("SREM", partition.filling, str(subscription))
 
     async def hold(self, partition: Partition, pump: str, *, milliseconds: int) -> bool:
         """Take or renew the lease on matching a partition."""
@@ -105,6 +146,17 @@ class Changes:
     async def let_go(self, partition: Partition, pump: str) -> None:
         """Give the lease back."""
         await self._pipeline.run(DROP, [partition.matcher], pump)
+
+
+def place(id_: str) -> tuple[int, int]:
+    """An id of a stream, to be compared: ms and the number within it."""
+    ms, _, number = id_.partition("-")
+    return int(ms), int(number or 0)
+
+
+def before(ms: int) -> str:
+    """The id that is behind all changes before a time and before all others."""
+    return f"{ms - 1}-{2**53}"
 
 
 def _entry(id_: str, fields: Fields) -> Entry:

@@ -59,6 +59,7 @@ class Subscription:
     retry_waits: Seconds before each further attempt, instead of the hub's own schedule; None when not asked for.
     max_count: The most events that one notification may hold; None when not asked for.
     end: When to turn off, aware; None for never.
+    start: From when on changes concern it, aware; None for its first activation.
     own_topic: What a search in `criteria` comes to; None with Style.TOPIC.
     """
 
@@ -78,6 +79,7 @@ class Subscription:
     timeout: int | None = None
     max_count: int | None = None
     end: datetime | None = None
+    start: datetime | None = None
     style: Style = Style.TOPIC
     own_topic: Topic | None = None
 

@@ -226,6 +226,8 @@ def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **op
         "criteria": TOPIC.format(type_.lower()),
         "channel": channel,
     }
+    if "start" in options:
+        resource["extension"] = [{"url": f"{OWN}/start", "valueInstant": options["start"]}]
     if filters:
         resource["_criteria"] = {
             "extension": [{"url": f"{BACKPORT}/backport-filter-criteria", "valueString": text} for text in filters]

@@ -31,12 +31,14 @@ from hub.outbox import State, Subscribed
 from hub.pressure import Pressure
 from hub.query import Query, compiled
 from hub.registry import TopicChanged
+from hub.starts import Starts
 from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
+from subscriptions.subscription import Subscription
 from subscriptions.versions.forms import FORMS
 
 
@@ -51,6 +53,7 @@ class Subscriptions:
     max_page: Entries on a page.
     holdings: What searches may look at beside the Subscriptions.
     pressure: Asked before one is created; changes and deletes may free what others wait for.
+    starts: Which starts are possible.
     """
 
     version: FhirVersion
@@ -64,6 +67,7 @@ class Subscriptions:
     max_page: int
     holdings: Holdings
     pressure: Pressure
+    starts: Starts
 
     def routes(self) -> Iterator[Route]:
         yield Route("POST", "/Subscription", self.create, documentation.SUBSCRIBE)
@@ -79,6 +83,7 @@ class Subscriptions:
         exchange = Exchange(request)
         exchange.refuse(b"if-none-exist", b"idempotency-key", of="Subscription")
         wanted, resource = await self._wanted(exchange)
+        await self._check_start(wanted.subscription, None)
         await self.pressure.check()
         id_ = str(uuid4())
         with topic_changed():
@@ -117,6 +122,7 @@ class Subscriptions:
             raise _conflict(id_, member.state.revision)
         if expected not in ("", NOTHING) and not member:
             raise _conflict(id_, 0)
+        await self._check_start(wanted.subscription, member)
         with topic_changed():
             if member:
                 written = await self.membership.update(
@@ -225,6 +231,10 @@ class Subscriptions:
         if found := issues(resource):
             raise Rejected(*found)
         return wanted, body
+
+    async def _check_start(self, wanted: Subscription, held: Member | None) -> None:
+        if found := await self.starts.against(wanted, held, now=instant(self.now())):
+            raise Rejected(*found)
 
     async def sent(self, exchange: Exchange) -> tuple[dict[str, Any], bytes]:
         """The Subscription in a request, and its JSON. Raises Refused for anything else."""

@@ -1,23 +1,43 @@
 -- Owe a batch of changes of one partition to one subscription: each gets the next event number, once.
 -- Idempotent: what was owed before is skipped, so fan-out may stop anywhere and run again.
 --
+-- While the subscription is being filled with changes of the past (`filling:<partition>`), those that are matched live
+-- wait for that, as they are behind its cursor: only how far they reach is kept. The filling ends when it has reached
+-- that, in this one step, and what comes then is owed at once.
+--
 -- KEYS  1 subscription  2 outbox
--- ARGV  1 partition, then for each change, in stream order:
+-- ARGV  1 partition
+--       2 filling: id of the last change that was looked through; '' when the changes are matched live
+--       3 filling: id that it must have reached before it can end, or ''
+--       then for each change, in stream order:
 --       stream id, type, id, version number, interaction, ms, what is included (`Type/id/number …`, or '')
 -- Returns  {events so far, how many of the batch were owed now, 1 if there is something to send now else 0}
---          {} when nothing is numbered: no such subscription, off, or never active
-local held = redis.call('HMGET', KEYS[1], 'counting', 'events', 'delivered', 'status', 'owed:' .. ARGV[1])
+--          {} when nothing is numbered: no such subscription, off, never active; or filled, or not yet, by others
+local held = redis.call('HMGET', KEYS[1],
+  'counting', 'events', 'delivered', 'status', 'owed:' .. ARGV[1], 'filling:' .. ARGV[1])
 if held[1] ~= '1' then return {} end
 local function parts(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(seq)
+end
+local function later(one, other)
+  local ms, seq = parts(one)
+  local other_ms, other_seq = parts(other)
+  return ms > other_ms or (ms == other_ms and seq > other_seq)
+end
+local partition, reached, goal = ARGV[1], ARGV[2], held[6]
+if reached ~= '' and not goal then return {} end
+if reached == '' and goal then
+  local last = ARGV[#ARGV - 6]
+  if later(last, goal) then redis.call('HSET', KEYS[1], 'filling:' .. partition, last) end
+  return {}
 end
 local events, owed = tonumber(held[2]), held[5] or '0-0'
 local owed_ms, owed_seq = parts(owed)
 -- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
 redis.call('HDEL', KEYS[1], '')
 local fresh = 0
-for i = 2, #ARGV, 7 do
+for i = 4, #ARGV, 7 do
   local ms, seq = parts(ARGV[i])
   if ms > owed_ms or (ms == owed_ms and seq > owed_seq) then
     fresh = fresh + 1
@@ -33,7 +53,13 @@ for i = 2, #ARGV, 7 do
 end
 if fresh > 0 then
   events = events + fresh
-  redis.call('HSET', KEYS[1], 'events', string.format('%.0f', events), 'owed:' .. ARGV[1], owed)
+  redis.call('HSET', KEYS[1], 'events', string.format('%.0f', events), 'owed:' .. partition, owed)
+end
+if reached ~= '' then
+  if later(reached, owed) then redis.call('HSET', KEYS[1], 'owed:' .. partition, reached) end
+  if ARGV[3] ~= '' and not later(ARGV[3], reached) and not later(goal, reached) then
+    redis.call('HDEL', KEYS[1], 'filling:' .. partition)
+  end
 end
 local send = held[4] == 'active' and events > tonumber(held[3])
 return {events, fresh, send and 1 or 0}

@@ -7,7 +7,8 @@
 --       7 number of the attempt, or '' when nothing was tried   8 ms that it took   9 bytes that were sent
 --       10 how it was answered, or ''
 --       11 again: ms of the next attempt   12 again: attempts that have failed so far
---       11... active: partition, stream id of its end, in pairs. What was put before is not numbered
+--       11 active: stream id behind which a first activation begins with the past, or ''
+--       12... active: partition, stream id of its end, in pairs. Else what was put before is not numbered
 -- Returns  {'settled', status, revision, events, sending, ms before which nothing is sent, ms of the next heartbeat}
 --                        sending: the next one, as in pin; '' for nothing now. The last two: only then; '' for none
 --        | {'refused'}   not the owner any more, or the subscription was changed or deleted meanwhile
@@ -70,7 +71,15 @@ else
     redis.call('HDEL', KEYS[1], 'error', 'error_code', 'skip')
     if held[10] ~= '1' then
       redis.call('HSET', KEYS[1], 'counting', '1')
-      for i = 11, #ARGV, 2 do redis.call('HSET', KEYS[1], 'owed:' .. ARGV[i], ARGV[i + 1]) end
+      local past = redis.call('HSETNX', KEYS[1], 'begun', '1') == 1 and ARGV[11] ~= ''
+      for i = 12, #ARGV, 2 do
+        redis.call('HSET', KEYS[1], 'owed:' .. ARGV[i], past and ARGV[11] or ARGV[i + 1])
+        if past then
+          redis.call('HSET', KEYS[1], 'filling:' .. ARGV[i], '0-0')
+        else
+          redis.call('HDEL', KEYS[1], 'filling:' .. ARGV[i])
+        end
+      end
     end
     if held[9] and events > delivered then
       redis.call('HSET', KEYS[1], 'delivered', held[4], 'skipped', string.format('%.0f-%.0f', delivered + 1, events))

@@ -20,6 +20,7 @@ from hub.holdings import Holdings
 from hub.pressure import Pressure
 from hub.publication import Publication
 from hub.settings import Settings
+from hub.starts import Starts
 from hub.store import now_ms
 from hub.topics_dir import load
 from hub.wiring.parts import TENANT, Parts, parts
@@ -62,6 +63,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         max_page=settings.max_page,
         holdings=Holdings(p.store, TENANT, FhirVersion.R4),
         pressure=pressure,
+        starts=Starts(p.changes),
     )
     operations = Operations(subscriptions, p.foundation.epoch)
     return create_app(

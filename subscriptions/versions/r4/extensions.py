@@ -30,6 +30,7 @@ OWN = "https://fhir-event-hub.example/StructureDefinition"
 
 DELIVERY_WINDOW = f"{OWN}/delivery-window"
 RETRY_WAITS = f"{OWN}/retry-waits"
+START = f"{OWN}/start"
 
 #: HAPI's, which change what is sent, or when.
 _HAPI = "http://hapifhir.io/fhir/StructureDefinition/subscription-"
@@ -46,6 +47,7 @@ _HOME = {
     RETRY_WAITS: "Subscription.channel",
     SUPPORTED_INTERACTION: "Subscription",
     FHIR_PATH_CRITERIA: "Subscription",
+    START: "Subscription",
 }
 
 _CROSS_VERSION = re.compile(r"http://hl7\.org/fhir/\d+\.\d+/", re.ASCII)

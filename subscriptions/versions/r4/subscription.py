@@ -67,6 +67,7 @@ def read_subscription(
     topic, own_topic, found = _criteria(resource, style, issues)
     channels.text(resource.get("reason"), "Subscription.reason", issues)
     end = _end(resource, issues, now=now)
+    start = _start(resource, issues)
     type_ = channels.channel_type(channel, issues)
     endpoint = channels.endpoint(channel, issues, allow_http=allow_http) if type_ is ChannelType.REST_HOOK else ""
     headers = channels.headers(channel, issues)
@@ -98,6 +99,7 @@ def read_subscription(
         timeout=timeout,
         max_count=max_count,
         end=end,
+        start=start,
         style=style,
         own_topic=own_topic,
     )
@@ -220,3 +222,17 @@ def _end(resource: Mapping[str, Any], issues: list[Issue], *, now: datetime) -> 
     if end <= now:
         issues.append(Issue(IssueCode.BUSINESS_RULE, "The end is in the past: set a later one or none.", expression))
     return end
+
+
+def _start(resource: Mapping[str, Any], issues: list[Issue]) -> datetime | None:
+    """Whether it may be then is for whoever knows which changes are kept."""
+    found, start = extensions.of(resource, extensions.START), None
+    for place, (i, extension) in enumerate(found):
+        try:
+            start = instant.read(str(extension.get("valueInstant")))
+            issue = f"Only one {extensions.START} is allowed." if place else ""
+        except ValueError:
+            issue = "The start must be a valueInstant, such as `2026-11-21T09:59:59Z`."
+        if issue:
+            issues.append(Issue(IssueCode.VALUE, issue, f"Subscription.extension[{i}]"))
+    return start

@@ -1,0 +1,185 @@
+"""
+Whom changes concern, and what comes along with them: the bodies are read, the criteria evaluated.
+
+What filters want to know of other resources is fetched after the batch was read: what was confirmed before a change was
+accepted is seen. If it can't be fetched, the batch comes again; that is never taken for a no. A change or a filter that
+can't be evaluated is set aside, counted and logged, and never delays the others.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from logging import getLogger
+
+import msgspec
+
+from hub.holdings import Holdings
+from hub.keys import SubscriptionKey
+from hub.registry import InForce
+from hub.store import Store, instant
+from hub.stream import Entry
+from subscriptions.change import Change
+from subscriptions.codes import FhirVersion, Interaction
+from subscriptions.errors import EvaluationError
+from subscriptions.matching import Matches
+from subscriptions.search.held import Held
+from subscriptions.shapes import Included, Shapes
+
+log = getLogger("hub.fanout")
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+@dataclass
+class Concerned:
+    """
+    Whom the changes of a batch concern.
+
+    changes: Of each subscription, in stream order.
+    included: What comes along with them, by their stream ids.
+    """
+
+    changes: defaultdict[SubscriptionKey, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    included: defaultdict[SubscriptionKey, dict[str, tuple[Included, ...]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """
+    Whom one change concerns.
+
+    along: What comes along with it.
+    left_out: Why something that should come along doesn't.
+    """
+
+    matches: Matches[SubscriptionKey]
+    along: dict[SubscriptionKey, tuple[Included, ...]] = field(default_factory=dict)
+    left_out: list[EvaluationError] = field(default_factory=list)
+
+
+@dataclass
+class Concerns:
+    """
+    Finds out whom changes concern.
+
+    poison: How many changes and evaluations were set aside, by reason.
+    """
+
+    store: Store
+    poison: Counter[str] = field(default_factory=Counter)
+
+    async def read(self, entries: list[Entry], *, remember: bool = True) -> list[Change | None]:
+        """
+        The changes with their bodies; None for one whose body is gone or broken.
+
+        remember: Have ValueSets and CodeSystems count, if their writer couldn't.
+        """
+        wanted = []
+        for entry in entries:
+            wanted += [(entry.resource, entry.number), (entry.resource, entry.number - 1)]
+        bodies = await self.store.bodies(wanted)
+        if remember:
+            given = ((entry, body) for entry, body in zip(entries, bodies[::2], strict=True) if body is not None)
+            await asyncio.gather(*(self.store.remember(entry.resource, entry.number, body) for entry, body in given))
+        return [
+            self._change(entry, current, before)
+            for entry, current, before in zip(entries, bodies[::2], bodies[1::2], strict=True)
+        ]
+
+    async def of(self, entries: list[Entry], changes: list[Change | None], asked: InForce) -> Concerned:
+        """Whom the changes concern, of those that are asked."""
+        result = Concerned()
+        for entry, one in await self._each(entries, changes, asked):
+            for key in one.matches.keys:
+                result.changes[key].append(entry)
+                if along := one.along.get(key):
+                    result.included[key][entry.id] = along
+            for key, error in one.matches.failures:
+                self.set_aside("evaluation", entry, error.text, subscription=str(key))
+            for error in one.left_out:
+                self.set_aside("include", entry, error.text)
+        return result
+
+    async def _each(
+        self, entries: list[Entry], changes: list[Change | None], asked: InForce
+    ) -> list[tuple[Entry, _One]]:
+        """
+        Whom each of them concerns, in their order.
+
+        What they want to know of other resources is fetched for all of them at once, and those that wanted it are
+        matched again. Nothing is fetched when none does.
+        """
+        known: dict[tuple[str, FhirVersion], Held] = {}
+        waiting: list[tuple[int, Change, Held]] = []
+        for place, (entry, change) in enumerate(zip(entries, changes, strict=True)):
+            if change is not None:
+                shared = known.setdefault((entry.resource.tenant, change.version), Held(change.at))
+                waiting.append((place, change, shared.at_time(change.at)))
+        found: dict[int, _One] = {}
+        while waiting:
+            again = []
+            for place, change, held in waiting:
+                entry, held.wanted = entries[place], set()
+                try:
+                    one = _match(entry.resource.tenant, change, held, asked)
+                except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
+                    self.set_aside("matching", entry, type(bug).__name__)
+                    continue
+                if held.wanted:
+                    known[entry.resource.tenant, change.version].wanted |= held.wanted
+                    again.append((place, change, held))
+                else:
+                    found[place] = one
+            await asyncio.gather(
+                *(
+                    Holdings(self.store, tenant, version).fetch(shared)
+                    for (tenant, version), shared in known.items()
+                    if shared.wanted
+                )
+            )
+            waiting = again
+        return [(entries[place], found[place]) for place in sorted(found)]
+
+    def _change(self, entry: Entry, current: bytes | None, before: bytes | None) -> Change | None:
+        created, deleted = entry.interaction is Interaction.CREATE, entry.interaction is Interaction.DELETE
+        try:
+            if (current is None and not deleted) or (before is None and deleted):
+                raise LookupError("its body is gone")
+            return Change(
+                version=entry.resource.version,
+                interaction=entry.interaction,
+                type=entry.resource.type,
+                id=entry.resource.id,
+                version_id=entry.number,
+                at=instant(entry.at),
+                resource=None if current is None or deleted else _decode(current),
+                previous=None if before is None or created else _decode(before),
+                events=entry.events,
+            )
+        except (ValueError, LookupError, RecursionError) as error:
+            self.set_aside("body", entry, type(error).__name__)
+            return None
+
+    def set_aside(self, reason: str, entry: Entry, text: str, **ids: str) -> None:
+        """Go on without this change, or without somebody whom it may concern."""
+        self.poison[reason] += 1
+        log.error(
+            "change.set-aside", extra={"change": entry.id, "resource": str(entry.resource), "reason": text, **ids}
+        )
+
+
+def _match(tenant: str, change: Change, held: Held, asked: InForce) -> _One:
+    found = _One(asked.index(tenant, change.version).match(change, held))
+    by_shapes: defaultdict[Shapes, list[SubscriptionKey]] = defaultdict(list)
+    for key in found.matches.keys:
+        if (shapes := asked.shapes(key)) and shapes.concern(change.type):
+            by_shapes[shapes].append(key)
+    for shapes, keys in by_shapes.items():
+        try:
+            found.along.update(dict.fromkeys(keys, shapes.included(change, held)))
+        except EvaluationError as error:
+            found.left_out.append(error)
+    return found
