@@ -130,12 +130,15 @@ class Admission:
 
     async def _about_endpoint(self, wanted: Subscription) -> tuple[Issue, ...]:
         """A courtesy: every connection is guarded again."""
-        endpoint = urlsplit(wanted.endpoint)
-        host = endpoint.hostname or ""
-        guard = replace(self.guard, allow_private=True) if host in self.trusted_hosts else self.guard
-        port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
-        refusal = await guard.refusal_of(host, port)
+        refusal = await self.refusal_of(wanted.endpoint)
         if refusal is None:
             return ()
         text = f"The hub must not send to this endpoint: {refusal}. Its operator can allow it."
         return (Issue(IssueCode.SECURITY, text, ENDPOINT),)
+
+    async def refusal_of(self, url: str) -> str | None:
+        """Why the hub must not call the address of a URL, or None if it may. Every connection is guarded again."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        guard = replace(self.guard, allow_private=True) if host in self.trusted_hosts else self.guard
+        return await guard.refusal_of(host, parts.port or (443 if parts.scheme == "https" else 80))

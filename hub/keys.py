@@ -77,6 +77,8 @@ hub:{registry}:places
     hash: name in `subscriptions` -> where it is one of these, by its record and by writes under way (lua/places.lua)
 hub:{registry}:log
     stream: which of them changed; trimmed to the last 10,000
+hub:{registry}:signing
+    string: the hub's own Ed25519 key, sealed (see secrets.py)
 hub:{registry}:epoch
     hash: id of this store, number of partitions, layout; written once
 hub:{tx:<id>}:transaction
@@ -109,6 +111,7 @@ TERMS = "hub:{registry}:terms"
 USERS = "hub:{registry}:users"
 JOINS = "hub:{registry}:joins"
 JOINED = "hub:{registry}:joined"
+SIGNING_KEY = "hub:{registry}:signing"
 EPOCH = "hub:{registry}:epoch"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"

@@ -19,13 +19,16 @@ import msgspec
 from hub.breakers import FREE, Breakers, Pass
 from hub.channels.origins import SLOW, Origins, Visit, origin
 from hub.channels.rest_hook import RestHook
+from hub.credentials import Credentials
 from hub.due import Due, Lease
 from hub.errors import Unavailable
+from hub.keyring import Keyring
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes
 from hub.registered import Registered
 from hub.registry import Registry
 from hub.rendering import Rendering
+from hub.secrets import Unopened
 from hub.store import Store, instant, ms
 from hub.stream import Changes
 from hub.turn import Sending, Sent, Turn, Verb
@@ -73,6 +76,7 @@ class Recipient:
     """
     What a lane needs to know of a subscription, kept between its lanes.
 
+    credentials: What its endpoint is shown.
     slow: Its last request was slow or failed.
     """
 
@@ -80,6 +84,7 @@ class Recipient:
     revision: int
     resource: bytes
     origin: str
+    credentials: Credentials
     slow: bool = False
 
 
@@ -101,6 +106,7 @@ class Sender:
     store: Store
     changes: Changes
     registry: Registry
+    keyring: Keyring
     channel: RestHook
     origins: Origins
     breakers: Breakers
@@ -118,7 +124,13 @@ class Sender:
         return lease_ms(self.timeout)
 
     async def recipient(self, key: SubscriptionKey, revision: int) -> Recipient | None:
-        """Whom to send to; None when the subscription isn't at this revision any more. Rejected: it can't be read."""
+        """
+        Whom to send to; None when the subscription isn't at this revision any more.
+
+        Raises:
+            Rejected: It can't be read.
+            Unopened: Its secrets can't.
+        """
         known = self._recipients.get(key)
         if known is not None and known.revision == revision:
             return known
@@ -131,7 +143,8 @@ class Sender:
         )
         if len(self._recipients) >= 10_000:
             self._recipients.clear()
-        found = Recipient(subscription, revision, state.resource, origin(subscription.endpoint))
+        credentials = await self.keyring.of(key)
+        found = Recipient(subscription, revision, state.resource, origin(subscription.endpoint), credentials)
         self._recipients[key] = found
         return found
 
@@ -163,6 +176,9 @@ class Lane:
             except Rejected as error:
                 log.error("delivery.broken", extra={"subscription": str(self.lease.subscription), "reason": str(error)})
                 return await self._release()
+            except Unopened as error:  # the operator's to mend, and not the subscriber's fault
+                log.error("delivery.broken", extra={"subscription": str(self.lease.subscription), "reason": str(error)})
+                return await self._release(wait_until=self.sender.due.now() + STRAY)
             if recipient is None:
                 return await self._release(more=True)
             turn = await self._visit(recipient, self.turn.sending)
@@ -222,7 +238,7 @@ class Lane:
             return None
         started = monotonic()
         seconds = min(subscription.timeout or sender.timeout, sender.timeout)
-        outcome = await self._send(subscription, message, seconds, visit)
+        outcome = await self._send(recipient, message, seconds, visit)
         if outcome is None:
             recipient.slow = True
             log.info(
@@ -286,7 +302,7 @@ class Lane:
             lambda: sender.outboxes.settle(key, self.lease.token, self.turn, Verb.DELIVERED, said=said)
         )
 
-    async def _send(self, subscription: Subscription, message: Message, seconds: float, visit: Visit) -> Outcome | None:
+    async def _send(self, recipient: Recipient, message: Message, seconds: float, visit: Visit) -> Outcome | None:
         """One request; None when it has become slow and was broken off, since there are too many slow ones."""
         sender, loop = self.sender, asyncio.get_running_loop()
 
@@ -297,7 +313,9 @@ class Lane:
         turning = loop.call_later(SLOW, turn_slow)
         try:
             async with asyncio.timeout(None) as patience:
-                return await sender.channel.send(subscription, message, seconds=seconds)
+                return await sender.channel.send(
+                    recipient.subscription, message, seconds=seconds, credentials=recipient.credentials
+                )
         except TimeoutError:  # never the channel's: it says so in its outcome
             return None
         finally:

@@ -15,6 +15,7 @@ One subscription's state and the events owed to it.
 - `token` (of the latest lease), `sending` (`first last ms kind`: the pinned notification, see `Sending`),
   `attempt` (its failures so far), `next` (ms before which nothing is sent)
 - `early` (ms: the `next` that was left out since the origin's breaker called)
+- `secrets`, `credentials` (see keyring.py)
 - `failing`, `failing_code` (while attempts fail), `error`, `error_code` (why the status is `error` or `off`),
   `outcome`, `outcome_at` (of the last attempt)
 

@@ -5,7 +5,7 @@ It is made of what was pinned, of the outbox and of kept versions alone, so that
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hub.keys import ResourceId, SubscriptionKey
 from hub.outbox import Outboxes
@@ -51,22 +51,26 @@ class Rendering:
         Args:
             events: How many there are so far.
         """
+        id_ = self._id(sending)
         if subscription.style is Style.TOPIC:
-            return of_bundle(subscription, await self._notification(subscription, sending, events))
+            return of_bundle(subscription, await self._notification(subscription, sending, events, id_), id_)
         (event,) = await self._events(subscription, sending, events)
-        return of_event(subscription, event)
+        message = of_event(subscription, event)
+        return message and replace(message, id=id_)
 
-    async def _notification(self, subscription: Subscription, sending: Sending, events: int) -> bytes:
-        pinned, type_ = instant(sending.at), _TYPES[sending.kind]
-        told = () if sending.eventless else await self._events(subscription, sending, events)
-        id_ = notification_id(
+    def _id(self, sending: Sending) -> str:
+        return notification_id(
             hub=self.hub,
             subscription=str(self.key),
-            type=type_,
+            type=_TYPES[sending.kind],
             first=0 if sending.eventless else sending.first,
             last=sending.last,
-            pinned=pinned,
+            pinned=instant(sending.at),
         )
+
+    async def _notification(self, subscription: Subscription, sending: Sending, events: int, id_: str) -> bytes:
+        pinned, type_ = instant(sending.at), _TYPES[sending.kind]
+        told = () if sending.eventless else await self._events(subscription, sending, events)
         return FORMS[subscription.notification_version].notification_bundle(
             Notification(
                 id=id_,

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.connection import ConnectionPool
 
 from hub.errors import NotTheHub
+from hub.secrets import read_keys
 
 Network = IPv4Network | IPv6Network
 
@@ -80,6 +81,11 @@ def _private_endpoint(text: str) -> str:
         raise ValueError("should be a CIDR, an address or a host name, such as 10.0.0.0/8 or relay.internal") from None
     if not _is_network(text):
         raise ValueError(f"should be {network}: it has bits beyond its prefix")
+    return text
+
+
+def _secrets_key(text: str) -> str:
+    read_keys(text)
     return text
 
 
@@ -234,6 +240,20 @@ class Settings(BaseSettings):
         (),
         description="`host:port`, comma-separated: where else the hub's api or Redis listen. Refused as endpoints"
         " whatever is allowed, like those in `HUB_REDIS_URL`, `HUB_RQ_REDIS_URL`, `HUB_BASE_URL` and of `hub serve`.",
+    )
+
+    endpoint_ca_file: Path | None = Field(
+        None,
+        description="File. PEM of authorities that may vouch for endpoints, beside those that the system trusts.",
+    )
+    secrets_key: Annotated[str, AfterValidator(_secrets_key)] = Field(
+        "",
+        repr=False,
+        description="Keys of 32 bytes in base64, comma-separated: the first one seals the secrets in Redis, all of them"
+        " open. Empty, and no file: `hub serve` makes one in its data directory; single parts keep no secrets.",
+    )
+    secrets_key_file: Path | None = Field(
+        None, description="File. More such keys, one a line, behind those of `HUB_SECRETS_KEY`."
     )
 
     auth: Literal["none"] = Field("none", description="`none`: everybody who reaches the hub may do everything.")

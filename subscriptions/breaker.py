@@ -16,7 +16,7 @@ The atomic scripts mirror `failed` and `admit`. All times are ms of one clock.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
+from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unauthorized, Unreachable
 
 #: It opens after so many failures, of whichever subscriptions, and when no connection has been made for so long.
 FAILURES, QUIET = 3, 60_000
@@ -27,7 +27,7 @@ FIRST, LONGEST, JITTER = 5_000, 300_000, 0.1
 #: Whoever has been parked for so long makes an attempt of its own.
 PATIENCE = 3_600_000
 
-_UNCONNECTED = frozenset({Fault.DNS, Fault.REFUSED, Fault.TLS, Fault.CONNECT_TIMEOUT})
+_UNCONNECTED = frozenset({Fault.DNS, Fault.REFUSED, Fault.CERTIFICATE, Fault.TLS, Fault.CONNECT_TIMEOUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ def connected(outcome: Outcome) -> bool | None:
     match outcome:
         case Accepted() | Refused():
             return True
-        case Unreachable(Fault.TIMEOUT | Fault.RESET | Fault.GARBAGE):
+        case Unreachable(Fault.TIMEOUT | Fault.RESET | Fault.GARBAGE | Fault.CLIENT_CERTIFICATE):
             return True
         case Unreachable(fault):
             return False if fault in _UNCONNECTED else None
-        case Blocked():
+        case Blocked() | Unauthorized():
             return None
 
 
@@ -75,7 +75,7 @@ def well(outcome: Outcome) -> bool:
             return True
         case Refused(status):
             return status != 429 and status < 500
-        case Unreachable() | Blocked():
+        case Unreachable() | Blocked() | Unauthorized():
             return False
 
 

@@ -22,6 +22,7 @@ class Message:
     content_type: Empty for none.
     suffix: What follows the endpoint's path: `/Immunization/1`.
     headers: Beside those that the subscriber asks for.
+    id: A UUID, the same in all attempts; it is what a signature calls the message by.
     """
 
     body: bytes
@@ -29,11 +30,12 @@ class Message:
     method: str = "POST"
     suffix: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    id: str = ""
 
 
-def of_bundle(subscription: Subscription, bundle: bytes) -> Message:
-    """The message of a notification Bundle."""
-    return Message(bundle, subscription.content_type)
+def of_bundle(subscription: Subscription, bundle: bytes, id_: str) -> Message:
+    """The message of a notification Bundle with this id."""
+    return Message(bundle, subscription.content_type, id=id_)
 
 
 def of_event(subscription: Subscription, event: Event) -> Message | None:

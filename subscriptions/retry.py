@@ -30,7 +30,9 @@ class Fault(StrEnum):
 
     DNS = "the endpoint's name can't be resolved"
     REFUSED = "the endpoint refuses connections"
-    TLS = "no secure connection: the endpoint's certificate or TLS settings are not accepted"
+    CERTIFICATE = "no secure connection: the endpoint's certificate is not accepted"
+    TLS = "no secure connection: the endpoint and the hub do not agree on TLS"
+    CLIENT_CERTIFICATE = "the endpoint does not accept the hub's client certificate, or wants one"
     CONNECT_TIMEOUT = "no connection to the endpoint in time"
     TIMEOUT = "the endpoint did not answer in time"
     RESET = "the endpoint closed the connection without an answer"
@@ -66,9 +68,18 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No answer came. The subscriber may have received the notification all the same."""
+    """
+    No answer came. The subscriber may have received the notification all the same.
+
+    detail: What more is known of it; empty for nothing.
+    """
 
     fault: Fault
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.fault} ({self.detail})" if self.detail else str(self.fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,18 @@ class Blocked:
     rule: str
 
 
-Outcome: TypeAlias = Accepted | Refused | Unreachable | Blocked
+@dataclass(frozen=True, slots=True)
+class Unauthorized:
+    """
+    No request was made: there is no access token for it.
+
+    reason: Why, for the owner.
+    """
+
+    reason: str
+
+
+Outcome: TypeAlias = Accepted | Refused | Unreachable | Blocked | Unauthorized
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,23 +199,25 @@ def _count(attempts: int) -> str:
     return f"{attempts} attempt{'' if attempts == 1 else 's'}"
 
 
-def _explain(outcome: Refused | Unreachable | Blocked) -> tuple[ErrorCode, str]:
+def _explain(outcome: Refused | Unreachable | Blocked | Unauthorized) -> tuple[ErrorCode, str]:
     match outcome:
         case Refused(status):
             return ErrorCode.ERROR_RESPONSE, f"the endpoint answered {status}: {_meaning(status)}"
         case Unreachable(Fault.DNS):
-            return ErrorCode.DNS_RESOLUTION_ERROR, Fault.DNS.value
-        case Unreachable(fault):
-            return ErrorCode.NO_RESPONSE, fault.value
+            return ErrorCode.DNS_RESOLUTION_ERROR, outcome.text
+        case Unreachable():
+            return ErrorCode.NO_RESPONSE, outcome.text
         case Blocked(rule):
             return ErrorCode.NO_RESPONSE, f"nothing was sent: the hub must not call the endpoint's address ({rule})"
+        case Unauthorized(reason):
+            return ErrorCode.NO_RESPONSE, f"nothing was sent, for want of an access token: {reason}"
     assert_never(outcome)
 
 
 def _meaning(status: int) -> str:
     match status:
         case 401 | 403:
-            return "it does not accept the hub's credentials, see Subscription.channel.header"
+            return "it does not accept the hub's credentials, see Subscription.channel.header and $credentials"
         case 404 | 405:
             return "it takes no notifications, see Subscription.channel.endpoint"
         case 400 | 413 | 415 | 422:

@@ -332,6 +332,26 @@ EVENTS = Documented(
 )
 EVENTS_BY_POST = replace(EVENTS, body=_body("Parameters", required=False))
 STATUSES_BY_POST = replace(STATUSES, body=_body("Parameters", required=False))
+ROTATE_SECRET = Documented(
+    "Make a new secret to sign with, and show it this once",
+    {200: "The secret, the hub's public key, and until when the secret before signs too"},
+    "Parameters",
+    body=_body("Parameters", required=False),
+    refusals=(404, 409),
+)
+ENTRUST = Documented(
+    "Give the hub what its endpoint is to know it by: OAuth client credentials, a client certificate; or nothing more",
+    {200: "What is kept, but for whatever is secret"},
+    "Parameters",
+    body=_body("Parameters", required=False),
+    refusals=(404,),
+)
+ENTRUSTED = Documented(
+    "Tell what the endpoint knows the hub by",
+    {200: "What is kept, but for whatever is secret"},
+    "Parameters",
+    refusals=(404,),
+)
 
 ATTEMPTS = Documented(
     "List the last attempts at a Subscription's notifications, the latest first: what was sent, and what came of it",

@@ -5,16 +5,22 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#rest-hook
 """
 
 import asyncio
-from collections.abc import ItemsView
+import time
+from collections.abc import Callable, ItemsView
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 
-import aiohttp
 import httpx
 from multidict import CIMultiDict
 
-from hub.channels.guard import BlockedAddress
+from hub.channels.clients import Clients
+from hub.channels.faults import FAILURES, outcome_of
+from hub.channels.tokens import NoToken, Tokens
+from hub.credentials import NO_CREDENTIALS, ClientCredentials, Credentials
 from subscriptions.message import Message
-from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
+from subscriptions.retry import Accepted, Fault, Outcome, Refused, Unauthorized, Unreachable
+from subscriptions.signing import signed_headers
 from subscriptions.subscription import Subscription
 
 #: Bytes of an answer that are read before the connection is closed.
@@ -39,23 +45,27 @@ class _Headers(httpx.Headers):
 
 class RestHook:
     """
-    Sends notifications by HTTP. The guard is built into the connectors of both clients.
+    Sends notifications by HTTP, by the guarded clients.
 
-    trusted: The client for `trusted_hosts`, which are allowed although their addresses are private.
+    now: ms since 1970, for the signatures.
     """
 
-    def __init__(
-        self, client: httpx.AsyncClient, trusted: httpx.AsyncClient, trusted_hosts: frozenset[str] = frozenset()
-    ) -> None:
-        self._client = client
-        self._trusted = trusted
-        self._trusted_hosts = trusted_hosts
+    def __init__(self, clients: Clients, *, now: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._clients = clients
+        self._tokens = Tokens(clients)
+        self._now = now
 
     async def close(self) -> None:
-        await self._client.aclose()
-        await self._trusted.aclose()
+        await self._clients.close()
 
-    async def send(self, subscription: Subscription, message: Message, *, seconds: float) -> Outcome:
+    async def send(
+        self,
+        subscription: Subscription,
+        message: Message,
+        *,
+        seconds: float,
+        credentials: Credentials = NO_CREDENTIALS,
+    ) -> Outcome:
         """One attempt, over after so many seconds, whatever the endpoint does. Never raises for what it does."""
         try:
             url = _url(subscription.endpoint)
@@ -63,39 +73,87 @@ class RestHook:
                 url = _below(subscription.endpoint, message.suffix)
         except (httpx.InvalidURL, UnicodeError):  # such as a label of 64 characters: no resolver takes it
             return Unreachable(Fault.DNS)
-        response: httpx.Response | None = None
-        said = bytearray()
+        answer = _Answer()
         try:
-            async with asyncio.timeout(seconds) as deadline:
-                response = await self._request(url, subscription, message, seconds)
-                try:
-                    if not response.is_success:
-                        _hasten(deadline, EXCUSES)
-                    await _drain(response, said)
-                finally:
-                    await response.aclose()
-        except (httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError) as error:
-            # Once it has answered, a long, slow or broken body costs the connection only.
-            if response is None:
-                return _outcome(error)
-        text = said.decode(errors="replace")[:MOST_SAID]
-        if response.is_success:
-            return Accepted(response.status_code, text)
-        return Refused(response.status_code, response.headers.get("Retry-After"), text)
+            async with asyncio.timeout(seconds), self._clients.lent(url.host, credentials.certificate) as client:
+                attempt = _Attempt(client, url, subscription, message, credentials, answer, seconds)
+                if credentials.oauth:
+                    await self._authorized(attempt, credentials.oauth, seconds)
+                else:
+                    await attempt.make(self._now())
+        except NoToken as error:
+            return Unauthorized(str(error))
+        except FAILURES as error:
+            if answer.status == 0:
+                return outcome_of(error)
+        if 200 <= answer.status <= 299:
+            return Accepted(answer.status, answer.text)
+        return Refused(answer.status, answer.retry_after, answer.text)
 
-    async def _request(
-        self, url: httpx.URL, subscription: Subscription, message: Message, seconds: float
-    ) -> httpx.Response:
-        client = self._trusted if url.host in self._trusted_hosts else self._client
-        headers = httpx.Headers(client.headers)
-        content_type = [("Content-Type", message.content_type)] if message.content_type else []
-        headers.update([*subscription.headers, *message.headers, *content_type])
+    async def _authorized(self, attempt: "_Attempt", oauth: ClientCredentials, seconds: float) -> None:
+        """With an access token, which may take half of the time; once more with a fresh one if that was refused."""
+        token = await self._tokens.token(oauth, seconds=seconds / 2)
+        await attempt.make(self._now(), token.text)
+        if attempt.answer.status == 401 and token.kept:
+            token = await self._tokens.token(oauth, seconds=seconds / 2, instead_of=token.text)
+            await attempt.make(self._now(), token.text)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What an endpoint has said so far; no status yet is 0."""
+
+    status: int = 0
+    retry_after: str | None = None
+    said: bytearray = field(default_factory=bytearray)
+
+    @property
+    def text(self) -> str:
+        return self.said.decode(errors="replace")[:MOST_SAID]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One notification on its way to one endpoint."""
+
+    client: httpx.AsyncClient
+    url: httpx.URL
+    subscription: Subscription
+    message: Message
+    credentials: Credentials
+    answer: _Answer
+    seconds: float
+
+    async def make(self, now: int, token: str = "") -> None:
+        """Send it, and keep the answer. `now` is in ms."""
+        answer = self.answer
+        answer.status, answer.said = 0, bytearray()
+        response = await self.client.send(self._request(now, token), stream=True)
+        try:
+            answer.status, answer.retry_after = response.status_code, response.headers.get("Retry-After")
+            with suppress(*FAILURES):  # once it has answered, a long, slow or broken body costs the connection only
+                async with asyncio.timeout(None if response.is_success else EXCUSES):
+                    await _drain(response, answer.said)
+        finally:
+            await response.aclose()
+
+    def _request(self, now: int, token: str) -> httpx.Request:
+        message, credentials = self.message, self.credentials
+        own = [("Content-Type", message.content_type)] if message.content_type else []
+        if credentials.signing:
+            own += signed_headers(message.id, message.body, credentials.signing, credentials.hub_key, now=now)
+        theirs = self.subscription.headers
+        if token:
+            theirs = tuple(header for header in theirs if header[0].lower() != "authorization")
+            own.append(("Authorization", f"Bearer {token}"))
+        headers = httpx.Headers(self.client.headers)
+        headers.update([*theirs, *message.headers, *own])
         # `client.build_request` would do the same, and twice the work: it merges cookies, parameters and base URL too.
         # `pool` is aiohttp's `connect`: all that comes before the request is sent.
-        extensions = {"timeout": {"pool": min(CONNECT, seconds * CONNECT_SHARE)}}
-        request = httpx.Request(message.method, url, content=message.body, headers=headers, extensions=extensions)
+        extensions = {"timeout": {"pool": min(CONNECT, self.seconds * CONNECT_SHARE)}}
+        request = httpx.Request(message.method, self.url, content=message.body, headers=headers, extensions=extensions)
         request.headers = _Headers(request.headers)
-        return await client.send(request, stream=True)
+        return request
 
 
 @lru_cache(10_000)
@@ -112,12 +170,6 @@ def _below(endpoint: str, suffix: str) -> httpx.URL:
     return httpx.URL(path.rstrip("/") + suffix + mark + query)
 
 
-def _hasten(deadline: asyncio.Timeout, seconds: float) -> None:
-    """Bring a deadline forward, if it is later than in so many seconds."""
-    sooner, now = asyncio.get_running_loop().time() + seconds, deadline.when()
-    deadline.reschedule(sooner if now is None else min(now, sooner))
-
-
 async def _drain(response: httpx.Response, said: bytearray) -> None:
     """Read the answer, if it is not long, so that the connection can be used again; keep how it begins."""
     read = 0
@@ -126,45 +178,3 @@ async def _drain(response: httpx.Response, said: bytearray) -> None:
         said += chunk[: 4 * MOST_SAID - len(said)]  # UTF-8 takes four bytes for a character at most
         if read > MOST_READ:
             return
-
-
-def _outcome(error: BaseException) -> Outcome:
-    """The transport hides most causes behind ConnectTimeout; the chain tells."""
-    causes = list(_chain(error))
-    for cause in causes:
-        if isinstance(cause, BlockedAddress):
-            return Blocked(str(cause))
-    for kind, fault in _FAULTS:
-        if any(isinstance(cause, kind) for cause in causes):
-            return Unreachable(fault)
-    return Unreachable(Fault.OTHER)
-
-
-def _chain(error: BaseException | None) -> "list[BaseException]":
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        inner = getattr(error, "os_error", None)
-        if isinstance(inner, BaseException):
-            found.append(inner)
-        error = error.__cause__ or error.__context__
-    return found
-
-
-#: The first kind that is found in the chain of causes says what happened.
-_FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
-    (aiohttp.ClientConnectorDNSError, Fault.DNS),
-    (aiohttp.ClientConnectorCertificateError, Fault.TLS),
-    (aiohttp.ClientSSLError, Fault.TLS),
-    (aiohttp.ConnectionTimeoutError, Fault.CONNECT_TIMEOUT),
-    (ConnectionRefusedError, Fault.REFUSED),
-    (aiohttp.ClientConnectorError, Fault.OTHER),
-    (aiohttp.ServerDisconnectedError, Fault.RESET),
-    (ConnectionResetError, Fault.RESET),
-    (BrokenPipeError, Fault.RESET),
-    (aiohttp.ClientOSError, Fault.RESET),
-    (aiohttp.ClientResponseError, Fault.GARBAGE),
-    (aiohttp.ClientPayloadError, Fault.GARBAGE),
-    (UnicodeError, Fault.GARBAGE),
-    (TimeoutError, Fault.TIMEOUT),
-)

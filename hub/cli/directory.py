@@ -9,6 +9,7 @@ The data directory of `hub serve`, held by one supervisor and one Redis at a tim
 | `redis.conf`      | its settings, written anew at each start                                                     |
 | `redis-version`   | of the server that last wrote here, as `7.0`                                                 |
 | `epoch`           | the id of the store that its Redis holds: one that comes back without it has lost its data   |
+| `secrets.key`     | seals the secrets in its Redis, unless HUB_SECRETS_KEY does: without it nothing opens them   |
 | `redis.log`       | what it says; `redis.log.1` is the one before                                                |
 | `appendonly…`     | the data                                                                                     |
 """

@@ -19,6 +19,7 @@ from hub.cli.parts import LONGEST_PAUSE, PAUSE, Part, PartRefused, Supervisor, l
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import check, unusable
 from hub.pipeline import Pipeline
+from hub.secrets import made_in
 from hub.settings import Settings
 
 #: Seconds after which it is said, once, that the hub isn't ready yet.
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     data: Path = (arguments.data or settings.data_dir).resolve()
     with ExitStack() as held:
         embedded = None if settings.redis_url else prepare(held.enter_context(holding(data)))
+        if not (settings.secrets_key or settings.secrets_key_file) and data.is_dir():
+            settings = settings.model_copy(update={"secrets_key_file": made_in(data)})
         address = address.claimed()
         try:
             asyncio.run(_serve(settings, address, data, embedded))
@@ -81,6 +84,8 @@ async def _serve(settings: Settings, address: Address, data: Path, embedded: Emb
         "HUB_BASE_URL": settings.base_url,
         "HUB_DATA_DIR": str(settings.data_dir),
     }
+    if settings.secrets_key_file:
+        environment["HUB_SECRETS_KEY_FILE"] = str(settings.secrets_key_file)
     supervisor = Supervisor()
 
     async def bring_up() -> None:

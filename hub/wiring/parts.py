@@ -14,6 +14,7 @@ from hub.channels.own import Own, found
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import Foundation, Memory, check
+from hub.keyring import Keyring
 from hub.keys import LAYOUT
 from hub.membership import Membership
 from hub.migration import Migration
@@ -21,6 +22,7 @@ from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
 from hub.registry import Registry
 from hub.scanning import Scanning
+from hub.secrets import Secrets
 from hub.settings import Settings
 from hub.store import Store
 from hub.stream import Changes
@@ -73,6 +75,7 @@ class Parts:
     registry: Registry
     topics: Topics
     own: Own
+    keyring: Keyring
 
     @property
     def bases(self) -> dict[FhirVersion, str]:
@@ -137,7 +140,13 @@ async def parts(settings: Settings) -> Parts:
         registry=Registry(pipeline, Scanning(topics, contexts, settings.max_scanned)),
         topics=topics,
         own=await _own(settings, client),
+        keyring=Keyring(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file)),
     )
+    try:
+        await built.keyring.check()
+    except NotTheHub:
+        await built.close()
+        raise
     if foundation.layout < LAYOUT:
         await Migration(pipeline, built.store, built.transactions, TENANT, tuple(contexts.values())).run()
     return built

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from hub.admission import Admission
 from hub.api.admin import Administration
 from hub.api.app import create_app
+from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.explaining import Explaining
 from hub.api.health import health_routes
 from hub.api.operations import Operations
@@ -76,11 +77,12 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         fhir=(
             *operations.routes(),
             *Recovering(operations, p.store, p.outboxes).routes(),
+            *Entrusting(subscriptions, p.keyring).routes(),
             *Validation(subscriptions).routes(),
             *Explaining(subscriptions, p.store, p.changes, p.outboxes).routes(),
             *subscriptions.routes(),
             *Administration(TENANT, p.membership, Attempts(p.pipeline)).routes(),
         ),
-        others=(health_routes(p.foundation, pressure),),
+        others=(health_routes(p.foundation, pressure), signing_routes(p.keyring)),
         release=version("fhir-event-hub"),
     )

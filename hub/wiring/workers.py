@@ -4,17 +4,11 @@ import os
 import random
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol
 
-import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
-
 from hub.breakers import Breakers, Caller
-from hub.channels.guard import Guard
+from hub.channels.clients import Clients
 from hub.channels.origins import Origins
 from hub.channels.rest_hook import RestHook
 from hub.clock import Clock
@@ -67,9 +61,8 @@ def delivering(p: Parts) -> Engine:
         store=p.store,
         changes=p.changes,
         registry=p.registry,
-        channel=RestHook(
-            http_client(p.guard), http_client(replace(p.guard, allow_private=True)), settings.private_hosts
-        ),
+        channel=RestHook(Clients(p.guard, settings.private_hosts, settings.endpoint_ca_file)),
+        keyring=p.keyring,
         origins=origins,
         breakers=Breakers(p.pipeline, origins, lease_ms(settings.request_timeout), random.random),
         hub=p.foundation.epoch,
@@ -95,34 +88,4 @@ async def clock(settings: Settings, *, top_up: Callable[[], Awaitable[None]]) ->
         due=p.due,
         caller=Caller(p.pipeline, p.due, p.outboxes),
         changes=p.changes,
-    )
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Guarded, and closes its resolver: aiohttp does that only to one that it has chosen itself."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._names = guard.resolver()
-        super().__init__(limit=0, use_dns_cache=False, resolver=self._names, socket_factory=guard.open_socket)
-
-    async def close(self, *, abort_ssl: bool = False) -> None:
-        await super().close(abort_ssl=abort_ssl)
-        await self._names.close()
-
-
-def http_client(guard: Guard) -> httpx.AsyncClient:
-    """The client for all outgoing requests: guarded, without cookies, redirects or the environment's proxies."""
-
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=_Connector(guard), cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("Content-Type",)
-        )
-
-    return httpx.AsyncClient(
-        transport=AiohttpTransport(client=session),
-        headers={"User-Agent": "fhir-event-hub", "Accept-Encoding": "identity"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=False,
-        trust_env=False,
-        timeout=None,  # noqa: S113 (every attempt has one overall deadline)
     )

@@ -15,8 +15,8 @@ import httpx
 import orjson
 import uvloop
 
+from hub.channels.clients import http_client
 from hub.channels.guard import Guard
-from hub.wiring.workers import http_client
 
 HEADERS = {"Content-Type": "application/fhir+json"}
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from hub.breakers import Breakers
+from hub.channels.clients import Clients
 from hub.channels.origins import Origins
 from hub.channels.rest_hook import RestHook
 from hub.delivery import SLOW_LANES, Delivery
@@ -28,7 +29,6 @@ from hub.store import Store
 from hub.stream import Changes, Entry
 from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
-from hub.wiring.workers import http_client
 from hub.write import Put, Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.retry import Policy
@@ -67,7 +67,7 @@ def sender(
     timeout: float = 0,
     name_servers: tuple[str, ...] = (),
 ) -> Sender:
-    client = http_client(replace(parts.guard, name_servers=name_servers))
+    clients = Clients(replace(parts.guard, name_servers=name_servers))
     origins, timeout = Origins(slots, SLOW_LANES * lanes), timeout or parts.settings.request_timeout
     return Sender(
         due=due or parts.due,
@@ -75,7 +75,8 @@ def sender(
         store=store or parts.store,
         changes=changes or parts.changes,
         registry=parts.registry,
-        channel=RestHook(client, client),
+        keyring=parts.keyring,
+        channel=RestHook(clients),
         origins=origins,
         breakers=Breakers(parts.pipeline, origins, lease_ms(timeout), lambda: 0.0),
         hub=parts.foundation.epoch,

@@ -4,19 +4,16 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, ip_address, ip_network
 
-import aiohttp
-import httpx
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from httpx_aiohttp import AiohttpTransport
 
+from hub.channels.clients import Clients
 from hub.channels.guard import Guard
 from hub.channels.rest_hook import RestHook
-from hub.wiring.workers import http_client
 from subscriptions.codes import FhirVersion
 from subscriptions.message import Message
 from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Unreachable
@@ -149,7 +146,7 @@ async def test_an_address_that_a_name_server_tells_is_looked_at_before_it_is_cal
 
 @asynccontextmanager
 async def calling(guard: Guard, wire: Wire) -> AsyncIterator[RestHook]:
-    hook = RestHook(http_client(guard), http_client(guard))
+    hook = RestHook(Clients(guard))
     try:
         async with serving(wire, answering(wire, OK)):
             yield hook
@@ -234,18 +231,20 @@ class Names(AbstractResolver):
         assert not self.answers
 
 
+@dataclass(frozen=True)
+class Answering(Guard):
+    """One that has the addresses of names from a test."""
+
+    names: Names = field(default_factory=Names)
+
+    def resolver(self) -> AbstractResolver:
+        return self.names
+
+
 async def named(guard: Guard, wire: Wire, *answers: list[str]) -> list[Outcome]:
     """Call a name as often as there are answers to the question for its addresses."""
-
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                use_dns_cache=False, resolver=Names(*answers), socket_factory=guard.open_socket
-            )
-        )
-
-    client = httpx.AsyncClient(transport=AiohttpTransport(client=session), timeout=30)
-    hook = RestHook(client, client)
+    same = {each.name: getattr(guard, each.name) for each in fields(guard)}
+    hook = RestHook(Clients(Answering(**same, names=Names(*answers))))
     async with serving(wire, answering(wire, OK)):
         said = [await call(hook, "hook.example", wire.port) for _ in answers]
     await hook.close()

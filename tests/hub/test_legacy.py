@@ -16,14 +16,14 @@ from tests.hub.engines import R4, Publisher, becomes, delivering, fanout, matche
 from tests.receiver import Receiver
 
 
-async def register(parts: Parts, endpoint: str, style: Style) -> None:
+async def register(parts: Parts, endpoint: str, style: Style, payload: str = "application/fhir+json") -> None:
     """A client of a hub of that style registers one for all Immunizations."""
     resource = {
         "resourceType": "Subscription",
         "status": "requested",
         "reason": "A test",
         "criteria": "Immunization",
-        "channel": {"type": "rest-hook", "endpoint": endpoint, "payload": "application/fhir+json"},
+        "channel": {"type": "rest-hook", "endpoint": endpoint, **({"payload": payload} if payload else {})},
     }
     wanted = FORMS[R4].parse_subscription(resource, now=datetime.now(UTC), allow_http=True, legacy=style)
     written = await parts.membership.create("default", R4, "s", wanted, orjson.dumps(resource), now=now())

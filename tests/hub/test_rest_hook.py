@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hub.channels.clients import Clients
 from hub.channels.guard import Guard
 from hub.channels.rest_hook import MOST_READ, RestHook
-from hub.wiring.workers import http_client
 from subscriptions.codes import FhirVersion
 from subscriptions.message import Message
 from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
@@ -61,7 +61,7 @@ def to(endpoint: str, *headers: tuple[str, str]) -> Subscription:
 async def hook() -> AsyncIterator[RestHook]:
     """One that may call loopback."""
     guard = Guard(allow_private=True, networks=(), ports=frozenset({443}))
-    hook = RestHook(http_client(guard), http_client(guard))
+    hook = RestHook(Clients(guard))
     yield hook
     await hook.close()
 
@@ -173,7 +173,7 @@ async def test_a_certificate_that_nobody_vouches_for(hook: RestHook, tmp_path: P
     context.load_cert_chain(tmp_path / "self-signed.pem")
     async with serving(wire := Wire(), answering(wire, OK), context):
         said = await hook.send(to(f"https://localhost:{wire.port}/"), BUNDLE, seconds=10)
-    assert said == Unreachable(Fault.TLS)
+    assert said == Unreachable(Fault.CERTIFICATE, "self-signed certificate")
     assert wire.requests == []
 
 

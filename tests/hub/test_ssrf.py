@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hub.channels.clients import Clients
 from hub.channels.guard import Guard
 from hub.channels.own import Own
 from hub.channels.rest_hook import RestHook
 from hub.wiring.parts import parts
-from hub.wiring.workers import http_client
 from subscriptions.codes import FhirVersion
 from subscriptions.message import Message
 from subscriptions.retry import Accepted, Blocked, Outcome, Refused, Unreachable
@@ -72,7 +72,7 @@ def connects() -> Connects:
 
 @asynccontextmanager
 async def hook(guard: Guard) -> AsyncIterator[RestHook]:
-    made = RestHook(http_client(guard), http_client(replace(guard, allow_private=True)), frozenset({"trusted.example"}))
+    made = RestHook(Clients(guard, frozenset({"trusted.example"})))
     try:
         yield made
     finally:

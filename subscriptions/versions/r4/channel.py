@@ -70,14 +70,17 @@ def endpoint(channel: Mapping[str, Any], issues: list[Issue], *, allow_http: boo
     url = text(channel.get("endpoint"), expression, issues)
     if not url:
         return ""
-    try:
-        parts = urlsplit(url)
-        issue = _wrong_endpoint(url, parts, allow_http)
-    except ValueError as error:
-        issue = f"The endpoint is not a URL: {error}."
-    if issue:
+    if issue := wrong_url(url, allow_http=allow_http):
         issues.append(Issue(IssueCode.VALUE, issue, expression))
     return url
+
+
+def wrong_url(url: str, *, allow_http: bool) -> str | None:
+    """What is wrong with the URL of an endpoint; None if nothing is."""
+    try:
+        return _wrong_endpoint(url, urlsplit(url), allow_http)
+    except ValueError as error:
+        return f"The endpoint is not a URL: {error}."
 
 
 def _wrong_endpoint(url: str, parts: SplitResult, allow_http: bool) -> str | None:

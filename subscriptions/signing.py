@@ -1,0 +1,70 @@
+"""
+Signatures by which a subscriber knows that a notification is the hub's, and unaltered: Standard Webhooks 1.0.0.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+
+What is signed is `id.timestamp.body`, so an id that a client may choose, or that has a `.`, could move the border
+between the parts: it is always a UUID of the hub's.
+"""
+
+import hashlib
+import hmac
+from base64 import b64encode
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+#: Bytes of a secret, and of an Ed25519 key.
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """
+    One symmetric secret of a subscription.
+
+    until: ms after which it signs no more; 0 for the one in force.
+    """
+
+    key: bytes = field(repr=False)
+    until: int = 0
+
+    @property
+    def text(self) -> str:
+        """As a subscriber is given it."""
+        return f"whsec_{b64encode(self.key).decode()}"
+
+
+def public_text(key: Ed25519PublicKey) -> str:
+    """A public key, as subscribers are given it."""
+    return f"whpk_{b64encode(key.public_bytes_raw()).decode()}"
+
+
+def signature(secret: Secret, content: bytes) -> str:
+    """One entry of the header, of the symmetric kind."""
+    return f"v1,{b64encode(hmac.digest(secret.key, content, hashlib.sha256)).decode()}"
+
+
+def signed_headers(
+    id_: str, body: bytes, secrets: tuple[Secret, ...], key: Ed25519PrivateKey | None, *, now: int
+) -> tuple[tuple[str, str], ...]:
+    """
+    The headers of one attempt; none without a secret that is in force.
+
+    Args:
+        id_: A UUID: names the message, and is the same in all attempts at it.
+        now: When the attempt is made, in ms since 1970.
+
+    Raises:
+        ValueError: The id is no UUID.
+    """
+    valid = [secret for secret in secrets if not secret.until or now < secret.until]
+    if not valid:
+        return ()
+    at = now // 1000
+    content = b"%b.%d.%b" % (str(UUID(id_)).encode(), at, body)
+    signatures = [signature(secret, content) for secret in valid]
+    if key is not None:
+        signatures.append(f"v1a,{b64encode(key.sign(content)).decode()}")
+    return ("webhook-id", str(UUID(id_))), ("webhook-timestamp", str(at)), ("webhook-signature", " ".join(signatures))
