@@ -211,8 +211,10 @@ class Lane:
             return await self._until_confirmed(lambda: self._activate(recipient))  # R4 had no handshake
         slow = recipient.slow or self.turn.attempt > 0
         visit = sender.origins.enter(recipient.origin, slow=slow, now=sender.due.now())
-        if isinstance(visit, int):
-            return visit
+        while isinstance(visit, int):
+            if slow or not await sender.origins.come_free(recipient.origin, sender.due.now):
+                return visit
+            visit = sender.origins.enter(recipient.origin, slow=slow, now=sender.due.now())
         try:
             passed: Pass | int = FREE
             if not sending.handshake:  # its client waits for an answer

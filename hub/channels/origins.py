@@ -1,10 +1,16 @@
 """Requests at once to one origin, and slow ones at all: subscriptions don't delay each other."""
 
-from dataclasses import dataclass
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 #: Seconds after which a request counts as slow.
 SLOW = 1.0
+
+#: Seconds within which somebody came or left, where whoever found no place waits for one, and how often at most.
+BRIEFLY, MOST_BRIEF = 0.1, 3
 
 #: ms after which whoever found no place asks again, at least and at most.
 SOON, LATE = 250, 10_000
@@ -67,8 +73,15 @@ class _Window:
 
 @dataclass(slots=True)
 class _Origin:
+    """
+    moved: When (ms) somebody came or left last.
+    waiting: Those who wait briefly, first come, first served.
+    """
+
     all: _Places
     slow: _Places
+    moved: int = 0
+    waiting: "deque[asyncio.Future[None]]" = field(default_factory=deque)
 
 
 @dataclass(slots=True)
@@ -124,10 +137,29 @@ class Origins:
         if (window := self._windows.get(origin)) is not None and here.all.taken >= window.size:
             return here.all.again(now)
         self._origins[origin] = here
+        here.moved = now
         here.all.taken += 1
         here.slow.taken += slow
         self._slow.taken += slow
         return Visit(origin, slow, now)
+
+    async def come_free(self, origin: str, now: Callable[[], int]) -> bool:
+        """Wait briefly until a place comes free, where others come and leave; False when that isn't to be."""
+        here = self._origins.get(origin)
+        if here is None or now() - here.moved > BRIEFLY * 1000:
+            return False
+        free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        here.waiting.append(free)
+        try:
+            for _ in range(MOST_BRIEF):
+                if (await asyncio.wait((free,), timeout=BRIEFLY))[0]:
+                    return True
+                if now() - here.moved > BRIEFLY * 1000:
+                    break
+        finally:
+            if not free.done():
+                here.waiting.remove(free)
+        return False
 
     def slowed(self, visit: Visit, now: int) -> bool:
         """
@@ -165,6 +197,9 @@ class Origins:
     def _give_back(self, visit: Visit, now: int) -> None:
         here = self._origins[visit.origin]
         here.all.leave(visit.since, now)
+        here.moved = now
         visit.holds = False
+        if here.waiting:
+            here.waiting.popleft().set_result(None)
         if here.all.taken == 0:
             del self._origins[visit.origin]

@@ -138,17 +138,21 @@ class SinkProcess:
     """A sink in a process of its own."""
 
     program: Program
-    url: str = ""
+    urls: list[str] = field(default_factory=list)
     _client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=120))
 
     async def __aenter__(self) -> Self:
         await self.program.__aenter__()
-        self.url = (await self.program.said())["url"]
+        self.urls = (await self.program.said())["urls"]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
         await self.program.__aexit__()
+
+    @property
+    def url(self) -> str:
+        return self.urls[0]
 
     async def arrivals(self, *, events: int = 0) -> list[Arrival]:
         """All that has come, once there are so many events."""
@@ -159,8 +163,8 @@ class SinkProcess:
         await self._client.delete(self.url)
 
 
-def sink(log: Path) -> SinkProcess:
-    return SinkProcess(Program(("tests.benchmarks.sink",), log))
+def sink(log: Path, *options: str) -> SinkProcess:
+    return SinkProcess(Program(("tests.benchmarks.sink", *options), log))
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,7 +1,10 @@
 """
 A subscriber that costs next to nothing: it keeps what comes, with the time of its last byte, and answers 200.
 
-Run as a process it prints `{"url": ...}`, and is asked by the same port:
+With `--ports N` it has so many, each an origin. With `--numbers` it keeps of a body no more than the numbers of its
+events, joined by blanks: for many or large ones.
+
+Run as a process it prints `{"urls": [...]}`, and is asked by the first port:
 
     POST  any path             is kept
     GET   /?events=N           is answered, once N events have come, with `[[ns, path, body], ...]`; ns are monotonic
@@ -10,6 +13,7 @@ Run as a process it prints `{"url": ...}`, and is asked by the same port:
 
 import asyncio
 import re
+from argparse import ArgumentParser
 from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import NamedTuple, Self, cast
@@ -19,6 +23,8 @@ import orjson
 import uvloop
 
 from tests.receiver import parameters
+
+_NUMBER = re.compile(rb'"event-number","valueString":"(\d+)"')
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
@@ -39,26 +45,36 @@ class Arrival(NamedTuple):
 
 @dataclass
 class Sink:
-    """The server, on a free port of loopback. `events` have come so far."""
+    """The server, on free ports of loopback. `events` have come so far."""
 
+    ports: int = 1
+    numbers_only: bool = False
     received: list[Arrival] = field(default_factory=list)
     events: int = 0
-    url: str = ""
-    _server: asyncio.Server | None = None
+    urls: list[str] = field(default_factory=list)
+    _servers: list[asyncio.Server] = field(default_factory=list)
     _waiting: list[tuple[int, "asyncio.Future[None]"]] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), "127.0.0.1", 0)
-        self.url = "http://{}:{}".format(*self._server.sockets[0].getsockname())
+        loop = asyncio.get_running_loop()
+        for _ in range(self.ports):
+            server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, backlog=1_000)
+            self._servers.append(server)
+            self.urls.append("http://{}:{}".format(*server.sockets[0].getsockname()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
+
+    @property
+    def url(self) -> str:
+        return self.urls[0]
 
     def keep(self, path: str, body: bytes) -> None:
-        self.received.append(Arrival(monotonic_ns(), path, body))
-        self.events += body.count(b'"notification-event"')
+        numbers = _NUMBER.findall(body)
+        self.received.append(Arrival(monotonic_ns(), path, b" ".join(numbers) if self.numbers_only else body))
+        self.events += len(numbers)
         while self._waiting and self._waiting[0][0] <= self.events:
             _, reached = self._waiting.pop(0)
             if not reached.done():
@@ -126,8 +142,12 @@ class _Connection(asyncio.Protocol):
 
 
 async def _main() -> None:
-    async with Sink() as sink:
-        print(orjson.dumps({"url": sink.url}).decode(), flush=True)
+    parser = ArgumentParser()
+    parser.add_argument("--ports", type=int, default=1)
+    parser.add_argument("--numbers", action="store_true")
+    options = parser.parse_args()
+    async with Sink(options.ports, options.numbers) as sink:
+        print(orjson.dumps({"urls": sink.urls}).decode(), flush=True)
         await asyncio.Event().wait()
 
 

@@ -1,5 +1,6 @@
 """Places at an origin, and for slow requests at all: nobody is kept out by the slow, nor kept busy by a crowd."""
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -128,6 +129,33 @@ def test_an_origin_that_was_away_is_sent_one_more_at_once_after_each_round_that_
     for visit in entered(origins, "b", 1):
         origins.leave(visit, 0)
     assert not origins._windows, "forgotten once it is as wide as it can be"
+
+
+async def test_where_places_come_free_quickly_whoever_found_none_waits_for_one() -> None:
+    """First come, first served; where nobody comes or leaves, nobody waits."""
+    origins, time, came = Origins(2, MANY), [0], []
+    visits = entered(origins, "a", 5)
+    assert len(visits) == 2
+
+    async def come(name: str) -> None:
+        if await origins.come_free("a", lambda: time[0]):
+            came.append(name)
+
+    tasks = []
+    for name in ("first", "second", "third"):
+        tasks.append(asyncio.create_task(come(name)))
+        await asyncio.sleep(0)
+    for visit in visits:
+        origins.leave(visit, 1)
+    entered(origins, "a", 2, now=1)
+    await asyncio.gather(*tasks[:2])
+    assert came == ["first", "second"]
+    time[0] = 1_000
+    await tasks[2]
+    assert came == ["first", "second"]
+    assert not await origins.come_free("a", lambda: time[0])
+    assert not await origins.come_free("nobody", lambda: 0)
+    assert not origins._origins["a"].waiting
 
 
 @pytest.mark.parametrize(
