@@ -205,6 +205,13 @@ class Membership:
             await self.due.ends(key, None)
         return Written(outcome, revision)
 
+    async def test(self, member: Member) -> bool:
+        """Have a test notification sent now, and what waits for its repeat; False when it isn't active."""
+        if not await self.outboxes.call(member.key, test=True):
+            return False
+        await self.due.rouse([member.key])
+        return True
+
     async def delete(self, member: Member, *, expected: str) -> Written:
         """Delete a Subscription with all that is owed to it."""
         outcome, revision = await self.outboxes.delete(member.key, expected=expected)

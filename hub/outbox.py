@@ -7,6 +7,7 @@ One subscription's state and the events owed to it.
 - `beat`, `window` (ms after a notification: when a heartbeat goes out, how long nothing does; absent for none),
   `beat_at`, `quiet_until` (ms: the times that came of them, since the last notification)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
+- `test` (`1` while a test notification is to be sent)
 - `begun` (`1` from the first activation on), `filling:<partition>` (while it is filled with changes of the past: stream
   id of the last change that waits for that)
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
@@ -87,12 +88,13 @@ class State:
     counting: bool
     style: Style = Style.TOPIC
     beat_at: int | None = None
+    test: bool = False
 
     @property
     def waiting(self) -> bool:
-        """Whether there is something to send: a handshake, or events."""
+        """Whether there is something to send: a handshake, events, or a test notification."""
         active = self.status is SubscriptionStatus.ACTIVE
-        return self.status is SubscriptionStatus.REQUESTED or (active and self.events > self.delivered)
+        return self.status is SubscriptionStatus.REQUESTED or (active and (self.test or self.events > self.delivered))
 
 
 class Subscribed(StrEnum):
@@ -238,9 +240,13 @@ class Outboxes:
             beat_at=_ms(reply[6]),
         )
 
-    async def call(self, subscription: SubscriptionKey) -> bool:
-        """Let the next attempt be before its own time; False when the subscription isn't active any more."""
-        return bool(await self._pipeline.run(CALL, [subscription.subscription]))
+    async def call(self, subscription: SubscriptionKey, *, test: bool = False) -> bool:
+        """
+        Let the next attempt be before its own time; False when the subscription isn't active any more.
+
+        test: A heartbeat is to be sent, behind what is pinned already and before any event.
+        """
+        return bool(await self._pipeline.run(CALL, [subscription.subscription], "test" if test else ""))
 
     async def early(self, subscription: SubscriptionKey) -> int | None:
         """The own time (ms) of an attempt that was called before it; None for one that was not."""
@@ -310,7 +316,7 @@ class Outboxes:
 
 _FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
-    "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at",
+    "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at", "test",
 )  # fmt: skip
 
 
@@ -334,6 +340,7 @@ def _state(fields: dict[str, bytes | None]) -> State:
         counting=text("counting") == "1",
         style=Style(text("style") or Style.TOPIC),
         beat_at=_ms(fields["beat_at"] or b""),
+        test=text("test") == "1",
     )
 
 

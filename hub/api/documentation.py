@@ -22,7 +22,7 @@ _REFUSALS = {
     404: "There is none, or no such type here",
     405: "It is built in, or not written here",
     406: "The client takes no JSON",
-    409: "The id is in use already",
+    409: "The id is in use already, or it can't be done in the present state",
     410: "It was deleted, or this version or event is not kept any more",
     412: "It is not as If-Match, If-None-Match or If-None-Exist expects",
     413: "The body is too large, or the Bundle has too many entries",
@@ -308,6 +308,12 @@ EXPLAIN_ONE = Documented(
     refusals=(404, 409),
 )
 STATUS = Documented("Tell how a Subscription stands", {200: "Its status"}, "Bundle", refusals=(404,))
+TEST = Documented(
+    "Have a notification without events sent to a Subscription's endpoint",
+    {202: "It goes out next, and it is said where the outcome is seen"},
+    "OperationOutcome",
+    refusals=(404, 409),
+)
 STATUSES = Documented(
     "Tell how Subscriptions stand",
     {200: "Their statuses"},

@@ -1,5 +1,5 @@
 """
-`$status`: how Subscriptions stand. GET and POST, of one and of many.
+`$status`: how Subscriptions stand. GET and POST, of one and of many. And `$test`, which is our own.
 
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/OperationDefinition-backport-subscription-status.html
 """
@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
+from hub.api.outcome import outcome
 from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
@@ -21,7 +22,9 @@ from hub.ingest.strict import parse
 from hub.membership import Member
 from hub.store import instant
 from subscriptions.codes import ErrorCode, IssueCode, NotificationType, SubscriptionStatus
+from subscriptions.errors import Issue
 from subscriptions.notification import Failure, Notification, notification_id
+from subscriptions.subscription import Style
 from subscriptions.versions.forms import FORMS
 
 #: What the operation takes, and the kind of each; a comma joins several.
@@ -39,6 +42,7 @@ class Operations:
         for method, many in (("GET", documentation.STATUSES), ("POST", documentation.STATUSES_BY_POST)):
             yield Route(method, "/Subscription/$status", self.status_of_many, many)
             yield Route(method, "/Subscription/{id}/$status", self.status_of_one, documentation.STATUS)
+        yield Route("POST", "/Subscription/{id}/$test", self.test, documentation.TEST)
 
     async def status_of_one(self, request: Request) -> Response:
         """How a Subscription stands. Parameters mean nothing here."""
@@ -69,6 +73,25 @@ class Operations:
             if not statuses or member.state.status in statuses
         ]
         return self._respond(exchange, entries)
+
+    async def test(self, request: Request) -> Response:
+        """Have a notification without events sent now. The answer doesn't wait for that, but says where it is seen."""
+        s, exchange = self.subscriptions, Exchange(request)
+        member = await s.member(request.path_params["id"])
+        if member.state.style is not Style.TOPIC:
+            text = (
+                "The criteria are a search: nothing is sent without a resource, so that there is nothing to test with."
+            )
+            raise Refused.because(409, IssueCode.NOT_SUPPORTED, text, "Subscription.criteria")
+        if not await s.membership.test(member):
+            text = f"Only an active Subscription is sent something, and this one is `{member.state.status}`."
+            raise Refused.because(409, IssueCode.BUSINESS_RULE, text, "Subscription.status")
+        text = (
+            "A heartbeat is queued, and goes out next. What went wrong is seen at"
+            f" {s.base}/Subscription/{member.key.id}/$status, and each attempt by the operator at"
+            f" /admin/subscriptions/{s.version}/{member.key.id}/attempts."
+        )
+        return exchange.respond(Answer(202, outcome(Issue(IssueCode.INFORMATIONAL, text), severity="information")))
 
     async def _parameters(self, exchange: Exchange) -> list[tuple[str, str]]:
         """The Parameters resource of a POST as names and values; none when it has no body."""

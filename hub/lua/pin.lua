@@ -7,10 +7,14 @@ local function now_ms()
 end
 
 local function pin(key, status, events, delivered)
-  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at'), now_ms()
+  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test'), now_ms()
   local first, last, kind
   if status == 'requested' then
     first, last, kind = events, 0, 'handshake'
+  elseif status == 'active' and held[3] then
+    -- Somebody wants to see whether a notification arrives.
+    redis.call('HDEL', key, 'test')
+    first, last, kind = events, 0, 'heartbeat'
   elseif status == 'active' and events > delivered then
     first, last, kind = delivered + 1, math.min(events, delivered + tonumber(held[1])), 'events'
   elseif status == 'active' and held[2] and tonumber(held[2]) <= now then

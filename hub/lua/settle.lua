@@ -88,6 +88,7 @@ else
     end
   else
     redis.call('HSET', KEYS[1], 'error', said, 'error_code', code, 'skip', '1')
+    redis.call('HDEL', KEYS[1], 'test')
     if verb == 'off' then redis.call('HDEL', KEYS[1], 'counting') end
   end
 end

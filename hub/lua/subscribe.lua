@@ -25,7 +25,7 @@ end
 if not held[1] then return {'missing'} end
 if expected ~= '*' and expected ~= held[1] then return {'conflict', tonumber(held[1])} end
 local revision = tonumber(held[1]) + 1
-redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'failing', 'failing_code', 'error', 'error_code')
+redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'failing', 'failing_code', 'error', 'error_code', 'test')
 redis.call('HSET', KEYS[1], 'revision', string.format('%.0f', revision))
 keep()
 -- After `error` and `off` the subscriber asks for what it missed (`skip`); after a mere change, what is owed goes out.
