@@ -47,6 +47,7 @@ from subscriptions.retry import (
     Refused,
     TryAgain,
     TurnOff,
+    Unauthorized,
     decide,
     decide_handshake,
 )
@@ -395,7 +396,7 @@ def _sent(outcome: Outcome, message: Message, seconds: float) -> Sent:
     """What the operator may see of an attempt; of the answer no control characters, which could do harm there."""
     said = outcome.said if isinstance(outcome, Accepted | Refused) else ""
     shown = "".join(character if character.isprintable() else " " for character in said)
-    return Sent(round(seconds * 1000), 0 if isinstance(outcome, Blocked) else len(message.body), shown)
+    return Sent(round(seconds * 1000), 0 if isinstance(outcome, Blocked | Unauthorized) else len(message.body), shown)
 
 
 def _verdict(decision: Decision) -> tuple[Verb, str, str, float | None]:

@@ -335,6 +335,17 @@ async def test_cookies_are_never_sent_back(hook: RestHook) -> None:
     assert b"\r\nCookie: own=1\r\n" in wire.requests[-1]
 
 
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be asked to connect, and the guard would see nothing of where to."""
+    async with serving(proxy := Wire(), answering(proxy, OK)), serving(wire := Wire(), answering(wire, OK)):
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        fresh = RestHook(Clients(Guard(allow_private=True, networks=(), ports=frozenset({443}))))
+        said = await fresh.send(to(f"http://127.0.0.1:{wire.port}/"), BUNDLE, seconds=10)
+        await fresh.close()
+    assert (said, wire.connections, proxy.connections) == (Accepted(200), 1, 0)
+
+
 async def test_a_connection_is_used_again(hook: RestHook) -> None:
     async with serving(wire := Wire(), answering(wire, OK, OK, OK)):
         for _ in range(3):
