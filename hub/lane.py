@@ -300,10 +300,12 @@ class Lane:
             self.lease.subscription,
             "its version is not kept any more, or its id makes no URL",
         )
-        log.error("delivery.set-aside", extra={"subscription": str(key), "event": sending.first, "reason": said})
-        return await self._until_confirmed(
+        turn = await self._until_confirmed(
             lambda: sender.outboxes.settle(key, self.lease.token, self.turn, Verb.DELIVERED, said=said)
         )
+        if turn is not None:  # else it was deleted, with what was owed to it
+            log.error("delivery.set-aside", extra={"subscription": str(key), "event": sending.first, "reason": said})
+        return turn
 
     async def _send(self, recipient: Recipient, message: Message, seconds: float, visit: Visit) -> Outcome | None:
         """One request; None when it has become slow and was broken off, since there are too many slow ones."""

@@ -6,7 +6,7 @@ once travel together: many waiters, one write, one fsync.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError
 
 from hub.cluster import Nodes
 from hub.errors import Unavailable
+from hub.failpoints import failpoint
 from hub.wire import FAILURES, Argument, Wire
 
 Client: TypeAlias = Redis | RedisCluster
@@ -32,6 +33,7 @@ Fields: TypeAlias = dict[bytes, bytes]
 class Script:
     """One atomic step, written in Lua. `digest` is how Redis knows it."""
 
+    name: str
     source: str
     digest: str
 
@@ -46,7 +48,7 @@ def script(name: str) -> Script:
     first, _, rest = source.partition("\n")
     if first.startswith("-- include: "):
         source = _lua(first.removeprefix("-- include: ")) + rest
-    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return Script(name, source, sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
 def _lua(name: str) -> str:
@@ -107,11 +109,17 @@ class Pipeline:
     def __init__(self, client: Client) -> None:
         self._client = client
         way = Wire(client.connection_pool) if isinstance(client, Redis) else Nodes(client)
-        self._ask = way.ask
+        self._ask: Callable[[tuple[Argument, ...]], Awaitable[Any]] = way.ask
+        self._run = self._evaluate
+        if crash := failpoint():
+            self._ask = lambda arguments: crash.around(str(arguments[0]).lower(), lambda: way.ask(arguments))
+            self._run = lambda step, call: crash.around(step.name, lambda: self._evaluate(step, call))
 
-    async def run(self, step: Script, keys: list[str], *arguments: Argument) -> Any:
+    def run(self, step: Script, keys: list[str], *arguments: Argument) -> Coroutine[Any, Any, Any]:
         """Run a script. All of `keys` have one hash tag."""
-        call = (len(keys), *keys, *arguments)
+        return self._run(step, (len(keys), *keys, *arguments))
+
+    async def _evaluate(self, step: Script, call: tuple[Argument, ...]) -> Any:
         try:
             return await self.command("EVALSHA", step.digest, *call)
         except NoScriptError:

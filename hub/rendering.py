@@ -51,10 +51,13 @@ class Rendering:
         Args:
             events: How many there are so far.
         """
+        told = () if sending.eventless else await self._events(subscription, sending, events)
+        if told is None:
+            return None
         id_ = self._id(sending)
         if subscription.style is Style.TOPIC:
-            return of_bundle(subscription, await self._notification(subscription, sending, events, id_), id_)
-        (event,) = await self._events(subscription, sending, events)
+            return of_bundle(subscription, self._notification(subscription, sending, told, id_), id_)
+        (event,) = told
         message = of_event(subscription, event)
         return message and replace(message, id=id_)
 
@@ -68,9 +71,8 @@ class Rendering:
             pinned=instant(sending.at),
         )
 
-    async def _notification(self, subscription: Subscription, sending: Sending, events: int, id_: str) -> bytes:
+    def _notification(self, subscription: Subscription, sending: Sending, told: tuple[Event, ...], id_: str) -> bytes:
         pinned, type_ = instant(sending.at), _TYPES[sending.kind]
-        told = () if sending.eventless else await self._events(subscription, sending, events)
         return FORMS[subscription.notification_version].notification_bundle(
             Notification(
                 id=id_,
@@ -86,12 +88,15 @@ class Rendering:
             )
         )
 
-    async def _events(self, subscription: Subscription, sending: Sending, events: int) -> tuple[Event, ...]:
+    async def _events(self, subscription: Subscription, sending: Sending, events: int) -> tuple[Event, ...] | None:
+        """What is told of the pinned events; None if they are gone, as they are with their subscription."""
         key, wanted = self.key, range(sending.first, sending.last + 1)
         if not all(number in self.ahead for number in wanted):
             # As many as one share; of a large notification, itself.
             last = max(sending.last, min(events, sending.first + self.share - 1))
             self.ahead = {owed.number: owed for owed in await self.outboxes.events(key, sending.first, last)}
+            if not all(number in self.ahead for number in wanted):
+                return None
         return await told(self.store, key, [self.ahead[number] for number in wanted], subscription.content)
 
 

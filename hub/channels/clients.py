@@ -19,6 +19,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from hub.channels.failing import failing
 from hub.channels.guard import Guard
 from hub.credentials import ClientCertificate
 from hub.errors import NotTheHub
@@ -49,7 +50,7 @@ def http_client(guard: Guard, tls: ssl.SSLContext | None = None) -> httpx.AsyncC
         )
 
     return httpx.AsyncClient(
-        transport=AiohttpTransport(client=session),
+        transport=failing(AiohttpTransport(client=session)),
         headers={"User-Agent": "fhir-event-hub", "Accept-Encoding": "identity"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,

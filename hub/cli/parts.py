@@ -21,6 +21,7 @@ from typing import Any
 
 from hub.cli import REFUSED
 from hub.errors import NotTheHub
+from hub.failpoints import CRASH_AT
 
 #: Seconds before a dead part is started again. They double each time that it dies at once, up to the second figure.
 PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -166,9 +167,12 @@ class Supervisor:
         return life.ended.result()
 
     def _spawn(self, part: Part) -> _Life:
+        environment = {**os.environ, **part.environment}
+        if part.name in self._lives:
+            environment.pop(CRASH_AT, None)
         process = subprocess.Popen(
             part.argv,
-            env={**os.environ, **part.environment},
+            env=environment,
             stdin=subprocess.DEVNULL,
             pass_fds=part.descriptors,
             process_group=0,

@@ -10,10 +10,11 @@ import pytest
 
 from hub.due import Claimed, Due
 from hub.keys import ResourceId, Shard
-from hub.lane import FAIR_SHARE
+from hub.lane import FAIR_SHARE, Lane
 from hub.outbox import Subscribed
 from hub.store import Store
 from hub.stream import Changes
+from hub.turn import Turn
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from subscriptions.codes import SubscriptionStatus
@@ -32,6 +33,7 @@ from tests.hub.engines import (
     quiet,
     rewrite,
     running,
+    sender,
     state,
     subscribe,
     time_passes,
@@ -238,6 +240,32 @@ async def test_nothing_comes_after_off_or_delete_but_what_was_on_the_wire(
     if how == "off":
         held = await state(parts)
         assert (held.status, held.events, held.delivered) == (OFF, 3, 0)
+
+
+async def test_nothing_is_sent_of_what_was_deleted_while_it_was_put_together(
+    parts: Parts, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its events are gone with it; that is no mishap, and the lease is given back."""
+    key = await subscribe(parts, f"{receiver.url}/s", max_count=2)
+    publisher = Publisher(parts)
+    async with running(fanout(parts)), delivering(parts):
+        await becomes(parts, ACTIVE)
+    async with running(fanout(parts)):
+        for _ in range(2):
+            await publisher.put()
+        await owed(parts, 2)
+    shard = parts.due.shards[key.shard(len(parts.due.shards))]
+    (lease,) = (await parts.due.claim(shard, most=10, milliseconds=60_000)).leases
+    turn = await parts.outboxes.take(key, lease.token, ahead=1)
+    assert isinstance(turn, Turn)
+    serving = sender(parts)
+    assert await serving.recipient(key, turn.revision)
+    await parts.membership.delete(await member(parts), expected="*")
+    await Lane(serving, lease, turn).run()
+    assert receiver.requests["/s"] == 1, "the handshake"
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+    assert await parts.due.renew(lease, milliseconds=1) is None
+    await serving.channel.close()
 
 
 async def test_what_was_deleted_and_created_anew_while_its_notification_was_on_the_wire_begins_anew(
