@@ -14,7 +14,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- What is due meanwhile may be a handshake that a client waits for: `take` then says whether there is to wait.
 local marked = redis.call('ZSCORE', KEYS[1], s)
 if (ARGV[3] == 'wait' or ARGV[3] == 'at') and not marked then
-  redis.call('ZADD', ARGV[3] == 'wait' and KEYS[2] or KEYS[1], ARGV[4], s)
+  if ARGV[3] == 'wait' then redis.call('ZADD', KEYS[2], ARGV[4], s) else redis.call('ZADD', KEYS[1], ARGV[4], s) end
   -- Whoever waits for work looks again within a second; what is due sooner has to be said.
   if tonumber(ARGV[4]) < now + 1000 then redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'at', now) end
 elseif ARGV[3] ~= 'none' or marked then
