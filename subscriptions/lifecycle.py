@@ -74,8 +74,9 @@ def follow(state: State, happening: Happening) -> Step:
     """
     Say what a happening makes of a subscription. What does not concern it in this state changes nothing.
 
-    Event notifications go out in `active` alone, and a handshake is owed after each `requested`; so a change that was
-    numbered while a client's update waited for its handshake is sent after it, unless an `error` came between.
+    Event notifications and heartbeats go out in `active` alone, and a handshake is owed after each `requested`; so a
+    change that was numbered while a client's update waited for its handshake is sent after it, unless an `error` came
+    between. A heartbeat is given up like an event: `RETRIES_EXHAUSTED`, `GONE`.
     """
     waiting = state.status is SubscriptionStatus.REQUESTED
     active = state.status is SubscriptionStatus.ACTIVE

@@ -6,10 +6,18 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Whether its end has come. The clock turns it off; nothing goes out until it has.
+local function ended(key)
+  local ends = redis.call('HGET', key, 'end')
+  return ends and ends ~= '' and tonumber(ends) <= now_ms()
+end
+
 local function pin(key, status, events, delivered)
   local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test'), now_ms()
   local first, last, kind
-  if status == 'requested' then
+  if ended(key) then
+    return ''
+  elseif status == 'requested' then
     first, last, kind = events, 0, 'handshake'
   elseif status == 'active' and held[3] then
     -- Somebody wants to see whether a notification arrives.

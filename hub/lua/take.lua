@@ -17,7 +17,9 @@ local status, events, sending, attempt = held[2], tonumber(held[4]), held[8], he
 -- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
 redis.call('HDEL', KEYS[1], '')
 redis.call('HSET', KEYS[1], 'token', ARGV[1])
-if status ~= 'requested' and status ~= 'active' then return {'serve', status, held[3], held[4], '0', '', {}, ''} end
+if status ~= 'requested' and status ~= 'active' or ended(KEYS[1]) then
+  return {'serve', status, held[3], held[4], '0', '', {}, ''}
+end
 local later = tonumber(held[7] or '0')
 if not sending and status == 'active' then later = math.max(later, tonumber(held[10] or '0')) end
 if later > now_ms() then return {'later', string.format('%.0f', later)} end

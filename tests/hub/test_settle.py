@@ -477,3 +477,24 @@ async def test_what_was_pinned_before_notifications_had_a_kind_is_sent_and_settl
     state = await parts.outboxes.read(life.key)
     assert state is not None
     assert state.delivered == pinned.last
+
+
+@pytest.mark.parametrize("status", [SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE])
+@pytest.mark.parametrize("pinned", [False, True])
+async def test_nothing_goes_out_after_the_end_although_the_clock_has_not_turned_it_off(
+    parts: Parts, status: SubscriptionStatus, pinned: bool
+) -> None:
+    """Neither a handshake nor events, nor a repeat of what failed before."""
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), max_count=1)
+    if status is SubscriptionStatus.ACTIVE:
+        await life.active()
+        await parts.outboxes.owe(life.key, 0, [entry(0, 1), entry(0, 2)])
+    else:
+        await life.write(status, expected="")
+    turn = await life.turn() if pinned else None
+    await parts.pipeline.command("HSET", life.key.subscription, "end", LONG_AGO)
+    assert (await life.turn()).sending is None
+    if turn is not None and status is SubscriptionStatus.ACTIVE:
+        assert (await life.settle(turn, Verb.DELIVERED)).sending is None
+    await parts.pipeline.command("HSET", life.key.subscription, "end", FAR)
+    assert (await life.turn()).sending is not None

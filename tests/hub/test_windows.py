@@ -162,3 +162,47 @@ async def test_a_schedule_of_its_own_stands_for_the_hubs(parts: Parts, receiver:
         await becomes(parts, ERROR)
     assert (await state(parts)).error.endswith("given up after 2 attempts")
     assert bundles(receiver) == [[1], [1]]
+
+
+@pytest.mark.parametrize("how", ["failing", "gathered", "heartbeat"])
+async def test_off_and_on_again_nothing_of_before_comes(parts: Parts, receiver: Receiver, how: str) -> None:
+    """Neither what was to be repeated, nor what was gathered, nor a heartbeat: a handshake, and the next change."""
+    answers = {"failing": after_handshake(500), "gathered": after_handshake(200), "heartbeat": after_handshake(200)}
+    receiver.answers["/s"] = answers[how]
+    options: dict[str, Any] = {"retry_waits": str(DAY), "window": DAY, "heartbeat": DAY}
+    key = await subscribe(parts, f"{receiver.url}/s", **options)
+    shard, publisher = parts.due.shards[key.shard(len(parts.due.shards))], Publisher(parts)
+    async with running(fanout(parts)), delivering(parts):
+        await becomes(parts, ACTIVE)
+        sent = 0
+        if how != "heartbeat":
+            await publisher.put()
+            await receiver.until(lambda: bundles(receiver) == [[1]])
+            await shut(parts)
+            await publisher.put()
+            await publisher.put()
+            await matched(parts)
+            sent = 1
+        await rewrite(parts, f"{receiver.url}/s", status="off", **options)
+        await publisher.put()
+        await matched(parts)
+        receiver.answers["/s"] = after_handshake(200)
+        await rewrite(parts, f"{receiver.url}/s", **options)
+        await becomes(parts, ACTIVE)
+        await publisher.put()
+        numbered = 4 if sent else 1
+        await receiver.until(lambda: numbered in receiver.numbers("/s"))
+        await shut(parts)
+        await parts.pipeline.command("ZADD", shard.due, 1, str(key))
+        await parts.pipeline.command("XADD", shard.wake, "*", "at", 1)
+
+        async def looked_after() -> bool:
+            return await parts.pipeline.command("ZSCORE", shard.due, str(key)) is None
+
+        await eventually(looked_after)
+        await shut(parts)
+    told = [received.type for received in receiver.received]
+    assert told == ["handshake", *["event-notification"] * sent, "handshake", "event-notification"]
+    assert bundles(receiver)[sent:] == [[numbered]]
+    held = await state(parts)
+    assert (held.events, held.delivered) == (numbered, numbered)
