@@ -381,9 +381,8 @@ async def agree(world: World) -> None:
 _numbers = st.integers(0, 7)
 _settles = st.builds(Settle, st.sampled_from((0, 0, 0, 1, 2, 3)), _numbers, st.booleans(), st.booleans())
 _takes = st.builds(Take, st.sampled_from((0, 0, 0, 1, 2)))
-_paces = st.sampled_from((0, PERIOD)).flatmap(
-    lambda beat: st.sampled_from((Pace(MAX_COUNT, beat), Pace(MAX_COUNT, beat, PERIOD)))
-)
+_paces = st.sampled_from([Pace(MAX_COUNT, beat, window) for beat in (0, PERIOD) for window in (0, PERIOD)])
+_serves = st.builds(Serve, st.sampled_from((0, 0, 0, 1, 2, 3, 4)), st.booleans())
 _steps: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(
         st.builds(
@@ -395,8 +394,8 @@ _steps: st.SearchStrategy[list[Step]] = st.lists(
         _takes,
         _settles,
         _settles,
-        st.builds(Serve, _numbers),
-        st.builds(Serve, _numbers, st.booleans()),
+        _serves,
+        _serves,
         st.builds(Pass, st.booleans()),
     ),
     min_size=6,
@@ -407,12 +406,16 @@ _born = (
     Take(0),
     Settle(0, 0, later=False, again=False),
     Owe(3),
+    Serve(0),
+    Serve(0),
+    Serve(0, long=True),
+    Owe(1),
     Take(0),
 )
 
 
-@given(begun=st.integers(0, len(_born)), pace=st.just(UNPACED) | _paces, steps=_steps)
-@settings(max_examples=1000)
+@given(begun=st.integers(0, len(_born)), pace=_paces, steps=_steps)
+@settings(max_examples=800)
 async def test_a_subscription_follows_the_law_whoever_serves_it_and_whatever_is_lost(
     lasting: Parts, begun: int, pace: Pace, steps: list[Step]
 ) -> None:
