@@ -13,7 +13,7 @@ SLOW = 1.0
 BRIEFLY, MOST_BRIEF = 0.1, 3
 
 #: ms after which whoever found no place asks again, at least and at most.
-SOON, LATE = 250, 10_000
+SOON, LATE = 250, 30_000
 
 
 def origin(endpoint: str) -> str:
