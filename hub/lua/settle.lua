@@ -16,7 +16,7 @@
 -- attempt is to be at that time already.
 local held = redis.call('HMGET', KEYS[1],
   'token', 'revision', 'status', 'events', 'delivered', 'sending', 'beat', 'window', 'skip', 'counting',
-  'next', 'attempt')
+  'next', 'attempt', 'test')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'refused'} end
 local verb, said, code = ARGV[4], ARGV[5], ARGV[6]
 local status, events, delivered, revision = held[3], tonumber(held[4]), tonumber(held[5]), tonumber(held[2])
@@ -61,7 +61,7 @@ if verb == 'delivered' then
   if held[8] then
     -- What comes meanwhile is gathered: nothing is pinned before the window opens.
     redis.call('HSET', KEYS[1], 'quiet_until', string.format('%.0f', now + held[8]))
-    return settled('')
+    if not held[13] then return settled('') end
   end
 else
   status, revision = verb, revision + 1

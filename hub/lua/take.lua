@@ -10,7 +10,8 @@
 --        | {'stale', token}     a later lease was here before
 --        | {'gone'}
 local held = redis.call('HMGET', KEYS[1],
-  'token', 'status', 'revision', 'events', 'delivered', 'attempt', 'next', 'sending', 'beat_at', 'quiet_until')
+  'token', 'status', 'revision', 'events', 'delivered', 'attempt', 'next', 'sending', 'beat_at', 'quiet_until',
+  'test')
 if not held[2] then return {'gone'} end
 if tonumber(ARGV[1]) <= tonumber(held[1] or '0') then return {'stale', held[1]} end
 local status, events, sending, attempt = held[2], tonumber(held[4]), held[8], held[6]
@@ -21,7 +22,7 @@ if status ~= 'requested' and status ~= 'active' or ended(KEYS[1]) then
   return {'serve', status, held[3], held[4], '0', '', {}, ''}
 end
 local later = tonumber(held[7] or '0')
-if not sending and status == 'active' then later = math.max(later, tonumber(held[10] or '0')) end
+if not sending and status == 'active' and not held[11] then later = math.max(later, tonumber(held[10] or '0')) end
 if later > now_ms() then return {'later', string.format('%.0f', later)} end
 if not sending then
   sending, attempt = pin(KEYS[1], status, events, tonumber(held[5])), '0'

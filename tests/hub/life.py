@@ -32,7 +32,7 @@ class Life:
 
     outboxes: Outboxes
     key: SubscriptionKey
-    max_count: int = 2
+    pace: Pace = field(default_factory=lambda: Pace(2))
     token: int = field(default=0)
 
     async def write(self, status: SubscriptionStatus, *, expected: str = "*") -> None:
@@ -42,7 +42,7 @@ class Life:
             expected=expected,
             status=status,
             resource=b"{}",
-            pace=Pace(self.max_count),
+            pace=self.pace,
             now=LONG_AGO,
             not_before=LONG_AGO,
         )

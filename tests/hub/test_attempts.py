@@ -10,6 +10,7 @@ from hub.keys import SubscriptionKey
 from hub.turn import Kind, Sent, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
+from subscriptions.pace import Pace
 from tests.facts import eventually
 from tests.hub.engines import Publisher, becomes, delivering, fanout, member, running, state, subscribe
 from tests.hub.life import R4, Life, entry
@@ -76,7 +77,7 @@ async def test_what_was_not_sent_has_no_bytes(parts: Parts) -> None:
 
 async def test_a_hundred_are_kept_and_none_of_a_subscription_that_is_gone(parts: Parts) -> None:
     life, attempts = (
-        Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), max_count=1),
+        Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), pace=Pace(1)),
         Attempts(parts.pipeline),
     )
     turn = await life.active()

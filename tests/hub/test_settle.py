@@ -427,7 +427,7 @@ async def test_a_subscription_follows_the_law_whoever_serves_it_and_whatever_is_
 
 
 async def test_a_repeat_has_the_same_range_and_time_although_more_events_came_meanwhile(parts: Parts) -> None:
-    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), max_count=10)
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), pace=Pace(10))
     await life.active()
     await parts.outboxes.owe(life.key, 0, [entry(0, 1)])
     first = await life.turn()
@@ -488,7 +488,7 @@ async def test_nothing_goes_out_after_the_end_although_the_clock_has_not_turned_
     parts: Parts, status: SubscriptionStatus, pinned: bool
 ) -> None:
     """Neither a handshake nor events, nor a repeat of what failed before."""
-    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), max_count=1)
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), pace=Pace(1))
     if status is SubscriptionStatus.ACTIVE:
         await life.active()
         await parts.outboxes.owe(life.key, 0, [entry(0, 1), entry(0, 2)])
@@ -501,3 +501,22 @@ async def test_nothing_goes_out_after_the_end_although_the_clock_has_not_turned_
         assert (await life.settle(turn, Verb.DELIVERED)).sending is None
     await parts.pipeline.command("HSET", life.key.subscription, "end", FAR)
     assert (await life.turn()).sending is not None
+
+
+@pytest.mark.parametrize("when", ["before-it-is-settled", "afterwards"])
+async def test_no_delivery_window_holds_back_a_test_whenever_it_is_asked_for(parts: Parts, when: str) -> None:
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"), pace=Pace(1, window=PERIOD))
+    await life.active()
+    await parts.outboxes.owe(life.key, 0, [entry(0, 1), entry(0, 2)])
+    turn = await life.turn()
+    if when == "before-it-is-settled":
+        assert await parts.outboxes.call(life.key, test=True)
+        test = await life.settle(turn, Verb.DELIVERED)
+    else:
+        assert (await life.settle(turn, Verb.DELIVERED)).quiet_until is not None
+        assert await parts.outboxes.call(life.key, test=True)
+        test = await life.turn()
+    assert test.sending is not None
+    assert test.sending.kind is Kind.HEARTBEAT
+    after = await life.settle(test, Verb.DELIVERED)
+    assert (after.sending, after.quiet_until is not None) == (None, True)
