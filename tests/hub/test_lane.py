@@ -625,6 +625,8 @@ async def test_what_is_on_the_wire_when_our_process_ends_is_not_charged_to_the_s
         due.fails = how == "failed"
         await asyncio.wait({ending})
         assert ending.cancelled() == (how == "stopped")
+        if how == "failed":  # asked for, or it would be reported in whatever test runs when the task is forgotten
+            assert isinstance(ending.exception(), ExceptionGroup)
         shard = parts.due.shards[key.shard(len(parts.due.shards))]
         assert await parts.pipeline.command("ZSCORE", shard.lease, str(key)) is None
         assert await parts.pipeline.command("ZSCORE", shard.due, str(key)) is not None
