@@ -22,6 +22,7 @@ from subscriptions.versions.forms import FORMS
 
 CRITERIA = "Subscription.criteria"
 ENDPOINT = "Subscription.channel.endpoint"
+ALERT_ENDPOINT = "Subscription.extension"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ class Admission:
         wanted, issues = reading.subscription, [*reading.issues, *self._about_topic(reading)]
         # A subscription that is off sends nothing: it may keep an endpoint that is not allowed any more.
         if wanted.status is not SubscriptionStatus.OFF and wanted.endpoint and reading.is_sound(ENDPOINT):
-            issues += await self._about_endpoint(wanted)
+            issues += await self._about_endpoint(wanted.endpoint, ENDPOINT)
+        if wanted.status is not SubscriptionStatus.OFF and wanted.alert_endpoint and _sound(issues):
+            issues += await self._about_endpoint(wanted.alert_endpoint, ALERT_ENDPOINT)
         return wanted, issues
 
     def _on(self, wanted: Subscription) -> On:
@@ -128,13 +131,13 @@ class Admission:
             return f"The topic {wanted.topic} can't be used in FHIR {wanted.version.upper()}: {why}"
         return ""
 
-    async def _about_endpoint(self, wanted: Subscription) -> tuple[Issue, ...]:
+    async def _about_endpoint(self, url: str, element: str) -> tuple[Issue, ...]:
         """A courtesy: every connection is guarded again."""
-        refusal = await self.refusal_of(wanted.endpoint)
+        refusal = await self.refusal_of(url)
         if refusal is None:
             return ()
         text = f"The hub must not send to this endpoint: {refusal}. Its operator can allow it."
-        return (Issue(IssueCode.SECURITY, text, ENDPOINT),)
+        return (Issue(IssueCode.SECURITY, text, element),)
 
     async def refusal_of(self, url: str) -> str | None:
         """Why the hub must not call the address of a URL, or None if it may. Every connection is guarded again."""
@@ -142,3 +145,8 @@ class Admission:
         host = parts.hostname or ""
         guard = replace(self.guard, allow_private=True) if host in self.trusted_hosts else self.guard
         return await guard.refusal_of(host, parts.port or (443 if parts.scheme == "https" else 80))
+
+
+def _sound(issues: list[Issue]) -> bool:
+    """Whether nothing is wrong with the Subscription's own extensions."""
+    return not any((issue.expression or "").startswith(ALERT_ENDPOINT) for issue in issues)

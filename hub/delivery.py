@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from logging import getLogger
 from typing import assert_never
 
+from hub.alerts import Alerting
 from hub.channels.origins import SLOW
 from hub.due import Lease
 from hub.errors import Unavailable
@@ -40,12 +41,14 @@ class Delivery:
         becomes slow when none is free is broken off, and waits too. So these lanes are for whoever is not known to be
         slow, and nobody holds one for a request of more than a second, however many endpoints hang.
     last_seconds: What is under way gets so many seconds to end when the process is told to stop.
+    alerting: Runs beside the lanes.
     """
 
     sender: Sender
     presence: Presence
     lanes: int
     last_seconds: float = LAST_SECONDS
+    alerting: Alerting | None = None
     _running: dict[asyncio.Task[None], Lease] = field(default_factory=dict)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,6 +63,8 @@ class Delivery:
             async with asyncio.TaskGroup() as group:
                 for shard in self.sender.due.shards:
                     group.create_task(self._serve_forever(shard))
+                if self.alerting:
+                    group.create_task(self.alerting.run())
                 while True:
                     with suppress(Unavailable):  # the shards say so themselves
                         await asyncio.gather(self.presence.announce(), self.sender.breakers.refresh())
@@ -68,6 +73,8 @@ class Delivery:
             self.sender.stopping = True
             await self._end_lanes()
             await self.sender.channel.close()
+            if self.alerting:
+                await self.alerting.operator.channel.close()
             with suppress(Unavailable, TimeoutError):  # then it runs out by itself
                 async with asyncio.timeout(GIVE_BACK_SECONDS):
                     await self.presence.leave()

@@ -81,6 +81,10 @@ hub:{registry}:signing
     string: the hub's own Ed25519 key, sealed (see secrets.py)
 hub:{registry}:epoch
     hash: id of this store, number of partitions, layout; written once
+hub:{alerts}:due
+    zset: subscription -> ms at which somebody is to be told of it (see alerts.py)
+hub:{alerts}:spent
+    string: subscriptions of which somebody was told in this minute; a minute
 hub:{tx:<id>}:transaction
     hash: one transaction: state and intents; 24 h after its end
 hub:{transactions}:open
@@ -113,6 +117,8 @@ JOINS = "hub:{registry}:joins"
 JOINED = "hub:{registry}:joined"
 SIGNING_KEY = "hub:{registry}:signing"
 EPOCH = "hub:{registry}:epoch"
+ALERTS = "hub:{alerts}:due"
+ALERTS_SPENT = "hub:{alerts}:spent"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"
 FAILING = "hub:{origins}:failing"

@@ -263,9 +263,11 @@ class Membership:
         return mended
 
     async def _repair(self, chunk: list[Registered], *, now: int) -> int:
-        mended, waiting, beats = 0, [], {}
+        mended, waiting, beats, told = 0, [], {}, []
         for each, state in zip(chunk, await self.outboxes.read_many([r.key for r in chunk]), strict=True):
             mended += await self._mend(each, state, now=now)
+            if state is not None and state.alerts:
+                told.append(each.key)
             if state is None or state.status is SubscriptionStatus.OFF:
                 continue
             if state.status is SubscriptionStatus.REQUESTED:
@@ -279,6 +281,8 @@ class Membership:
                 await self.due.ends(each.key, state.end)
         if waiting:
             await self.due.mark(waiting)
+        if told:
+            await self.outboxes.alert(told)
         return mended + await self.due.remind(beats)
 
     async def _mend(self, registered: Registered, state: State | None, *, now: int) -> bool:

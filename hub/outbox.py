@@ -7,6 +7,8 @@ One subscription's state and the events owed to it.
 - `beat`, `window` (ms after a notification: when a heartbeat goes out, how long nothing does; absent for none),
   `beat_at`, `quiet_until` (ms: the times that came of them, since the last notification)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
+- `alerts` (JSON: of what somebody is to be told), `quiet:<kind>` (ms before which no more of this kind is told),
+  `troubled` (`1` while the owner knows that something is wrong): see alerts.py
 - `test` (`1` while a test notification is to be sent)
 - `begun` (`1` from the first activation on), `filling:<partition>` (while it is filled with changes of the past: stream
   id of the last change that waits for that)
@@ -30,7 +32,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from hub.keys import SubscriptionKey
+from hub.keys import ALERTS, SubscriptionKey
 from hub.pipeline import Pipeline, script
 from hub.stream import Entry, before
 from hub.turn import Later, OwedEvent, Sending, Sent, Stale, Turn, Verb
@@ -89,6 +91,7 @@ class State:
     style: Style = Style.TOPIC
     beat_at: int | None = None
     test: bool = False
+    alerts: bool = False
 
     @property
     def waiting(self) -> bool:
@@ -230,6 +233,8 @@ class Outboxes:
         reply = await self._pipeline.run(SETTLE, keys, token, turn.revision, sending, verb, said, code, *extra)
         if reply[0] == b"refused":
             return None
+        if reply[7]:
+            await self.alert([subscription])
         return Turn(
             SubscriptionStatus(reply[1].decode()),
             int(reply[2]),
@@ -239,6 +244,11 @@ class Outboxes:
             quiet_until=_ms(reply[5]),
             beat_at=_ms(reply[6]),
         )
+
+    async def alert(self, subscriptions: list[SubscriptionKey]) -> None:
+        """Say that somebody is to be told of something that was noted of these."""
+        pairs = [part for subscription in subscriptions for part in (0, str(subscription))]
+        await self._pipeline.command("ZADD", ALERTS, "LT", *pairs)
 
     async def call(self, subscription: SubscriptionKey, *, test: bool = False) -> bool:
         """
@@ -317,6 +327,7 @@ class Outboxes:
 _FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
     "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at", "test",
+    "alerts",
 )  # fmt: skip
 
 
@@ -341,6 +352,7 @@ def _state(fields: dict[str, bytes | None]) -> State:
         style=Style(text("style") or Style.TOPIC),
         beat_at=_ms(fields["beat_at"] or b""),
         test=text("test") == "1",
+        alerts=bool(text("alerts")),
     )
 
 

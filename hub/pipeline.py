@@ -42,12 +42,12 @@ def script(name: str) -> Script:
     """
     Read `lua/{name}.lua`. Its head says what it does, its KEYS and ARGV, and what it returns.
 
-    A first line `-- include: other` puts `lua/other.lua` before it.
+    A first line `-- include: other another` puts `lua/other.lua` and `lua/another.lua` before it.
     """
     source = _lua(name)
     first, _, rest = source.partition("\n")
     if first.startswith("-- include: "):
-        source = _lua(first.removeprefix("-- include: ")) + rest
+        source = "".join(map(_lua, first.removeprefix("-- include: ").split())) + rest
     return Script(name, source, sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -12,6 +12,8 @@ from redis.connection import ConnectionPool
 
 from hub.errors import NotTheHub
 from hub.secrets import read_keys
+from subscriptions.signing import Secret
+from subscriptions.versions.r4.channel import wrong_url
 
 Network = IPv4Network | IPv6Network
 
@@ -86,6 +88,20 @@ def _private_endpoint(text: str) -> str:
 
 def _secrets_key(text: str) -> str:
     read_keys(text)
+    return text
+
+
+def _webhook_url(text: str) -> str:
+    if text and wrong_url(text, allow_http=True):
+        raise ValueError("should be an http or https URL without user information and fragment")
+    return text
+
+
+def _webhook_secret(text: str) -> str:
+    try:
+        _ = text and Secret.parse(text)
+    except ValueError as error:
+        raise ValueError(f"should be {error}") from None
     return text
 
 
@@ -254,6 +270,19 @@ class Settings(BaseSettings):
     )
     secrets_key_file: Path | None = Field(
         None, description="File. More such keys, one a line, behind those of `HUB_SECRETS_KEY`."
+    )
+
+    alert_url: Annotated[str, AfterValidator(_webhook_url)] = Field(
+        "",
+        repr=False,
+        description="URL that is POSTed to when a Subscription fails, recovers, ends or loses events. Its host may be"
+        " private. Empty: nobody but the owners is told.",
+    )
+    alert_secret: Annotated[str, AfterValidator(_webhook_secret)] = Field(
+        "",
+        repr=False,
+        description="`whsec_` and 24 to 64 bytes in base64: what is POSTed there is signed by Standard Webhooks. Empty:"
+        " it is not.",
     )
 
     auth: Literal["none"] = Field("none", description="`none`: everybody who reaches the hub may do everything.")

@@ -9,8 +9,9 @@ between the parts: it is always a UUID of the hub's.
 
 import hashlib
 import hmac
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
+from typing import Self
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,6 +30,17 @@ class Secret:
 
     key: bytes = field(repr=False)
     until: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read one as it is given. Raises ValueError, which shows nothing of it."""
+        try:
+            key = b64decode(text.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
+            raise ValueError("`whsec_` and 24 to 64 bytes in base64")
+        return cls(key)
 
     @property
     def text(self) -> str:

@@ -59,6 +59,7 @@ class Subscription:
     retry_waits: Seconds before each further attempt, instead of the hub's own schedule; None when not asked for.
     max_count: The most events that one notification may hold; None when not asked for.
     end: When to turn off, aware; None for never.
+    alert_endpoint: Where its owner is told how it fares; empty for nowhere.
     start: From when on changes concern it, aware; None for its first activation.
     own_topic: What a search in `criteria` comes to; None with Style.TOPIC.
     """
@@ -80,6 +81,7 @@ class Subscription:
     max_count: int | None = None
     end: datetime | None = None
     start: datetime | None = None
+    alert_endpoint: str = ""
     style: Style = Style.TOPIC
     own_topic: Topic | None = None
 

@@ -192,7 +192,8 @@ def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **op
     """
     A Subscription on a type's built-in topic.
 
-    Options: `content`, `max_count`, `timeout`, `heartbeat`, `window` (seconds), `retry_waits`, `headers`, `status`.
+    Options: `content`, `max_count`, `timeout`, `heartbeat`, `window` (seconds), `retry_waits`, `headers`, `status`,
+    `start`, `alert_endpoint`.
     """
     channel: dict[str, Any] = {
         "type": "rest-hook",
@@ -226,8 +227,16 @@ def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **op
         "criteria": TOPIC.format(type_.lower()),
         "channel": channel,
     }
-    if "start" in options:
-        resource["extension"] = [{"url": f"{OWN}/start", "valueInstant": options["start"]}]
+    own = [
+        {"url": f"{OWN}/{url}", value: options[name]}
+        for name, url, value in (
+            ("start", "start", "valueInstant"),
+            ("alert_endpoint", "alert-endpoint", "valueUrl"),
+        )
+        if name in options
+    ]
+    if own:
+        resource["extension"] = own
     if filters:
         resource["_criteria"] = {
             "extension": [{"url": f"{BACKPORT}/backport-filter-criteria", "valueString": text} for text in filters]

@@ -1,4 +1,4 @@
--- include: pin
+-- include: alert pin
 -- Record what became of the pinned notification, and say what to send next.
 --
 -- KEYS  1 subscription  2 attempts
@@ -9,20 +9,34 @@
 --       11 again: ms of the next attempt   12 again: attempts that have failed so far
 --       11 active: stream id behind which a first activation begins with the past, or ''
 --       12... active: partition, stream id of its end, in pairs. Else what was put before is not numbered
--- Returns  {'settled', status, revision, events, sending, ms before which nothing is sent, ms of the next heartbeat}
---                        sending: the next one, as in pin; '' for nothing now. The last two: only then; '' for none
+-- Returns  {'settled', status, revision, events, sending, ms before which nothing is sent, ms of the next heartbeat,
+--           '1' if somebody is to be told of something}
+--                        sending: the next one, as in pin; '' for nothing now. The next two: only then; '' for none
 --        | {'refused'}   not the owner any more, or the subscription was changed or deleted meanwhile
 -- Safe to repeat: when `sending` has moved on under the same lease, it was settled before; so it was when the next
 -- attempt is to be at that time already.
 local held = redis.call('HMGET', KEYS[1],
   'token', 'revision', 'status', 'events', 'delivered', 'sending', 'beat', 'window', 'skip', 'counting',
-  'next', 'attempt', 'test')
+  'next', 'attempt', 'test', 'troubled', 'alerts')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'refused'} end
 local verb, said, code = ARGV[4], ARGV[5], ARGV[6]
 local status, events, delivered, revision = held[3], tonumber(held[4]), tonumber(held[5]), tonumber(held[2])
+local tell = held[15] and '1' or ''
 local function settled(sending)
   local times = sending == '' and redis.call('HMGET', KEYS[1], 'quiet_until', 'beat_at') or {}
-  return {'settled', status, string.format('%.0f', revision), held[4], sending, times[1] or '', times[2] or ''}
+  return {'settled', status, string.format('%.0f', revision), held[4], sending, times[1] or '', times[2] or '',
+    tell}
+end
+-- `troubled`: the owner knows that something is wrong, and wants to know when it is over.
+local function note(now, kind, first, last)
+  if kind == 'recovered' then
+    redis.call('HDEL', KEYS[1], 'troubled')
+    alert(KEYS[1], kind, now, status, '', '', first, last)
+  else
+    redis.call('HSET', KEYS[1], 'troubled', '1')
+    alert(KEYS[1], kind, now, status, code, said, first, last)
+  end
+  tell = '1'
 end
 if (held[6] or '') ~= ARGV[3] then return settled(held[6] or '') end
 if verb == 'again' and held[11] == ARGV[11] and held[12] == ARGV[12] then return settled('') end
@@ -45,6 +59,7 @@ end
 if verb == 'again' then
   redis.call('HSET', KEYS[1], 'attempt', ARGV[12], 'next', ARGV[11],
     'failing', said, 'failing_code', code)
+  if ARGV[12] == '3' and held[12] == '2' then note(now, 'failing') end
   return settled('')
 end
 
@@ -53,6 +68,7 @@ if (verb == 'delivered' or verb == 'active') and held[7] then
   redis.call('HSET', KEYS[1], 'beat_at', string.format('%.0f', now + held[7]))
 end
 if verb == 'delivered' then
+  if held[14] then note(now, 'recovered') end
   local last, kind = string.match(held[6], '^%d+ (%d+) %d+ (%l+)$')
   if kind == 'events' then
     delivered = tonumber(last)
@@ -81,7 +97,9 @@ else
         end
       end
     end
-    if held[9] and events > delivered then
+    local missed = held[9] and events > delivered
+    if held[14] then note(now, 'recovered', missed and delivered + 1, missed and events) end
+    if missed then
       redis.call('HSET', KEYS[1], 'delivered', held[4], 'skipped', string.format('%.0f-%.0f', delivered + 1, events))
       redis.call('HINCRBY', KEYS[1], 'skipped_events', events - delivered)
       delivered = events
@@ -89,6 +107,8 @@ else
   else
     redis.call('HSET', KEYS[1], 'error', said, 'error_code', code, 'skip', '1')
     redis.call('HDEL', KEYS[1], 'test')
+    local missed = events > delivered
+    note(now, status, missed and delivered + 1, missed and events)
     if verb == 'off' then redis.call('HDEL', KEYS[1], 'counting') end
   end
 end

@@ -6,12 +6,15 @@ import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 
+from hub.alerts import Alerting, Operator
 from hub.breakers import Breakers, Caller
 from hub.channels.clients import Clients
 from hub.channels.origins import Origins
 from hub.channels.rest_hook import RestHook
 from hub.clock import Clock
+from hub.credentials import Credentials
 from hub.delivery import SLOW_LANES, Delivery
 from hub.fanout import Fanout
 from hub.lane import Sender, lease_ms
@@ -21,6 +24,7 @@ from hub.settings import Settings
 from hub.store import now_ms
 from hub.wiring.parts import Parts, parts
 from subscriptions.retry import Policy
+from subscriptions.signing import Secret
 
 
 class Engine(Protocol):
@@ -55,13 +59,14 @@ def delivering(p: Parts) -> Engine:
     """What a deliver worker runs."""
     settings = p.settings
     origins = Origins(settings.origin_slots, SLOW_LANES * settings.deliver_lanes)
+    channel = RestHook(Clients(p.guard, settings.private_hosts, settings.endpoint_ca_file))
     sender = Sender(
         due=p.due,
         outboxes=p.outboxes,
         store=p.store,
         changes=p.changes,
         registry=p.registry,
-        channel=RestHook(Clients(p.guard, settings.private_hosts, settings.endpoint_ca_file)),
+        channel=channel,
         keyring=p.keyring,
         origins=origins,
         breakers=Breakers(p.pipeline, origins, lease_ms(settings.request_timeout), random.random),
@@ -72,7 +77,20 @@ def delivering(p: Parts) -> Engine:
         dice=random.random,
         now=lambda: datetime.now(UTC),
     )
-    return Delivery(sender, Presence(p.pipeline, "deliver", process_name()), settings.deliver_lanes)
+    alerting = Alerting(p.pipeline, p.keyring, channel, operator(p), p.foundation.epoch, p.bases)
+    return Delivery(sender, Presence(p.pipeline, "deliver", process_name()), settings.deliver_lanes, alerting=alerting)
+
+
+def operator(p: Parts) -> Operator:
+    """Who runs the hub, to be told of what happens to subscriptions."""
+    settings = p.settings
+    secret = (Secret.parse(settings.alert_secret),) if settings.alert_secret else ()
+    hosts = frozenset([urlsplit(settings.alert_url).hostname or ""])
+    return Operator(
+        settings.alert_url,
+        Credentials(signing=secret),
+        RestHook(Clients(p.guard, hosts, settings.endpoint_ca_file)),
+    )
 
 
 async def clock(settings: Settings, *, top_up: Callable[[], Awaitable[None]]) -> Clock:

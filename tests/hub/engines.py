@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from hub.alerts import Alerting
 from hub.breakers import Breakers
 from hub.channels.clients import Clients
 from hub.channels.origins import Origins
@@ -88,9 +89,11 @@ def sender(
     )
 
 
-def deliverer(parts: Parts, *, lanes: int = 300, last_seconds: float = 5, **more: Any) -> Delivery:
+def deliverer(
+    parts: Parts, *, lanes: int = 300, last_seconds: float = 5, alerting: Alerting | None = None, **more: Any
+) -> Delivery:
     presence = Presence(parts.pipeline, "deliver", f"deliver-{next(_names)}")
-    return Delivery(sender(parts, lanes=lanes, **more), presence, lanes, last_seconds)
+    return Delivery(sender(parts, lanes=lanes, **more), presence, lanes, last_seconds, alerting)
 
 
 @asynccontextmanager

@@ -25,6 +25,8 @@ REDIS = (
     "its value should be redis://[[user]:password@]host[:port][/database], rediss://… for TLS, or unix:///path, with"
     " options that redis-py knows"
 )
+WEBHOOK = "its value should be an http or https URL without user information and fragment"
+WHSEC = "its value should be `whsec_` and 24 to 64 bytes in base64"
 LEVELS = "should be 'debug', 'info', 'warning' or 'error'"
 NETWORK = "should be a CIDR, an address or a host name, such as 10.0.0.0/8 or relay.internal"
 
@@ -64,6 +66,10 @@ NETWORK = "should be a CIDR, an address or a host name, such as 10.0.0.0/8 or re
         ("HUB_PRIVATE_ENDPOINTS", "relay.internal:8080", f"'relay.internal:8080' {NETWORK}"),
         ("HUB_PRIVATE_ENDPOINTS", "http://relay.internal", f"'http://relay.internal' {NETWORK}"),
         ("HUB_PRIVATE_ENDPOINTS", "*.internal", f"'*.internal' {NETWORK}"),
+        ("HUB_ALERT_URL", "ftp://hush", WEBHOOK),
+        ("HUB_ALERT_URL", "https://user:hush@hub.example", WEBHOOK),
+        ("HUB_ALERT_SECRET", "hush", WHSEC),
+        ("HUB_ALERT_SECRET", "whsec_aHVzaA==", WHSEC),
         ("HUB_REDIS_URL", "foo", REDIS),
         ("HUB_RQ_REDIS_URL", "foo", REDIS),
         ("HUB_REDIS_URL", "unix://", REDIS),

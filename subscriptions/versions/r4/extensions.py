@@ -31,6 +31,7 @@ OWN = "https://fhir-event-hub.example/StructureDefinition"
 DELIVERY_WINDOW = f"{OWN}/delivery-window"
 RETRY_WAITS = f"{OWN}/retry-waits"
 START = f"{OWN}/start"
+ALERT_ENDPOINT = f"{OWN}/alert-endpoint"
 
 #: HAPI's, which change what is sent, or when.
 _HAPI = "http://hapifhir.io/fhir/StructureDefinition/subscription-"
@@ -48,6 +49,7 @@ _HOME = {
     SUPPORTED_INTERACTION: "Subscription",
     FHIR_PATH_CRITERIA: "Subscription",
     START: "Subscription",
+    ALERT_ENDPOINT: "Subscription",
 }
 
 _CROSS_VERSION = re.compile(r"http://hl7\.org/fhir/\d+\.\d+/", re.ASCII)

@@ -68,6 +68,7 @@ def read_subscription(
     channels.text(resource.get("reason"), "Subscription.reason", issues)
     end = _end(resource, issues, now=now)
     start = _start(resource, issues)
+    alert_endpoint = _alert_endpoint(resource, issues, allow_http=allow_http)
     type_ = channels.channel_type(channel, issues)
     endpoint = channels.endpoint(channel, issues, allow_http=allow_http) if type_ is ChannelType.REST_HOOK else ""
     headers = channels.headers(channel, issues)
@@ -100,6 +101,7 @@ def read_subscription(
         max_count=max_count,
         end=end,
         start=start,
+        alert_endpoint=alert_endpoint,
         style=style,
         own_topic=own_topic,
     )
@@ -236,3 +238,15 @@ def _start(resource: Mapping[str, Any], issues: list[Issue]) -> datetime | None:
         if issue:
             issues.append(Issue(IssueCode.VALUE, issue, f"Subscription.extension[{i}]"))
     return start
+
+
+def _alert_endpoint(resource: Mapping[str, Any], issues: list[Issue], *, allow_http: bool) -> str:
+    """A URL as the channel's endpoint is one; whether its address may be called is judged as there."""
+    found, url = extensions.of(resource, extensions.ALERT_ENDPOINT), ""
+    for place, (i, extension) in enumerate(found):
+        expression = f"Subscription.extension[{i}]"
+        url = channels.text(extension.get("valueUrl"), f"{expression}.value", issues)
+        issue = f"Only one {extensions.ALERT_ENDPOINT} is allowed." if place else None
+        if issue := issue or (channels.wrong_url(url, allow_http=allow_http) if url else None):
+            issues.append(Issue(IssueCode.VALUE, issue, expression))
+    return url
