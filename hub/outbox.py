@@ -19,6 +19,7 @@ One subscription's state and the events owed to it.
   `attempt` (its failures so far), `next` (ms before which nothing is sent)
 - `early` (ms: the `next` that was left out since the origin's breaker called)
 - `secrets`, `credentials` (see keyring.py)
+- `resend` (`first-last`, joined by blanks: what is to be sent once more, before anything new)
 - `failing`, `failing_code` (while attempts fail), `error`, `error_code` (why the status is `error` or `off`),
   `outcome`, `outcome_at` (of the last attempt)
 
@@ -39,6 +40,7 @@ from hub.turn import Later, OwedEvent, Sending, Sent, Stale, Turn, Verb
 from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
 from subscriptions.pace import Pace
+from subscriptions.ranges import Range
 from subscriptions.shapes import Included
 from subscriptions.subscription import Style
 
@@ -92,12 +94,14 @@ class State:
     beat_at: int | None = None
     test: bool = False
     alerts: bool = False
+    resend: tuple[Range, ...] = ()
 
     @property
     def waiting(self) -> bool:
         """Whether there is something to send: a handshake, events, or a test notification."""
         active = self.status is SubscriptionStatus.ACTIVE
-        return self.status is SubscriptionStatus.REQUESTED or (active and (self.test or self.events > self.delivered))
+        events = self.test or bool(self.resend) or self.events > self.delivered
+        return self.status is SubscriptionStatus.REQUESTED or (active and events)
 
 
 class Subscribed(StrEnum):
@@ -229,7 +233,8 @@ class Outboxes:
             extra.append("" if start is None else before(start))
         for partition, end in (ends or {}).items():
             extra += (partition, end)
-        keys, sending = [subscription.subscription, subscription.attempts], str(turn.sending or "")
+        keys = [subscription.subscription, subscription.attempts, subscription.outbox]
+        sending = str(turn.sending or "")
         reply = await self._pipeline.run(SETTLE, keys, token, turn.revision, sending, verb, said, code, *extra)
         if reply[0] == b"refused":
             return None
@@ -264,11 +269,17 @@ class Outboxes:
         return int(found) if found else None
 
     async def events(
-        self, subscription: SubscriptionKey, first: int, last: int, *, most: int | None = None
+        self, subscription: SubscriptionKey, first: int, last: int, *, most: int | None = None, newest: bool = False
     ) -> list[OwedEvent]:
-        """The events of a range of numbers, both included, as far as they are kept; no more than `most`."""
+        """
+        The events of a range of numbers, both included, as far as they are kept.
+
+        most: No more than so many of them.
+        newest: From the last one down.
+        """
         limit = () if most is None else ("COUNT", most)
-        reply = await self._pipeline.command("XRANGE", subscription.outbox, f"{first}-0", f"{last}-0", *limit)
+        ends = (f"{last}-0", f"{first}-0") if newest else (f"{first}-0", f"{last}-0")
+        reply = await self._pipeline.command("XREVRANGE" if newest else "XRANGE", subscription.outbox, *ends, *limit)
         return [_event(id_, fields) for id_, fields in reply]
 
     async def write(
@@ -328,6 +339,7 @@ _FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
     "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at", "test",
     "alerts",
+    "resend",
 )  # fmt: skip
 
 
@@ -353,6 +365,7 @@ def _state(fields: dict[str, bytes | None]) -> State:
         beat_at=_ms(fields["beat_at"] or b""),
         test=text("test") == "1",
         alerts=bool(text("alerts")),
+        resend=tuple(map(Range.parse, text("resend").split())),
     )
 
 

@@ -336,6 +336,19 @@ EVENTS = Documented(
     ),
     refusals=(404, 410),
 )
+RESEND = Documented(
+    "Send events of a Subscription once more, over its channel",
+    {200: "They will be sent, with the numbers that they have, before anything new"},
+    "OperationOutcome",
+    takes=(
+        _parameter("eventsSinceNumber", "query", "The first event"),
+        _parameter("eventsUntilNumber", "query", "The last event"),
+        _parameter("eventsSinceInstant", "query", "No event from before, such as `2026-11-21T09:59:59.123Z`"),
+        _parameter("eventsUntilInstant", "query", "No event from after"),
+    ),
+    body=_body("Parameters", required=False),
+    refusals=(404, 409, 410),
+)
 EVENTS_BY_POST = replace(EVENTS, body=_body("Parameters", required=False))
 STATUSES_BY_POST = replace(STATUSES, body=_body("Parameters", required=False))
 ROTATE_SECRET = Documented(
@@ -359,6 +372,34 @@ ENTRUSTED = Documented(
     refusals=(404,),
 )
 
+_EVENT_OR_TIME = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}
+REDELIVER = Documented(
+    "Send events of a Subscription once more: from a number or an instant to another, both included",
+    {202: "They will be sent, with the numbers that they have, before anything new"},
+    body={
+        "required": True,
+        "content": {
+            media_type: {
+                "schema": {
+                    "type": "object",
+                    "properties": {"from": _EVENT_OR_TIME, "to": _EVENT_OR_TIME},
+                    "additionalProperties": False,
+                }
+            }
+            for media_type in (JSON, FHIR_JSON)
+        },
+    },
+    refusals=(404, 409, 410),
+    schema={
+        "type": "object",
+        "required": ["first", "last", "text"],
+        "properties": {
+            "first": {"type": ["integer", "null"]},
+            "last": {"type": ["integer", "null"]},
+            "text": {"type": "string"},
+        },
+    },
+)
 ATTEMPTS = Documented(
     "List the last attempts at a Subscription's notifications, the latest first: what was sent, and what came of it",
     {200: "The last 100 at most"},

@@ -100,6 +100,7 @@ def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, An
     extension = f"{_BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
     status = {"name": "status", "definition": f"{_BACKPORT}/OperationDefinition/backport-subscription-status"}
     events = {"name": "events", "definition": f"{_BACKPORT}/OperationDefinition/backport-subscription-events"}
+    resend = {"name": "resend", "definition": f"{_BACKPORT}/OperationDefinition/backport-subscription-resend"}
     validate = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
     return {
         "extension": [{"url": extension, "valueCanonical": topic.url} for topic in topics],
@@ -114,7 +115,7 @@ def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, An
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, "Subscription")],
-        "operation": [status, events, validate],
+        "operation": [status, events, resend, validate],
     }
 
 

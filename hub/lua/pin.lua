@@ -12,11 +12,34 @@ local function ended(key)
   return ends and ends ~= '' and tonumber(ends) <= now_ms()
 end
 
-local function pin(key, status, events, delivered)
-  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test'), now_ms()
+-- The next events of `resend` that are kept, as many as follow each other; what is not kept is struck out.
+local function once_more(key, outbox, most)
+  local ranges = redis.call('HGET', key, 'resend')
+  while ranges do
+    local from, to, rest = string.match(ranges, '^(%d+)%-(%d+) ?(.*)$')
+    local found = redis.call('XRANGE', outbox, from, to, 'COUNT', most)
+    if #found > 0 then
+      local first = tonumber(string.match(found[1][1], '^%d+'))
+      local last = first
+      while found[last - first + 2] and tonumber(string.match(found[last - first + 2][1], '^%d+')) == last + 1 do
+        last = last + 1
+      end
+      return first, last
+    end
+    ranges = rest ~= '' and rest
+    if ranges then redis.call('HSET', key, 'resend', ranges) else redis.call('HDEL', key, 'resend') end
+  end
+end
+
+local function pin(key, outbox, status, events, delivered)
+  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test', 'resend'), now_ms()
+  local most = tonumber(held[1])
   local first, last, kind
-  if ended(key) then
-    return ''
+  if ended(key) then return '' end
+  -- What is asked for again goes before what is new.
+  if status == 'active' and held[4] and not held[3] then first, last = once_more(key, outbox, most) end
+  if first then
+    kind = 'resend'
   elseif status == 'requested' then
     first, last, kind = events, 0, 'handshake'
   elseif status == 'active' and held[3] then
@@ -24,7 +47,7 @@ local function pin(key, status, events, delivered)
     redis.call('HDEL', key, 'test')
     first, last, kind = events, 0, 'heartbeat'
   elseif status == 'active' and events > delivered then
-    first, last, kind = delivered + 1, math.min(events, delivered + tonumber(held[1])), 'events'
+    first, last, kind = delivered + 1, math.min(events, delivered + most), 'events'
   elseif status == 'active' and held[2] and tonumber(held[2]) <= now then
     first, last, kind = events, 0, 'heartbeat'
   else

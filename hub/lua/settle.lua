@@ -1,7 +1,7 @@
 -- include: alert pin
 -- Record what became of the pinned notification, and say what to send next.
 --
--- KEYS  1 subscription  2 attempts
+-- KEYS  1 subscription  2 attempts  3 outbox
 -- ARGV  1 token of the lease   2 revision that was served   3 sending, as it was served
 --       4 delivered | again | error | off | active   5 what is said of the attempt   6 FHIR error code, or ''
 --       7 number of the attempt, or '' when nothing was tried   8 ms that it took   9 bytes that were sent
@@ -19,6 +19,19 @@ local held = redis.call('HMGET', KEYS[1],
   'token', 'revision', 'status', 'events', 'delivered', 'sending', 'beat', 'window', 'skip', 'counting',
   'next', 'attempt', 'test', 'troubled', 'alerts')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'refused'} end
+
+-- These have been sent once more.
+local function strike_out(first, last)
+  local left = {}
+  for from, to in string.gmatch(redis.call('HGET', KEYS[1], 'resend') or '', '(%d+)%-(%d+)') do
+    from, to = tonumber(from), tonumber(to)
+    if from < first then left[#left + 1] = string.format('%.0f-%.0f', from, math.min(to, first - 1)) end
+    if to > last then left[#left + 1] = string.format('%.0f-%.0f', math.max(from, last + 1), to) end
+  end
+  redis.call('HDEL', KEYS[1], 'resend')
+  if #left > 0 then redis.call('HSET', KEYS[1], 'resend', table.concat(left, ' ')) end
+end
+
 local verb, said, code = ARGV[4], ARGV[5], ARGV[6]
 local status, events, delivered, revision = held[3], tonumber(held[4]), tonumber(held[5]), tonumber(held[2])
 local tell = held[15] and '1' or ''
@@ -69,8 +82,10 @@ if (verb == 'delivered' or verb == 'active') and held[7] then
 end
 if verb == 'delivered' then
   if held[14] then note(now, 'recovered') end
-  local last, kind = string.match(held[6], '^%d+ (%d+) %d+ (%l+)$')
-  if kind == 'events' then
+  local first, last, kind = string.match(held[6], '^(%d+) (%d+) %d+ (%l+)')
+  if kind == 'resend' then
+    strike_out(tonumber(first), tonumber(last))
+  elseif kind == 'events' then
     delivered = tonumber(last)
     redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', delivered))
   end
@@ -106,10 +121,10 @@ else
     end
   else
     redis.call('HSET', KEYS[1], 'error', said, 'error_code', code, 'skip', '1')
-    redis.call('HDEL', KEYS[1], 'test')
+    redis.call('HDEL', KEYS[1], 'test', 'resend')
     local missed = events > delivered
     note(now, status, missed and delivered + 1, missed and events)
     if verb == 'off' then redis.call('HDEL', KEYS[1], 'counting') end
   end
 end
-return settled(pin(KEYS[1], status, events, delivered))
+return settled(pin(KEYS[1], KEYS[3], status, events, delivered))

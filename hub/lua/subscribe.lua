@@ -31,6 +31,6 @@ keep()
 -- After `error` and `off` the subscriber asks for what it missed (`skip`); after a mere change, what is owed goes out.
 if status == 'off' then
   redis.call('HSET', KEYS[1], 'skip', '1')
-  redis.call('HDEL', KEYS[1], 'counting')
+  redis.call('HDEL', KEYS[1], 'counting', 'resend')
 end
 return {'changed', revision}

@@ -25,7 +25,7 @@ local later = tonumber(held[7] or '0')
 if not sending and status == 'active' and not held[11] then later = math.max(later, tonumber(held[10] or '0')) end
 if later > now_ms() then return {'later', string.format('%.0f', later)} end
 if not sending then
-  sending, attempt = pin(KEYS[1], status, events, tonumber(held[5])), '0'
+  sending, attempt = pin(KEYS[1], KEYS[2], status, events, tonumber(held[5])), '0'
 elseif string.match(sending, '^%d+ %d+ %d+$') then
   -- Pinned before notifications had a kind.
   sending = sending .. (string.match(sending, ' 0 %d+$') and ' handshake' or ' events')

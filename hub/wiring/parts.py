@@ -21,6 +21,7 @@ from hub.migration import Migration
 from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
 from hub.registry import Registry
+from hub.resending import Resending
 from hub.scanning import Scanning
 from hub.secrets import Secrets
 from hub.settings import Settings
@@ -95,6 +96,10 @@ class Parts:
     def membership(self) -> Membership:
         delay = int(self.settings.handshake_delay * 1000)
         return Membership(self.registry, self.outboxes, self.due, delay)
+
+    @property
+    def resending(self) -> Resending:
+        return Resending(self.pipeline, self.outboxes, self.due)
 
     @property
     def guard(self) -> Guard:

@@ -67,6 +67,15 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         starts=Starts(p.changes),
     )
     operations = Operations(subscriptions, p.foundation.epoch)
+    administration = Administration(
+        TENANT,
+        p.membership,
+        Attempts(p.pipeline),
+        p.resending,
+        now_ms,
+        max_body=settings.max_body_bytes,
+        max_nesting=settings.max_nesting,
+    )
     return create_app(
         settings=settings,
         store=p.store,
@@ -76,12 +85,12 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         pressure=pressure,
         fhir=(
             *operations.routes(),
-            *Recovering(operations, p.store, p.outboxes).routes(),
+            *Recovering(operations, p.store, p.outboxes, p.resending).routes(),
             *Entrusting(subscriptions, p.keyring).routes(),
             *Validation(subscriptions).routes(),
             *Explaining(subscriptions, p.store, p.changes, p.outboxes).routes(),
             *subscriptions.routes(),
-            *Administration(TENANT, p.membership, Attempts(p.pipeline)).routes(),
+            *administration.routes(),
         ),
         others=(health_routes(p.foundation, pressure), signing_routes(p.keyring)),
         release=version("fhir-event-hub"),

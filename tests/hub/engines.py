@@ -67,6 +67,7 @@ def sender(
     lanes: int = 300,
     timeout: float = 0,
     name_servers: tuple[str, ...] = (),
+    waits: tuple[float, ...] | None = None,
 ) -> Sender:
     clients = Clients(replace(parts.guard, name_servers=name_servers))
     origins, timeout = Origins(slots, SLOW_LANES * lanes), timeout or parts.settings.request_timeout
@@ -83,7 +84,7 @@ def sender(
         hub=parts.foundation.epoch,
         bases=parts.bases,
         timeout=timeout,
-        policy=Policy(parts.settings.retry_waits),
+        policy=Policy(parts.settings.retry_waits if waits is None else waits),
         dice=lambda: 0.0,
         now=lambda: datetime.now(UTC),
     )

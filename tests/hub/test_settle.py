@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes, Subscribed
 from hub.pipeline import Pipeline
+from hub.resending import note
 from hub.turn import Kind, Later, Sending, Sent, Stale, Turn, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.lifecycle import ABSENT, Happening, State, follow
 from subscriptions.pace import Pace
+from subscriptions.ranges import Range
 from tests.hub.life import LONG_AGO, R4, Life, entry
 
 #: ms since 1970: nothing is sent before it, unless time is made to pass.
@@ -51,6 +53,8 @@ class World:
     beats: A heartbeat is to come; due: its time has come.
     attempts: How many are kept: each was made once, however often it was said what came of it.
     sent: Numbers of events of which a server was told that they had arrived.
+    resend: Numbers of those that are to be sent once more.
+    called: Since that was asked for, what has failed is tried again now.
     """
 
     pipeline: Pipeline
@@ -70,6 +74,8 @@ class World:
     due: bool = False
     attempts: int = 0
     sent: list[int] = field(default_factory=list)
+    resend: set[int] = field(default_factory=set)
+    called: bool = False
     tokens: int = 0
     servers: list[Served] = field(default_factory=list)
 
@@ -90,6 +96,8 @@ class World:
         self.revision += 1
         self.pinned, self.attempt = None, 0
         self.shut = self.beats = self.due = False
+        if self.state.status in (SubscriptionStatus.ERROR, SubscriptionStatus.OFF):
+            self.resend.clear()
         if step.skip:
             self.skipped += self.events - self.delivered
             self.delivered = self.events
@@ -98,6 +106,9 @@ class World:
         """The range of what must be pinned now, and its kind; last is 0 in a handshake."""
         if self.state.status is SubscriptionStatus.REQUESTED:
             return self.events, 0, Kind.HANDSHAKE
+        if self.state.status is SubscriptionStatus.ACTIVE and self.resend:
+            first = min(self.resend)
+            return first, first + (MAX_COUNT == 2 and first + 1 in self.resend), Kind.RESEND
         if self.state.status is SubscriptionStatus.ACTIVE and self.events > self.delivered:
             return self.delivered + 1, min(self.events, self.delivered + MAX_COUNT), Kind.EVENTS
         if self.state.status is SubscriptionStatus.ACTIVE and self.due:
@@ -287,7 +298,8 @@ class Settle:
             assert _timeless(said) == Turn(world.status, world.revision, world.events, 0, world.pinned)
             return
         repeated = verb is Verb.AGAIN and (world.attempt, world.waits) == (server.turn.attempt + 1, self.later)
-        world.attempts += not repeated
+        world.attempts += world.called or not repeated
+        world.called = False
         if verb is Verb.AGAIN:
             world.attempt, world.waits = server.turn.attempt + 1, self.later
             world.beats = world.due = world.shut = False
@@ -306,6 +318,8 @@ class Settle:
         world.waits = False
         if verb is Verb.DELIVERED:
             world.pinned, world.attempt = None, 0
+            if sending.kind is Kind.RESEND:
+                world.resend -= set(range(sending.first, sending.last + 1))
             if sending.kind is Kind.EVENTS:
                 world.sent += range(sending.first, sending.last + 1)
                 world.delivered = sending.last
@@ -325,6 +339,25 @@ class Settle:
         )
         assert repeated in (said, None)
         assert {**after, b"outcome_at": b""} == {**before, b"outcome_at": b""}
+
+
+@dataclass(frozen=True)
+class Resend:
+    """Events are asked for once more."""
+
+    first: int
+    many: int
+
+    async def do(self, world: World) -> None:
+        said = await note(world.pipeline, world.key, Range(self.first, self.first + self.many))
+        if world.state.status is not SubscriptionStatus.ACTIVE:
+            assert said == (None if world.state == ABSENT else world.status)
+            return
+        if world.attempt:
+            world.waits, world.called = False, True
+        last = min(self.first + self.many, world.delivered)
+        assert said == (Range(self.first, last) if self.first <= last else None)
+        world.resend |= set(range(self.first, last + 1))
 
 
 @dataclass(frozen=True)
@@ -354,7 +387,7 @@ class Serve:
         await Settle(0, self.choice, later=False, again=False).do(world)
 
 
-Step: TypeAlias = Write | WriteAtRevision | Delete | Owe | Take | Settle | Serve | Pass
+Step: TypeAlias = Write | WriteAtRevision | Delete | Owe | Take | Settle | Serve | Resend | Pass
 
 
 async def fields(world: World) -> dict[bytes, bytes]:
@@ -373,6 +406,7 @@ async def agree(world: World) -> None:
     assert (state.events, state.delivered, state.skipped_events) == (world.events, world.delivered, world.skipped)
     assert state.delivered <= state.events
     assert (held.get(b"counting") == b"1", held.get(b"skip") == b"1") == (world.state.counting, world.state.skip)
+    assert {number for each in state.resend for number in range(each.first, each.last + 1)} == world.resend
     # Each event is behind us because it was sent, once, in its turn; or because it was skipped, and that was counted.
     assert world.sent == sorted(set(world.sent))
     assert len(world.sent) + world.skipped == world.delivered
@@ -396,6 +430,7 @@ _steps: st.SearchStrategy[list[Step]] = st.lists(
         _settles,
         _serves,
         _serves,
+        st.builds(Resend, st.integers(1, 8), st.integers(0, 4)),
         st.builds(Pass, st.booleans()),
     ),
     min_size=6,

@@ -1,13 +1,19 @@
-"""`$events`: what was told once, or never, told again."""
+"""`$events` and `$resend`: what was told once, or never, told again."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
 from hub.keys import Partition, SubscriptionKey
+from hub.resending import RANGES
+from hub.turn import Turn, Verb
+from subscriptions.ranges import Range
+from subscriptions.versions import instant
 from tests.hub.api.server import FHIR, Hub, issue, place
 from tests.hub.api.subscriptions import asking, put
+from tests.hub.conftest import BASE
 from tests.hub.engines import Publisher, activate, fanout, matched, member, rewrite, running, subscribe
 from tests.receiver import parameters
 
@@ -184,15 +190,15 @@ async def test_what_is_not_kept_any_more_is_said(hub: Hub) -> None:
     answer = await events(hub)
     assert numbers(answer) == [3, 5, 6]
     assert errors(answer) == [
-        "events 1 to 2, 4: not kept any more",
-        "event 5: not all resources are kept any more as they were",
+        "not kept any more: events 1 to 2, 4",
+        "not all resources are kept any more as they were: event 5",
     ]
     requests = [entry["request"]["method"] for entry in answer.json()["entry"][1:]]
     assert requests == ["POST", "GET", "POST"]
-    assert errors(await events(hub, content="id-only")) == ["events 1 to 2, 4: not kept any more"]
+    assert errors(await events(hub, content="id-only")) == ["not kept any more: events 1 to 2, 4"]
     gone = await events(hub, eventsUntilNumber="2")
     assert gone.status_code == 410
-    assert issue(gone)["details"]["text"] == "None of events 1 to 2 is kept any more."
+    assert issue(gone)["details"]["text"] == "Not kept any more: events 1 to 2."
 
 
 async def test_the_events_before_an_update_keep_their_numbers(hub: Hub) -> None:
@@ -206,5 +212,168 @@ async def test_the_events_before_an_update_keep_their_numbers(hub: Hub) -> None:
     assert '"resourceType":"Immunization"' not in answer.text
 
 
-def _event(number: int) -> tuple[str, ...]:
-    return ("type", "Immunization", "id", f"i{number}", "number", "1", "interaction", "create", "at", "1700000000000")
+async def sent(hub: Hub, *given: dict[str, Any]) -> httpx.Response:
+    """`$resend` with these parameters."""
+    return await hub.post("/Subscription/s/$resend", {"resourceType": "Parameters", "parameter": list(given)})
+
+
+def number(name: str, value: int) -> dict[str, Any]:
+    return {"name": f"events{name}Number", "valueString": str(value)}
+
+
+def moment(name: str, ms: int) -> dict[str, Any]:
+    return {"name": f"events{name}Instant", "valueInstant": instant.write(datetime.fromtimestamp(ms / 1000, UTC))}
+
+
+async def behind(hub: Hub, key: SubscriptionKey, delivered: int) -> None:
+    """As if so many events had been sent."""
+    await hub.parts.pipeline.command("HSET", key.subscription, "delivered", delivered)
+
+
+async def test_resend_notes_the_range_and_answers_at_once(hub: Hub) -> None:
+    """Nobody delivers here. What is asked for twice is sent once; ranges that meet are one."""
+    key = await subscribed(hub, *"abcdef")
+    await behind(hub, key, 5)
+    answer = await sent(hub, number("Since", 2), number("Until", 3))
+    assert answer.status_code == 200
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    [issue] = answer.json()["issue"]
+    assert (issue["severity"], issue["code"]) == ("information", "informational")
+    assert issue["details"]["text"] == "Sent once more: events 2 to 3."
+    for first, last in ((2, 3), (5, 5), (4, 4)):
+        assert (await sent(hub, number("Since", first), number("Until", last))).status_code == 200
+    assert (await member(hub.parts)).state.resend == (Range(2, 5),)
+    url = "/Subscription/s/$resend?eventsUntilNumber=1"
+    assert (await hub.client.post(url)).status_code == 200
+    assert (await member(hub.parts)).state.resend == (Range(1, 5),)
+
+
+async def test_what_was_not_sent_yet_is_not_sent_twice(hub: Hub) -> None:
+    key = await subscribed(hub, *"abc")
+    await behind(hub, key, 1)
+    answer = await sent(hub, number("Since", 2))
+    assert answer.json()["issue"][0]["details"]["text"] == "Still to be sent: events 2 to 3."
+    assert (await member(hub.parts)).state.resend == ()
+    assert "Sent once more: event 1." in (await sent(hub)).text
+    assert (await member(hub.parts)).state.resend == (Range(1, 1),)
+
+
+async def test_resend_by_instant(hub: Hub) -> None:
+    """Both instants are included, and may be joined with numbers."""
+    key = await subscribed(hub, *"abcde")
+    await behind(hub, key, 5)
+    owed = await hub.parts.outboxes.events(key, 1, 5)
+    for event in owed:
+        await hub.parts.pipeline.command("XDEL", key.outbox, f"{event.number}-0")
+    # A new stream: a number is given once.
+    await hub.parts.pipeline.command("DEL", key.outbox)
+    await hub.parts.pipeline.all([("XADD", key.outbox, f"{n}-0", *_event(n, 1_000 * n)) for n in range(1, 6)])
+    answer = await sent(hub, moment("Since", 2_000), moment("Until", 4_999))
+    assert answer.json()["issue"][0]["details"]["text"] == "Sent once more: events 2 to 4."
+    answer = await sent(hub, moment("Since", 2_001), number("Until", 3))
+    assert answer.json()["issue"][0]["details"]["text"] == "Sent once more: event 3."
+    answer = await sent(hub, moment("Since", 6_000))
+    assert (answer.status_code, issue(answer)["code"]) == (404, "not-found")
+
+
+@pytest.mark.parametrize("to", ["off", "error", "requested"])
+async def test_nothing_is_sent_again_unless_it_is_active(hub: Hub, to: str) -> None:
+    key = await subscribed(hub, "a")
+    await behind(hub, key, 1)
+    if to == "error":
+        await hub.parts.pipeline.command("HSET", key.subscription, "status", "error")
+    else:
+        await put(hub, "s", status=to)
+    answer = await sent(hub)
+    assert (answer.status_code, issue(answer)["code"]) == (409, "business-rule")
+    assert f"`{to}`" in issue(answer)["details"]["text"]
+    assert (await member(hub.parts)).state.resend == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "at", "code"),
+    [
+        ({"name": "eventsSinceInstant", "valueInstant": "2026-11-21"}, 400, "value"),
+        ({"name": "eventsSinceNumber", "valueString": "2x"}, 400, "value"),
+        ({"name": "content", "valueCode": "empty"}, 400, "not-supported"),
+        ({"name": "eventsSinceNumber", "valueString": "7"}, 404, "not-found"),
+    ],
+)
+async def test_what_cannot_be_sent_again_is_refused(hub: Hub, given: dict[str, Any], at: int, code: str) -> None:
+    await subscribed(hub, "a")
+    answer = await sent(hub, given)
+    assert (answer.status_code, issue(answer)["code"]) == (at, code)
+    assert (await hub.post("/Subscription/none/$resend", asking())).status_code == 404
+
+
+async def test_what_is_not_kept_cannot_be_sent_again(hub: Hub) -> None:
+    key = await subscribed(hub, *"abc")
+    await behind(hub, key, 3)
+    await hub.parts.pipeline.command("XDEL", key.outbox, "1-0", "2-0")
+    answer = await sent(hub, number("Until", 2))
+    assert (answer.status_code, issue(answer)["code"]) == (410, "deleted")
+    answer = await sent(hub)
+    text = "Sent once more: event 3. Not kept any more: events 1 to 2."
+    assert answer.json()["issue"][0]["details"]["text"] == text
+
+
+async def test_only_so_many_ranges_wait(hub: Hub) -> None:
+    key = await subscribed(hub)
+    most = 2 * RANGES + 2
+    owed = [("XADD", key.outbox, f"{n}-0", *_event(n)) for n in range(1, most + 1)]
+    await hub.parts.pipeline.all([*owed, ("HSET", key.subscription, "events", most, "delivered", most)])
+    for n in range(1, 2 * RANGES, 2):
+        assert (await sent(hub, number("Since", n), number("Until", n))).status_code == 200
+    answer = await sent(hub, number("Since", most), number("Until", most))
+    assert (answer.status_code, issue(answer)["code"]) == (409, "conflict")
+    assert len((await member(hub.parts)).state.resend) == RANGES
+    assert (await sent(hub)).status_code == 200
+    assert (await member(hub.parts)).state.resend == (Range(1, most),)
+
+
+async def redelivered(hub: Hub, body: Any, *, version: str = "r4", id_: str = "s") -> httpx.Response:
+    url = f"{BASE}/admin/subscriptions/{version}/{id_}/redeliver"
+    return await hub.client.post(url, json=body, headers={"Content-Type": "application/json"})
+
+
+async def test_operators_redeliver_from_a_number_or_a_time(hub: Hub) -> None:
+    """By the same way, also right after `error`: what was skipped then is sent."""
+    key = await subscribed(hub, *"abcd")
+    await hub.parts.pipeline.command("HSET", key.subscription, "status", "error", "skip", "1")
+    assert (await redelivered(hub, {"from": 1})).status_code == 409
+    await rewrite(hub.parts, ENDPOINT)
+    turn = await hub.parts.outboxes.take(key, "2")
+    assert isinstance(turn, Turn)
+    assert await hub.parts.outboxes.settle(key, "2", turn, Verb.ACTIVE, said="so", ends={})
+    answer = await redelivered(hub, {"from": 2, "to": 3})
+    assert answer.status_code == 202
+    assert answer.json() == {"first": 2, "last": 3, "text": "Sent once more: events 2 to 3."}
+    assert (await member(hub.parts)).state.resend == (Range(2, 3),)
+    answer = await redelivered(hub, {"from": "2020-01-01T00:00:00Z", "to": 4})
+    assert (answer.json()["first"], answer.json()["last"]) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("body", "at"),
+    [
+        ({"from": "yesterday"}, 400),
+        ({"from": -1}, 400),
+        ({"from": True}, 400),
+        ({"from": 1.5}, 400),
+        ({"since": 1}, 400),
+        ([], 400),
+        ({"from": 2}, 404),
+        ({"from": "2100-01-01T00:00:00Z"}, 404),
+    ],
+)
+async def test_an_operator_hears_what_is_wrong(hub: Hub, body: Any, at: int) -> None:
+    await subscribed(hub, "a")
+    answer = await redelivered(hub, body)
+    assert answer.status_code == at
+    assert issue(answer)["details"]["text"]
+    assert (await redelivered(hub, {}, version="r5")).status_code == 404
+    assert (await redelivered(hub, {}, id_="none")).status_code == 404
+
+
+def _event(number: int, at: int = 1_700_000_000_000) -> tuple[str, ...]:
+    return ("type", "Immunization", "id", f"i{number}", "number", "1", "interaction", "create", "at", str(at))

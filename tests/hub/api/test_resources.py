@@ -212,7 +212,7 @@ async def test_the_capability_statement_tells_what_is_there(hub: Hub) -> None:
     topics = {extension["valueCanonical"] for extension in resources["Subscription"]["extension"]}
     assert "https://fhir-event-hub.example/SubscriptionTopic/immunization-change" in topics
     assert "url" in {one["name"] for one in resources["Subscription"]["searchParam"]}
-    assert [one["name"] for one in resources["Subscription"]["operation"]] == ["status", "events", "validate"]
+    assert [one["name"] for one in resources["Subscription"]["operation"]] == ["status", "events", "resend", "validate"]
     assert "vread" in {one["code"] for one in resources["Subscription"]["interaction"]}
     assert resources["Subscription"]["readHistory"] is False
     assert (await hub.post("/CapabilityStatement", statement)).status_code == 201
