@@ -1,22 +1,24 @@
 """
 What the hub stands on: a Redis that doesn't forget, with the layout and the settings that it was begun with.
 
-`hub:{registry}:epoch` is a hash written once: `id` (random; it also stands in the ids of notifications), `layout`,
-`partitions` and `canonical_base` (with another one, subscriptions would be on topics that don't exist). The data
-directory, where there is one, keeps the id too: a Redis that has lost it has lost everything.
+`hub:{registry}:epoch` is a hash: `id` (random; it also stands in the ids of notifications), `layout`, `partitions` and
+`canonical_base` (with another one, subscriptions would be on topics that don't exist), `count` (ms by Redis' clock,
+raised every second; see memory.py), and of recoveries `before` (the ids that it had, newest first), `recovering` (the
+id that it gets) and `jump` (see recovery.py). The data directory, where there is one, keeps a mark of it.
 """
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, InvalidResponse, RedisClusterException, ResponseError
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from hub.errors import NotTheHub, Unavailable
 from hub.keys import EPOCH, LAYOUT
+from hub.mark import Mark
+from hub.memory import LOST
 from hub.pipeline import Pipeline
 from hub.settings import Settings
 from hub.wire import FAILURES
@@ -27,40 +29,23 @@ NEEDED = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noe
 #: Settings that can't be changed afterwards.
 FIXED = ("partitions", "canonical_base")
 
-LOST = "Redis has lost its memory: it is not the store that the hub was started on. Restore its data"
-
 #: The oldest Redis with all the commands that are used.
 OLDEST = (6, 2)
 
 
-@dataclass
-class Memory:
-    """
-    Sees to it that a process speaks only to the store that it was started on.
-
-    A Redis that lost its memory was restarted, so each connection asks once, when it is made. Until `epoch` is known,
-    and on a Cluster, where it is one node's, nothing is asked.
-    """
-
-    epoch: str = ""
-
-    async def connected(self, connection: AbstractConnection) -> None:
-        """Called by the client with each new connection; ConnectionError when it leads to another store."""
-        await connection.on_connect()
-        if self.epoch:
-            await connection.send_command("HGET", EPOCH, "id")
-            if await connection.read_response() != self.epoch.encode():
-                raise RedisConnectionError(LOST)
-
-
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """The checked Redis. `epoch` is the store's id, `layout` the one that it was found in."""
+    """
+    The checked Redis. `epoch` is the store's id, `layout` the one that it was found in.
+
+    count: As it was found; see `Memory`.
+    """
 
     pipeline: Pipeline
     settings: Settings
     epoch: str
     layout: int = LAYOUT
+    count: int = 0
 
     async def standing(self) -> str:
         """
@@ -76,6 +61,51 @@ class Foundation:
             return await _volatile(self.pipeline, self.settings)
         except NotTheHub as changed:
             raise Unavailable(str(changed), retry_after=60) from changed
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What Redis holds of a store, and what is noted of it.
+
+    held: The fields of the epoch; no `id` where there is no store.
+    mark: None where there is no note.
+    """
+
+    held: Mapping[str, str]
+    mark: Mark | None
+    file: Path
+
+    @property
+    def count(self) -> int:
+        return int(self.held.get("count", 0))
+
+    @property
+    def other(self) -> bool:
+        """Whether it has an id that nothing noted accounts for."""
+        mark, id_ = self.mark, self.held.get("id", "")
+        if mark is None or not id_:
+            return False
+        return id_ not in (mark.id, *mark.before) and mark.id not in self.held.get("before", "").split()
+
+    @property
+    def forgotten(self) -> str:
+        """What it has forgotten, as far as it can be seen; empty when nothing. What to do is left to say."""
+        mark, id_ = self.mark, self.held.get("id", "")
+        if self.held.get("recovering"):
+            return "a recovery of this store was begun and not finished"
+        if mark is None or self.other:
+            return ""
+        if not id_:
+            return f"Redis is empty, but {self.file} says that it held a hub's data ({mark.id})"
+        if id_ in mark.before:
+            return f"Redis holds an older state than {self.file} says: it is from before it was recovered"
+        if id_ == mark.id and self.count < mark.count:
+            return (
+                f"Redis holds an older state than {self.file} says: it is of {_moment(self.count)}, and {self.file}"
+                f" saw it at {_moment(mark.count)}"
+            )
+        return ""
 
 
 def unusable(error: Exception, variable: str) -> NotTheHub | Unavailable:
@@ -105,36 +135,70 @@ async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
         NotTheHub: It is too old, may forget, has lost its memory, or was begun with other settings or by a newer hub.
         Unavailable: It does not answer.
     """
+    await fitting(pipeline, settings)
+    found = await look(pipeline, settings)
+    if found.forgotten:
+        raise NotTheHub(f"{found.forgotten}: restore a later state, or see `hub recover`")
+    held, mark = found.held, found.mark
+    if mark and found.other:
+        raise NotTheHub(
+            f"Redis holds the data of another hub ({held['id']}) than {found.file} says ({mark.id}): correct"
+            f" HUB_REDIS_URL or HUB_DATA_DIR, or remove {found.file} if this is the right Redis"
+        )
+    if "id" not in held:
+        held = await begin(pipeline, settings)
+    fits(held, settings)
+    keep(settings.data_dir, Mark(held["id"], found.count, tuple(held.get("before", "").split())), anew=True)
+    return Foundation(pipeline, settings, held["id"], int(held["layout"]), found.count)
+
+
+async def fitting(pipeline: Pipeline, settings: Settings) -> None:
+    """Raise NotTheHub for a Redis that is too old or may forget, Unavailable for one that does not answer."""
     try:
         await _check_version(pipeline)
     except Unavailable as error:
         raise unusable(error, "HUB_REDIS_URL") from error
     await _volatile(pipeline, settings)
-    mark = settings.data_dir / "epoch"
-    remembered = noted(mark)
-    if remembered and not await pipeline.command("HEXISTS", EPOCH, "id"):
-        raise NotTheHub(
-            f"Redis is empty, but {mark} says that it held a hub's data ({remembered}): restore it,"
-            f" or remove {mark} to begin anew"
-        )
-    held = await _begun(pipeline, settings)
-    if remembered and remembered != held["id"]:
-        raise NotTheHub(
-            f"Redis holds the data of another hub ({held['id']}) than {mark} says ({remembered}): correct"
-            f" HUB_REDIS_URL or HUB_DATA_DIR, or remove {mark} if this is the right Redis"
-        )
+
+
+async def look(pipeline: Pipeline, settings: Settings) -> Found:
+    """What Redis holds of a store, and what is noted of it. NotTheHub if the note can't be read."""
+    file = settings.data_dir / "epoch"
+    mark = Mark.read(file)  # first: what Redis then says is of later than the note
+    held = await pipeline.command("HGETALL", EPOCH)
+    pairs = held.items() if isinstance(held, dict) else zip(held[::2], held[1::2], strict=True)
+    return Found({name.decode(): value.decode() for name, value in pairs}, mark, file)
+
+
+def fits(held: Mapping[str, str], settings: Settings) -> None:
+    """Raise NotTheHub for a store that a newer hub has written, or that was begun with other settings."""
     if int(held["layout"]) > LAYOUT:
         raise NotTheHub(f"Redis was written in layout {held['layout']}; this hub knows layout {LAYOUT}")
     for name in FIXED:
         if held[name] != (wanted := str(getattr(settings, name))):
             raise NotTheHub(f"HUB_{name.upper()} is {wanted}, but the store was begun with {held[name]}: set it back")
-    if settings.data_dir.is_dir() and not remembered:
-        _remember(mark, held["id"])
-    return Foundation(pipeline, settings, held["id"], int(held["layout"]))
 
 
-async def _begun(pipeline: Pipeline, settings: Settings) -> dict[str, str]:
-    """What the store was begun with; now, if it is a new one. Of those that start together the first one decides."""
+def keep(data_dir: Path, mark: Mark, *, apart: int = 0, anew: bool = False) -> None:
+    """
+    Note a mark in the data directory, where there is one, unless what is noted will do.
+
+    apart: ms that a noted count may be behind. It never goes back.
+    anew: Also over the mark of another id.
+
+    Raises:
+        NotTheHub: It can't be read or written.
+    """
+    file = data_dir / "epoch"
+    if not data_dir.is_dir():
+        return
+    old = Mark.read(file)
+    if old is None or (anew and old.id != mark.id) or (old.id == mark.id and mark.count > old.count + apart):
+        mark.write(file)
+
+
+async def begin(pipeline: Pipeline, settings: Settings) -> dict[str, str]:
+    """Begin a store in an empty Redis; returns its epoch. Of those that start together the first one decides."""
     first = {name: str(getattr(settings, name)) for name in FIXED} | {"layout": str(LAYOUT), "id": uuid4().hex}
     for name, value in first.items():
         await pipeline.command("HSETNX", EPOCH, name, value)
@@ -142,24 +206,9 @@ async def _begun(pipeline: Pipeline, settings: Settings) -> dict[str, str]:
     return {name: value.decode() for name, value in zip(first, values, strict=True)}
 
 
-def noted(file: Path) -> str:
-    """What a small file in the data directory says; empty if there is none. NotTheHub if it can't be read."""
-    try:
-        return file.read_text(errors="replace").strip()
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except OSError as error:
-        raise NotTheHub(f"{file} can't be read: {error.strerror}; make it readable to this user") from None
-
-
-def _remember(mark: Path, epoch: str) -> None:
-    fresh = mark.with_suffix(f".{uuid4().hex}")
-    try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(epoch + "\n")
-        fresh.rename(mark)
-    except OSError as error:
-        raise NotTheHub(f"{mark} can't be written: {error.strerror}; let this user write there") from None
+def _moment(count: int) -> str:
+    """A count as the time that it was."""
+    return f"{datetime.fromtimestamp(count / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _check_version(pipeline: Pipeline) -> None:

@@ -74,6 +74,7 @@ class Pump:
     _parts: Parts | None = None
     _engine: workers.Engine | None = None
     _running: asyncio.Task[None] | None = None
+    _watching: asyncio.Task[None] | None = None
 
     async def prepared(self) -> workers.Engine:
         """
@@ -83,6 +84,7 @@ class Pump:
         """
         if self._parts is None:
             self._parts = await parts(self.settings)
+            self._watching = asyncio.create_task(self._parts.watch.run())
         if self._engine is None:
             build = workers.matching if self.kind == MATCH else workers.delivering
             self._engine = build(self._parts)
@@ -129,6 +131,8 @@ class Pump:
         try:
             await self.finish()
         finally:
+            if self._watching is not None:
+                self._watching.cancel()
             if self._parts is not None:
                 await self._parts.close()
 
@@ -230,18 +234,21 @@ def run_clock(settings: Settings) -> None:
                 top_up(waiting, settings)
 
     async def run() -> None:
-        clock = await workers.clock(settings, top_up=lambda: asyncio.to_thread(all_topped_up))
+        p = await parts(settings)
+        clock = workers.clock(p, top_up=lambda: asyncio.to_thread(all_topped_up))
         try:
             await asyncio.to_thread(_reach, queues[0], settings)
         except Unavailable as error:
             if not isinstance(error.__cause__, RedisTimeoutError):  # one that is there may answer yet
                 raise
+        watching = asyncio.create_task(p.watch.run())
         task = asyncio.create_task(clock.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        watching.cancel()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())

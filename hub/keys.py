@@ -80,7 +80,7 @@ hub:{registry}:log
 hub:{registry}:signing
     string: the hub's own Ed25519 key, sealed (see secrets.py)
 hub:{registry}:epoch
-    hash: id of this store, number of partitions, layout; written once
+    hash: id of this store, number of partitions, layout, a count that rises every second, ids of before (foundation.py)
 hub:{alerts}:due
     zset: subscription -> ms at which somebody is to be told of it (see alerts.py)
 hub:{alerts}:spent

@@ -14,7 +14,7 @@ One subscription's state and the events owed to it.
   id of the last change that waits for that)
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
 - `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to`, the last such range),
-  `skipped_events` (all of them)
+  `skipped_events` (all of them), `recovered` (the recovery by which the numbers were last moved on)
 - `token` (of the latest lease), `sending` (`first last ms kind`: the pinned notification, see `Sending`),
   `attempt` (its failures so far), `next` (ms before which nothing is sent)
 - `early` (ms: the `next` that was left out since the origin's breaker called)

@@ -19,6 +19,7 @@ from redis.exceptions import NoScriptError
 from hub.cluster import Nodes
 from hub.errors import Unavailable
 from hub.failpoints import failpoint
+from hub.memory import Memory
 from hub.wire import FAILURES, Argument, Wire
 
 Client: TypeAlias = Redis | RedisCluster
@@ -106,8 +107,9 @@ class Pipeline:
     be repeated.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, memory: Memory | None = None) -> None:
         self._client = client
+        self._memory = memory or Memory()
         way = Wire(client.connection_pool) if isinstance(client, Redis) else Nodes(client)
         self._ask: Callable[[tuple[Argument, ...]], Awaitable[Any]] = way.ask
         self._run = self._evaluate
@@ -116,17 +118,23 @@ class Pipeline:
             self._run = lambda step, call: crash.around(step.name, lambda: self._evaluate(step, call))
 
     def run(self, step: Script, keys: list[str], *arguments: Argument) -> Coroutine[Any, Any, Any]:
-        """Run a script. All of `keys` have one hash tag."""
+        """Run a script. All of `keys` have one hash tag. Declined: see `Memory`."""
+        self._memory.check()
+        return self.run_anyway(step, keys, *arguments)
+
+    def run_anyway(self, step: Script, keys: list[str], *arguments: Argument) -> Coroutine[Any, Any, Any]:
+        """The same on a store that is lost, or not: to find out."""
         return self._run(step, (len(keys), *keys, *arguments))
 
     async def _evaluate(self, step: Script, call: tuple[Argument, ...]) -> Any:
         try:
-            return await self.command("EVALSHA", step.digest, *call)
+            return await self._ask(("EVALSHA", step.digest, *call))
         except NoScriptError:
-            return await self.command("EVAL", step.source, *call)
+            return await self._ask(("EVAL", step.source, *call))
 
     def command(self, *arguments: Argument) -> Awaitable[Any]:
-        """Ask for one command, at once. Its reply is bytes, int, float, list, dict or None."""
+        """Ask for one command, at once. Its reply is bytes, int, float, list, dict or None. Declined: see `Memory`."""
+        self._memory.check()
         return self._ask(arguments)
 
     async def of_each(self, *arguments: Argument) -> list[Any]:
@@ -141,4 +149,5 @@ class Pipeline:
 
     async def all(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
         """Ask for many commands; all replies, in their order."""
+        self._memory.check()
         return list(await asyncio.gather(*map(self._ask, commands)))

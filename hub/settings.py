@@ -126,7 +126,11 @@ class Settings(BaseSettings):
         description="URL of the Redis that carries RQ's jobs. Empty: the same. RQ can't use a Cluster.",
     )
     redis_cluster: bool = Field(False, description="The Redis at `HUB_REDIS_URL` is a Cluster.")
-    data_dir: Path = Field(Path("data"), description="Directory. Where `hub serve` keeps its Redis' files.")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Directory. Where `hub serve` keeps its Redis' files, and"
+        " every part a mark by which it notices that Redis has lost something.",
+    )
     base_url: Annotated[str, AfterValidator(_url_or_nothing)] = Field(
         "",
         description="URL before `/fhir`, as seen from outside; stands in every reference. Empty: the address of"

@@ -8,7 +8,7 @@ The data directory of `hub serve`, held by one supervisor and one Redis at a tim
 | `redis.url`       | where the Redis of this directory is reached; a later supervisor finds a left-over one by it |
 | `redis.conf`      | its settings, written anew at each start                                                     |
 | `redis-version`   | of the server that last wrote here, as `7.0`                                                 |
-| `epoch`           | the id of the store that its Redis holds: one that comes back without it has lost its data   |
+| `epoch`           | what store its Redis holds, and how far it was (hub/mark.py): so that a loss is noticed      |
 | `secrets.key`     | seals the secrets in its Redis, unless HUB_SECRETS_KEY does: without it nothing opens them   |
 | `redis.log`       | what it says; `redis.log.1` is the one before                                                |
 | `appendonly…`     | the data                                                                                     |

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from hub.cli.directory import DataDirectory, replace
 from hub.errors import NotTheHub
-from hub.foundation import noted
+from hub.mark import noted
 
 Version = tuple[int, int]
 

@@ -1,6 +1,8 @@
 """What every process is built from."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp.resolver import AsyncResolver
@@ -13,13 +15,15 @@ from hub.channels.guard import Guard
 from hub.channels.own import Own, found
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
-from hub.foundation import Foundation, Memory, check
+from hub.foundation import Foundation, check, fitting
 from hub.keyring import Keyring
 from hub.keys import LAYOUT
 from hub.membership import Membership
+from hub.memory import Memory
 from hub.migration import Migration
 from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
+from hub.recovery import Recovery
 from hub.registry import Registry
 from hub.resending import Resending
 from hub.scanning import Scanning
@@ -30,6 +34,7 @@ from hub.stream import Changes
 from hub.terminology import Contexts
 from hub.topics import Topics
 from hub.transaction import TransactionCoordinator
+from hub.watch import Watch
 from subscriptions.codes import FhirVersion
 from subscriptions.search.asking import Context
 
@@ -67,6 +72,7 @@ class Parts:
 
     settings: Settings
     client: Client
+    memory: Memory
     pipeline: Pipeline
     foundation: Foundation
     store: Store
@@ -106,11 +112,20 @@ class Parts:
         s = self.settings
         return Guard(s.allow_private_endpoints, s.private_networks, frozenset(s.endpoint_ports), own=self.own)
 
+    @property
+    def watch(self) -> Watch:
+        """To be run by each process."""
+        return Watch(self.pipeline, self.memory, self.settings.data_dir)
+
     async def close(self) -> None:
         """Close the connections to Redis. A pool that was handed to a client is not the client's to close."""
-        await self.client.aclose()
-        if isinstance(self.client, Redis):
-            await self.client.connection_pool.disconnect()
+        await _close(self.client)
+
+
+async def _close(client: Client) -> None:
+    await client.aclose()
+    if isinstance(client, Redis):
+        await client.connection_pool.disconnect()
 
 
 def _bases(settings: Settings) -> dict[FhirVersion, str]:
@@ -128,14 +143,38 @@ async def parts(settings: Settings) -> Parts:
         raise NotTheHub("HUB_BASE_URL is not set: the URL before /fhir, as the hub is seen from outside")
     memory = Memory()
     client = connect(settings, memory)
+    try:
+        foundation = await _foundation(Pipeline(client, memory), settings)
+        memory.epoch, memory.count = foundation.epoch, foundation.count
+        return await _built(settings, client, memory, foundation)
+    except BaseException:
+        await _close(client)
+        raise
+
+
+@asynccontextmanager
+async def recovery(settings: Settings) -> AsyncIterator[Recovery]:
+    """What recovers a store: built on a Redis that no other part would take. NotTheHub, Unavailable as by `parts`."""
+    client = connect(settings, Memory())
     pipeline = Pipeline(client)
-    foundation = await _foundation(pipeline, settings)
-    memory.epoch = foundation.epoch
+    try:
+        await fitting(pipeline, settings)
+        contexts = Contexts(pipeline, TENANT, _contexts(settings))
+        topics = Topics(pipeline, TENANT, settings.canonical_base, contexts)
+        yield Recovery(pipeline, Registry(pipeline, Scanning(topics, contexts, settings.max_scanned)), settings)
+    finally:
+        await _close(client)
+
+
+async def _built(settings: Settings, client: Client, memory: Memory, foundation: Foundation) -> Parts:
+    """The parts on a Redis that was checked, brought to this layout first."""
+    pipeline = foundation.pipeline
     contexts = Contexts(pipeline, TENANT, _contexts(settings))
     topics = Topics(pipeline, TENANT, settings.canonical_base, contexts)
     built = Parts(
         settings=settings,
         client=client,
+        memory=memory,
         pipeline=pipeline,
         foundation=foundation,
         store=Store(pipeline, settings.partitions),
@@ -147,11 +186,7 @@ async def parts(settings: Settings) -> Parts:
         own=await _own(settings, client),
         keyring=Keyring(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file)),
     )
-    try:
-        await built.keyring.check()
-    except NotTheHub:
-        await built.close()
-        raise
+    await built.keyring.check()
     if foundation.layout < LAYOUT:
         await Migration(pipeline, built.store, built.transactions, TENANT, tuple(contexts.values())).run()
     return built

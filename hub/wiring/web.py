@@ -1,5 +1,6 @@
 """What the api process is built from."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -33,12 +34,14 @@ from subscriptions.subscription import Style
 async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     """The HTTP application, connected. NotTheHub and Unavailable as `parts` raises them."""
     p = await parts(settings)
+    watching = asyncio.create_task(p.watch.run())
     try:
         if settings.topics_dir:
             publication = Publication(p.topics, p.registry)
             await load(settings.topics_dir, publication, now=now_ms(), max_nesting=settings.max_nesting)
         yield web(settings, p)
     finally:
+        watching.cancel()
         await p.client.aclose()
 
 

@@ -20,9 +20,8 @@ from hub.fanout import Fanout
 from hub.lane import Sender, lease_ms
 from hub.presence import Presence
 from hub.registry import InForce
-from hub.settings import Settings
 from hub.store import now_ms
-from hub.wiring.parts import Parts, parts
+from hub.wiring.parts import Parts
 from subscriptions.retry import Policy
 from subscriptions.signing import Secret
 
@@ -93,9 +92,8 @@ def operator(p: Parts) -> Operator:
     )
 
 
-async def clock(settings: Settings, *, top_up: Callable[[], Awaitable[None]]) -> Clock:
+def clock(p: Parts, *, top_up: Callable[[], Awaitable[None]]) -> Clock:
     """The clock, given what it enqueues pumps with."""
-    p = await parts(settings)
     return Clock(
         pipeline=p.pipeline,
         name=process_name(),

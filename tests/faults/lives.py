@@ -13,8 +13,8 @@ import sys
 import traceback
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import httpx
@@ -22,10 +22,12 @@ import uvloop
 
 from hub.clock import Clock
 from hub.delivery import Delivery
+from hub.errors import NotTheHub
 from hub.keys import EPOCH
 from hub.lane import Sender
+from hub.mark import Mark
 from hub.settings import Settings
-from hub.wiring.parts import Parts, parts
+from hub.wiring.parts import Parts, parts, recovery
 from hub.wiring.web import web
 from hub.wiring.workers import clock, delivering, matching
 from tests.faults.story import STORY, Client
@@ -43,6 +45,7 @@ class Life:
 
     crash_at: As in HUB_CRASH_AT; empty for a life that ends by itself.
     older: The store is one of an older layout.
+    earlier: It holds an earlier state than is noted. Whatever is left of a recovery is done in any life.
     """
 
     redis_url: str
@@ -51,6 +54,7 @@ class Life:
     free_port: int
     crash_at: str = ""
     older: bool = False
+    earlier: bool = False
 
     @property
     def settings(self) -> Settings:
@@ -88,8 +92,8 @@ async def _hub(life: Life) -> AsyncIterator[tuple[Parts, Clock, httpx.AsyncClien
     async def nothing() -> None:
         """RQ is not here: the engines run by themselves."""
 
-    ticking = await clock(settings, top_up=nothing)
-    running = [asyncio.create_task(engine.run()) for engine in (*engines, ticking)]
+    ticking = clock(p, top_up=nothing)
+    running = [asyncio.create_task(engine.run()) for engine in (*engines, ticking, p.watch)]
     transport = httpx.ASGITransport(web(settings, p))
     async with httpx.AsyncClient(transport=transport, base_url="http://hub.example/fhir/r4/", timeout=30) as http:
         yield p, ticking, http
@@ -106,8 +110,14 @@ async def live(life: Life) -> None:
         p = await parts(life.settings)
         await p.pipeline.command("HSET", EPOCH, "layout", 2)
         await p.close()
+    mark = Path(life.data) / "epoch"
+    if life.earlier and (noted := Mark.read(mark)):
+        replace(noted, count=noted.count + 60_000).write(mark)
     if life.crash_at:
         os.environ["HUB_CRASH_AT"] = life.crash_at
+    with suppress(NotTheHub):  # there was nothing to recover
+        async with recovery(life.settings) as recovering:
+            await recovering.run()
     async with _hub(life) as (p, ticking, http):
         await Client(http, p, ticking, life.receiver, life.free_port, Path(life.data) / "told").live(STORY)
 

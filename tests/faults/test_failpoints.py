@@ -43,6 +43,8 @@ POINTS = [
 ]
 #: Stores of an older layout are what these steps are for.
 OF_MIGRATION = {"reindex", "hset"}
+#: Stores that hold an earlier state than is noted are what these are for.
+OF_RECOVERY = {"recover", "refound"}
 #: As many as Redis has databases.
 AT_ONCE = 12
 
@@ -111,10 +113,11 @@ async def killed_at(point: str, server: RedisServer, database: int, found: Lives
             redis.select(database)
             redis.flushdb()
             life = Life(f"{server.url}?db={database}", str(data), receiver.url, free_port())
-            older = point.partition(":")[2] in OF_MIGRATION
-            if older and (code := await found.live(life)) != 0:
+            step = point.partition(":")[2]
+            older, earlier = step in OF_MIGRATION, step in OF_RECOVERY
+            if (older or earlier) and (code := await found.live(life)) != 0:
                 return [f"the one before ended with {code}"]
-            if (code := await found.live(replace(life, crash_at=point, older=older))) != KILLED:
+            if (code := await found.live(replace(life, crash_at=point, older=older, earlier=earlier))) != KILLED:
                 return [f"the process was not killed there, but ended with {code}"]
             if (code := await found.live(life)) != 0:
                 return [f"the next one ended with {code}"]

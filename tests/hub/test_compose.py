@@ -43,7 +43,8 @@ def test_parts() -> None:
 
 @pytest.mark.parametrize("service", HUB)
 def test_commands(service: str) -> None:
-    """Its command and its healthcheck are command lines that the hub understands."""
+    """Its command, its healthcheck and `recover` in its place are command lines that the hub understands."""
+    parse(["recover"])
     parse(SERVICES[service]["command"])
     match SERVICES[service]["healthcheck"]["test"]:
         case ["CMD", "hub", *check]:

@@ -35,7 +35,7 @@ def test_every_step_in_redis_passes_the_failpoint() -> None:
     assert where(r"\bWire\(") - {"wire.py"} == {"pipeline.py"}
     assert where(r"\bNodes\(") == {"pipeline.py"}
     assert where(r"\.(execute_command|register_script|evalsha?)\(") == {"cluster.py", "pipeline.py"}
-    assert where(r"\.send_command\(") == {"foundation.py"}
+    assert where(r"\.send_command\(") == {"memory.py"}
 
 
 @pytest.mark.parametrize(

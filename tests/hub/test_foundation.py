@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from hub.errors import NotTheHub, Unavailable
-from hub.foundation import LOST, Foundation, Memory, check
+from hub.foundation import Foundation, check
 from hub.keys import EPOCH, LAYOUT
+from hub.memory import LOST, Memory
 from hub.pipeline import Pipeline
 from hub.settings import Settings
 from hub.wiring.parts import connect
@@ -59,7 +60,7 @@ async def refusal(url: str, data: Path, **more: Any) -> str:
 async def test_a_store_is_begun_once_and_found_again(redis_url: str, tmp_path: Path) -> None:
     first = await start(redis_url, tmp_path)
     assert len(first.epoch) == 32
-    assert (tmp_path / "epoch").read_text() == f"{first.epoch}\n"
+    assert (tmp_path / "epoch").read_text() == f"{first.epoch} 0\n"
     assert (await start(redis_url, tmp_path)).epoch == first.epoch
     assert os.listdir(tmp_path) == ["epoch"]
     assert stat.S_IMODE((tmp_path / "epoch").stat().st_mode) == 0o600
@@ -73,7 +74,7 @@ async def test_where_there_is_no_data_directory_none_is_made(redis_url: str, tmp
 async def test_processes_that_start_together_begin_the_same_store(redis_url: str, tmp_path: Path) -> None:
     begun = await asyncio.gather(*(start(redis_url, tmp_path) for _ in range(8)))
     assert len({each.epoch for each in begun}) == 1
-    assert (tmp_path / "epoch").read_text().strip() == begun[0].epoch
+    assert (tmp_path / "epoch").read_text().split() == [begun[0].epoch, "0"]
 
 
 async def test_a_start_that_was_killed_while_it_began_a_store_is_no_obstacle(redis_url: str, tmp_path: Path) -> None:
@@ -157,7 +158,43 @@ async def test_an_empty_redis_is_refused_when_the_directory_remembers_another(re
         assert await redis.command("DBSIZE") == 0
     assert said.startswith("Redis is empty, but ")
     assert begun.epoch in said
-    assert f"remove {tmp_path / 'epoch'}" in said
+    assert said.endswith(": restore a later state, or see `hub recover`")
+
+
+async def test_an_older_state_is_refused(redis_url: str, tmp_path: Path) -> None:
+    """By the count that is noted, which every process raises; a note of a hub that didn't count yet will do."""
+    begun = await start(redis_url, tmp_path)
+    async with pipeline(redis_url) as redis:
+        await redis.command("HSET", EPOCH, "count", 1_000_000)
+        assert (await start(redis_url, tmp_path)).count == 1_000_000
+        assert (tmp_path / "epoch").read_text() == f"{begun.epoch} 1000000\n"
+        await redis.command("HSET", EPOCH, "count", 999_999)
+        said = await refusal(redis_url, tmp_path)
+        assert said == (
+            f"Redis holds an older state than {tmp_path / 'epoch'} says: it is of 1970-01-01 00:16:39 UTC, and"
+            f" {tmp_path / 'epoch'} saw it at 1970-01-01 00:16:40 UTC: restore a later state, or see `hub recover`"
+        )
+    (tmp_path / "epoch").write_text(f"{begun.epoch}\n")
+    assert (await start(redis_url, tmp_path)).count == 999_999
+
+
+async def test_a_state_from_before_a_recovery_is_refused(redis_url: str, tmp_path: Path) -> None:
+    """And so is one whose recovery was cut short; one that was recovered since the note is the same store."""
+    begun = await start(redis_url, tmp_path)
+    (tmp_path / "epoch").write_text(f"new 5 {begun.epoch}\n")
+    assert "it is from before it was recovered" in await refusal(redis_url, tmp_path)
+    (tmp_path / "epoch").write_text("old 5\n")
+    async with pipeline(redis_url) as redis:
+        await redis.command("HSET", EPOCH, "before", "old older")
+        await start(redis_url, tmp_path)
+        assert (tmp_path / "epoch").read_text() == f"{begun.epoch} 0 old older\n"
+        await redis.command("HSET", EPOCH, "recovering", "newer")
+        assert "was begun and not finished" in await refusal(redis_url, tmp_path)
+
+
+async def test_a_damaged_mark_is_refused(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "epoch").write_text("one two\n")
+    assert "is damaged" in await refusal(redis_url, tmp_path)
 
 
 async def test_the_redis_of_another_hub_is_refused(redis_url: str, tmp_path: Path) -> None:

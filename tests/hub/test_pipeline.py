@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from hub.errors import Unavailable
-from hub.foundation import Memory
+from hub.memory import Memory
 from hub.pipeline import Client, Pipeline, Streams, script
 from hub.settings import Settings
 from hub.wire import Wire

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from hub.errors import Unavailable
-from hub.foundation import Memory
+from hub.memory import Memory
 from hub.pipeline import Pipeline
 from hub.settings import Settings
 from hub.wiring.parts import connect, parts
