@@ -12,6 +12,9 @@ from hub.keys import SubscriptionKey
 from hub.pipeline import Pipeline
 from hub.turn import Sending, Sent, Verb
 
+#: Attempts that are shown. A few more are there: Redis trims whole nodes of a stream, which costs less.
+KEPT = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -38,8 +41,8 @@ class Attempts:
         self._pipeline = pipeline
 
     async def last(self, subscription: SubscriptionKey) -> list[Attempt]:
-        """Those of a subscription that are kept, the latest first."""
-        reply = await self._pipeline.command("XREVRANGE", subscription.attempts, "+", "-")
+        """Those of a subscription, the latest first."""
+        reply = await self._pipeline.command("XREVRANGE", subscription.attempts, "+", "-", "COUNT", KEPT)
         return [_attempt(id_, dict(zip(row[::2], row[1::2], strict=True))) for id_, row in reply]
 
 

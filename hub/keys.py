@@ -34,7 +34,7 @@ hub:{s}:subscription
 hub:{s}:outbox
     stream: its events, with the event number as id: 17-0
 hub:{s}:attempts
-    stream: the last 100 attempts at its notifications (fields: see attempts.py)
+    stream: the last 100 attempts or a few more at its notifications (fields: see attempts.py)
 hub:{due:k}:due, :wait, :lease
     zset: subscription -> ms: next work, end of back-off, end of lease
 hub:{due:k}:end

@@ -7,9 +7,8 @@ local function now_ms()
 end
 
 -- Whether its end has come. The clock turns it off; nothing goes out until it has.
-local function ended(key)
-  local ends = redis.call('HGET', key, 'end')
-  return ends and ends ~= '' and tonumber(ends) <= now_ms()
+local function ended(ends, now)
+  return ends and ends ~= '' and tonumber(ends) <= now
 end
 
 -- The next events of `resend` that are kept, as many as follow each other; what is not kept is struck out.
@@ -32,10 +31,10 @@ local function once_more(key, outbox, most)
 end
 
 local function pin(key, outbox, status, events, delivered)
-  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test', 'resend'), now_ms()
+  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test', 'resend', 'end'), now_ms()
   local most = tonumber(held[1])
   local first, last, kind
-  if ended(key) then return '' end
+  if ended(held[5], now) then return '' end
   -- What is asked for again goes before what is new.
   if status == 'active' and held[4] and not held[3] then first, last = once_more(key, outbox, most) end
   if first then

@@ -66,7 +66,7 @@ if ARGV[7] ~= '' then
     attempt[#attempt + 1] = 'answer'
     attempt[#attempt + 1] = ARGV[10]
   end
-  redis.call('XADD', KEYS[2], 'MAXLEN', 100, '*', unpack(attempt))
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100, '*', unpack(attempt))
 end
 
 if verb == 'again' then

@@ -11,19 +11,19 @@
 --        | {'gone'}
 local held = redis.call('HMGET', KEYS[1],
   'token', 'status', 'revision', 'events', 'delivered', 'attempt', 'next', 'sending', 'beat_at', 'quiet_until',
-  'test')
+  'test', 'end')
 if not held[2] then return {'gone'} end
 if tonumber(ARGV[1]) <= tonumber(held[1] or '0') then return {'stale', held[1]} end
-local status, events, sending, attempt = held[2], tonumber(held[4]), held[8], held[6]
+local status, events, sending, attempt, now = held[2], tonumber(held[4]), held[8], held[6], now_ms()
 -- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
 redis.call('HDEL', KEYS[1], '')
 redis.call('HSET', KEYS[1], 'token', ARGV[1])
-if status ~= 'requested' and status ~= 'active' or ended(KEYS[1]) then
+if status ~= 'requested' and status ~= 'active' or ended(held[12], now) then
   return {'serve', status, held[3], held[4], '0', '', {}, ''}
 end
 local later = tonumber(held[7] or '0')
 if not sending and status == 'active' and not held[11] then later = math.max(later, tonumber(held[10] or '0')) end
-if later > now_ms() then return {'later', string.format('%.0f', later)} end
+if later > now then return {'later', string.format('%.0f', later)} end
 if not sending then
   sending, attempt = pin(KEYS[1], KEYS[2], status, events, tonumber(held[5])), '0'
 elseif string.match(sending, '^%d+ %d+ %d+$') then
