@@ -13,8 +13,9 @@ from hub.channels.origins import SLOW
 from hub.due import Lease
 from hub.errors import Unavailable
 from hub.keys import Shard
-from hub.lane import FAIR_SHARE, Lane, Sender
+from hub.lane import FAIR_SHARE, Lane
 from hub.presence import EVERY, Presence
+from hub.sender import Sender
 from hub.turn import Later, Stale, Turn
 
 log = getLogger("hub.delivery")

@@ -9,31 +9,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from logging import getLogger
 from time import monotonic
 from typing import assert_never
 
-import msgspec
-
-from hub.breakers import FREE, Breakers, Pass
-from hub.channels.origins import SLOW, Origins, Visit, origin
-from hub.channels.rest_hook import RestHook
-from hub.credentials import Credentials
-from hub.due import Due, Lease
+from hub.breakers import FREE, Pass
+from hub.channels.origins import SLOW, Visit
+from hub.due import Lease
 from hub.errors import Unavailable
-from hub.keyring import Keyring
-from hub.keys import SubscriptionKey
-from hub.outbox import Outboxes
 from hub.registered import Registered
-from hub.registry import Registry
 from hub.rendering import Rendering
 from hub.secrets import Unopened
-from hub.store import Store, instant, ms
-from hub.stream import Changes
+from hub.sender import Recipient, Sender
+from hub.store import ms
 from hub.turn import Sending, Sent, Turn, Verb
 from subscriptions.breaker import well
-from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
 from subscriptions.message import Message
 from subscriptions.retry import (
@@ -52,7 +42,6 @@ from subscriptions.retry import (
     decide_handshake,
 )
 from subscriptions.subscription import Style, Subscription
-from subscriptions.versions.forms import FORMS
 
 log = getLogger("hub.delivery")
 
@@ -62,92 +51,6 @@ FAIR_SECONDS = 1.0
 
 #: ms until a subscription that is not registered is looked at again: its delete is under way.
 STRAY = 60_000
-
-#: Seconds that a lease is longer than a request may take.
-MARGIN = 5.0
-
-
-def lease_ms(timeout: float) -> int:
-    """How long a lease is taken for, in ms: longer than any request."""
-    return int((timeout + MARGIN) * 1000)
-
-
-@dataclass(slots=True)
-class Recipient:
-    """
-    What a lane needs to know of a subscription, kept between its lanes.
-
-    credentials: What its endpoint is shown.
-    slow: Its last request was slow or failed.
-    """
-
-    subscription: Subscription
-    revision: int
-    resource: bytes
-    origin: str
-    credentials: Credentials
-    slow: bool = False
-
-
-@dataclass
-class Sender:
-    """
-    What all lanes of a process send with.
-
-    hub: The random id of the store; stands in the bundles' ids.
-    bases: The FHIR base of each version, without a slash at its end.
-    timeout: Seconds for one request, unless the subscription asks for less.
-    policy: When a failed attempt is followed by another, unless the subscription says so itself.
-    dice, now: Chance in [0, 1) and the time, for the decisions.
-    stopping: Lanes end after the notification that they are sending.
-    """
-
-    due: Due
-    outboxes: Outboxes
-    store: Store
-    changes: Changes
-    registry: Registry
-    keyring: Keyring
-    channel: RestHook
-    origins: Origins
-    breakers: Breakers
-    hub: str
-    bases: dict[FhirVersion, str]
-    timeout: float
-    policy: Policy
-    dice: Callable[[], float]
-    now: Callable[[], datetime]
-    stopping: bool = False
-    _recipients: dict[SubscriptionKey, Recipient] = field(default_factory=dict)
-
-    @property
-    def lease_ms(self) -> int:
-        return lease_ms(self.timeout)
-
-    async def recipient(self, key: SubscriptionKey, revision: int) -> Recipient | None:
-        """
-        Whom to send to; None when the subscription isn't at this revision any more.
-
-        Raises:
-            Rejected: It can't be read.
-            Unopened: Its secrets can't.
-        """
-        known = self._recipients.get(key)
-        if known is not None and known.revision == revision:
-            return known
-        state = await self.outboxes.read(key)
-        if state is None or state.revision != revision:
-            return None
-        resource = msgspec.json.decode(state.resource)
-        subscription = FORMS[key.version].parse_subscription(
-            resource, now=instant(0), allow_http=True, legacy=state.style
-        )
-        if len(self._recipients) >= 10_000:
-            self._recipients.clear()
-        credentials = await self.keyring.of(key)
-        found = Recipient(subscription, revision, state.resource, origin(subscription.endpoint), credentials)
-        self._recipients[key] = found
-        return found
 
 
 @dataclass

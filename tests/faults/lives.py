@@ -24,8 +24,8 @@ from hub.clock import Clock
 from hub.delivery import Delivery
 from hub.errors import NotTheHub
 from hub.keys import EPOCH
-from hub.lane import Sender
 from hub.mark import Mark
+from hub.sender import Sender
 from hub.settings import Settings
 from hub.wiring.parts import Parts, parts, recovery
 from hub.wiring.web import web

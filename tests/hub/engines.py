@@ -21,11 +21,11 @@ from hub.due import Due
 from hub.fanout import Fanout
 from hub.ingest import draft
 from hub.keys import Partition, ResourceId, SubscriptionKey
-from hub.lane import Sender, lease_ms
 from hub.membership import Member
 from hub.outbox import State, Subscribed
 from hub.presence import Presence
 from hub.registry import InForce
+from hub.sender import Sender, lease_ms
 from hub.store import Store
 from hub.stream import Changes, Entry
 from hub.turn import Turn, Verb

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hub.breakers import FREE, Breakers, Caller, Pass
 from hub.channels.origins import Origins, origin
 from hub.keys import FAILING, OPEN, WAKING, OriginKeys, SubscriptionKey
-from hub.lane import lease_ms
 from hub.pipeline import script
+from hub.sender import lease_ms
 from hub.wiring.parts import Parts
 from subscriptions.breaker import (
     FAILURES,
