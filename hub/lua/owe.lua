@@ -16,6 +16,8 @@
 local held = redis.call('HMGET', KEYS[1],
   'counting', 'events', 'delivered', 'status', 'owed:' .. ARGV[1], 'filling:' .. ARGV[1])
 if held[1] ~= '1' then return {} end
+-- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
+redis.call('HDEL', KEYS[1], '')
 local function parts(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(seq)
@@ -34,8 +36,6 @@ if reached == '' and goal then
 end
 local events, owed = tonumber(held[2]), held[5] or '0-0'
 local owed_ms, owed_seq = parts(owed)
--- A write that can't grow comes first, as in `settle`: what is stored goes on its way when memory is full, too.
-redis.call('HDEL', KEYS[1], '')
 local fresh = 0
 for i = 4, #ARGV, 7 do
   local ms, seq = parts(ARGV[i])

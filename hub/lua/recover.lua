@@ -1,3 +1,4 @@
+-- include: alert
 -- Set a subscription to `error` after its store was restored, and have its numbers go on above all that were given.
 -- Safe to repeat: it is done once for each recovery.
 --
@@ -13,7 +14,7 @@ if held[5] == ARGV[1] then return off and 0 or 1 end
 
 local function number(n) return string.format('%.0f', n) end
 local time = redis.call('TIME')
-local now = number(time[1] * 1000 + math.floor(time[2] / 1000))
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local above = number(math.ceil((events + ARGV[2]) / ARGV[3]) * ARGV[3])
 -- A write that can't grow comes first, as in `settle`.
 redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'next', 'early', 'failing', 'failing_code', 'beat_at', 'quiet_until',
@@ -23,8 +24,10 @@ if events > delivered then
   redis.call('HINCRBY', KEYS[1], 'skipped_events', events - delivered)
 end
 redis.call('HSET', KEYS[1], 'events', above, 'delivered', above, 'recovered', ARGV[1], 'revision', number(held[2] + 1),
-  'updated', now)
+  'updated', number(now))
 if off then return 0 end
-redis.call('HSET', KEYS[1], 'status', 'error', 'error', string.format(ARGV[4], number(events), above), 'skip', '1')
+local said = string.format(ARGV[4], number(events), above)
+redis.call('HSET', KEYS[1], 'status', 'error', 'error', said, 'skip', '1', 'troubled', '1')
 redis.call('HDEL', KEYS[1], 'error_code')
+alert(KEYS[1], 'error', now, 'error', '', said)
 return 1

@@ -8,6 +8,6 @@ if held[1] ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local count = math.max(now, tonumber(ARGV[2]) + 1, tonumber(held[2] or '0') + 1)
-redis.call('HSET', KEYS[1], 'id', ARGV[1], 'before', ARGV[3], 'count', string.format('%.0f', count))
 redis.call('HDEL', KEYS[1], 'recovering', 'jump')
+redis.call('HSET', KEYS[1], 'id', ARGV[1], 'before', ARGV[3], 'count', string.format('%.0f', count))
 return 1

@@ -1,5 +1,6 @@
 """After a recovery no number that may have been given is given again, whatever happens in between."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -66,7 +67,7 @@ async def state(redis: Redis, life: Life) -> dict[str, str]:
 async def test_numbers_go_on_above_all_and_subscriptions_say_what_happened(
     process: Parts, redis: Redis, wanted: Settings
 ) -> None:
-    """Those that are off stay off. What was owed is skipped as after any error, and kept."""
+    """Those that are off stay off. What was owed is skipped as after any error, and kept. Owners are told."""
     active, requested, off = [await subscribed(process, id_) for id_ in ("active", "requested", "off")]
     await active.active()
     await process.outboxes.owe(active.key, 0, [entry(0, number) for number in range(1, 6)])
@@ -93,6 +94,8 @@ async def test_numbers_go_on_above_all_and_subscriptions_say_what_happened(
     told = await state(redis, active)
     assert re.search(r"state of \d{4}-.* UTC\. Events up to number 5 are kept: .* above 7[2-9]\d{6}\.", told["error"])
     assert (told["skipped"], told["skipped_events"]) == ("3-5", "3")
+    assert json.loads(told["alerts"])["error"]["text"] == told["error"]
+    assert "alerts" not in await state(redis, off)
     assert [event.number for event in await process.outboxes.events(active.key, 1, 10**12)] == [1, 2, 3, 4, 5]
 
 
