@@ -7,12 +7,14 @@ A start before now: changes of the past become events of a subscription, before 
    active, and to the last change that waits: whatever was matched by somebody who didn't know of it is before that. The
    step that gets there ends the filling, so that no change is left out and none comes twice, whoever dies or is slow.
 3. Filters, topic, rosters and whatever a chain refers to are asked as they are now, the bodies as they were then.
-4. It is paced: so many changes at once, between the batches of what is live, and no further than `AHEAD` events before
-   an active subscriber, who would be told of them no sooner.
+4. It is paced: so many changes at once, between the batches of what is live, in half of a process' time at most, and no
+   further than `AHEAD` events before the subscriber, who would be told of them no sooner; in `error` too, so that its
+   next activation leaves no more of the past behind than that.
 """
 
 from dataclasses import dataclass, field
 from logging import getLogger
+from time import monotonic
 
 from hub.concerns import Concerns
 from hub.due import Due
@@ -26,8 +28,29 @@ log = getLogger("hub.fanout")
 #: Changes that are looked through at once: about 10 ms of work.
 CHUNK = 50
 
-#: Events that may wait to be sent to an active subscriber before more of the past is looked through.
+#: Events that may wait to be sent to a subscriber before more of the past is looked through.
 AHEAD = 1_000
+
+
+@dataclass
+class Pace:
+    """Has the fillings of all partitions of a process take half of its time at most, one step after the other."""
+
+    _busy: bool = False
+    _rest: float = 0.0
+
+    @property
+    def free(self) -> bool:
+        """Whether a step may begin now."""
+        return not self._busy and monotonic() >= self._rest
+
+    async def step(self, backfill: "Backfill") -> None:
+        """Do one, and then none for as long as it has taken."""
+        began, self._busy = monotonic(), True
+        try:
+            await backfill.turn()
+        finally:
+            self._busy, self._rest = False, 2 * monotonic() - began
 
 
 @dataclass
@@ -71,7 +94,7 @@ class Backfill:
         """Look through some changes for one subscription; False if it has to wait."""
         if key not in self.goals:
             self.goals[key] = await self.changes.end(self.partition)
-            await self._say_what_is_lost(key, filling.owed)
+        await self._say_what_is_lost(key, filling.owed)
         await self.in_force.refresh()
         alone = await self.in_force.alone(key)
         if alone is None:

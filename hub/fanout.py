@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from logging import getLogger
 from time import monotonic
 
-from hub.backfill import Backfill
+from hub.backfill import Backfill, Pace
 from hub.concerns import Concerns
 from hub.due import Due
 from hub.errors import Unavailable
@@ -51,6 +51,7 @@ class Fanout:
     batch: int
     presence: Presence
     poison: Counter[str] = field(default_factory=Counter)
+    _pace: Pace = field(default_factory=Pace)
 
     @property
     def _concerns(self) -> Concerns:
@@ -109,8 +110,8 @@ class Fanout:
                 mark = entries[-1].id
                 if not await self.changes.advance(partition, self.presence.name, mark):
                     return
-            if backfill.busy:
-                await backfill.turn()
+            if backfill.busy and self._pace.free:
+                await self._pace.step(backfill)
         await self.changes.let_go(partition, self.presence.name)
 
     async def match(self, partition: Partition, entries: list[Entry]) -> None:

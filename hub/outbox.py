@@ -65,7 +65,7 @@ class Filling:
 
     owed: Id of the last change that was looked through; empty before the first activation.
     goal: Id of the last change that waits for it.
-    backlog: Events that are still to be sent; 0 while none are.
+    backlog: Events that are still to be sent.
     """
 
     owed: str
@@ -170,13 +170,12 @@ class Outboxes:
 
     async def filling(self, subscription: SubscriptionKey, partition: int) -> Filling | None:
         """How far a subscription is filled with the past of a partition; None when it is, or never will be."""
-        fields = ("begun", "counting", f"filling:{partition}", f"owed:{partition}", "status", "events", "delivered")
+        fields = ("begun", "counting", f"filling:{partition}", f"owed:{partition}", "events", "delivered")
         reply = await self._pipeline.command("HMGET", subscription.subscription, *fields)
-        begun, counting, goal, owed, status, events, delivered = reply
-        if status is None or (begun and not (counting and goal)):
+        begun, counting, goal, owed, events, delivered = reply
+        if events is None or (begun and not (counting and goal)):
             return None
-        backlog = int(events) - int(delivered) if status == b"active" else 0
-        return Filling(owed.decode() if goal else "", (goal or b"").decode(), backlog)
+        return Filling(owed.decode() if goal else "", (goal or b"").decode(), int(events) - int(delivered))
 
     async def take(self, subscription: SubscriptionKey, token: str, *, ahead: int = 1) -> Turn | Later | Stale | None:
         """Begin to serve a subscription, and bring up to `ahead` events along; None when it is gone."""

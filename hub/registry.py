@@ -288,7 +288,11 @@ class InForce:
         if registered is None or registered.key != key or not registered.on or key.registered_as in self.broken:
             return None
         index = Index[SubscriptionKey](self.contexts[key.version])
-        come_along = self._put(index, registered)
+        try:
+            come_along = self._put(index, registered)
+        except Exception as error:  # it, or its topic, has changed since the last refresh
+            log.error("subscription.broken", extra={"subscription": key.registered_as, "reason": str(error)})
+            return None
         return InForce(
             self.registry,
             self.topics,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from standardwebhooks import Webhook
 
 from hub import alerts
@@ -12,7 +13,9 @@ from hub.alerts import Alerting, Operator
 from hub.channels.clients import Clients
 from hub.channels.rest_hook import RestHook
 from hub.credentials import Credentials
+from hub.keyring import Keyring
 from hub.keys import ALERTS, ALERTS_SPENT, SubscriptionKey
+from hub.secrets import Secrets
 from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
@@ -145,6 +148,20 @@ async def test_what_is_told_to_the_operator_is_signed(parts: Parts, receiver: Re
     assert Webhook(SECRET.text).verify(sent.body, headers)["type"] == "subscription.error"
     (theirs,) = [each for each in receiver.received if each.path == "/owner"]
     assert "webhook-signature" not in {name.lower() for name, _ in theirs.headers}
+
+
+async def test_what_is_told_to_an_owner_is_signed_with_the_secret_of_the_subscription(
+    parts: Parts, receiver: Receiver, alerting: Alerting
+) -> None:
+    alerting.keyring = Keyring(parts.pipeline, Secrets((Fernet.generate_key(),)))
+    key = await subscribed(parts, receiver)
+    rotated = await alerting.keyring.rotate(key)
+    assert rotated is not None
+    await noted(parts, key, Verb.ERROR, lease=1)
+    await alerting.look()
+    (sent,) = [each for each in receiver.received if each.path == "/owner"]
+    headers = {name.lower(): value for name, value in sent.headers}
+    assert Webhook(rotated.secret.text).verify(sent.body, headers)["type"] == "subscription.error"
 
 
 async def test_one_of_a_kind_is_told_in_ten_minutes(parts: Parts, receiver: Receiver, alerting: Alerting) -> None:

@@ -250,7 +250,11 @@ def test_a_script_touches_the_keys_that_it_names_and_no_others(name: str) -> Non
     """On one node nobody would notice; a Cluster checks only what is named, and finds it by its hash tag."""
     source = (files("hub") / "lua" / f"{name}.lua").read_text()
     code = "\n".join(line.partition("--")[0] for line in source.splitlines())
-    handed_on = {"alert": ("key",), "pin": ("key",), "places": ("counts", "names")}  # what those who include them name
+    handed_on = {
+        "alert": ("key",),
+        "pin": ("key", "outbox"),
+        "places": ("counts", "names"),
+    }  # what those who include them name
     calls = re.findall(r"redis\.call\('(\w+)'(?:, ([^,)]+))?", code)
     assert len(calls) == code.count("redis.call(")
     for command, key in calls:
