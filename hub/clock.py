@@ -18,7 +18,7 @@ from hub.errors import Unavailable
 from hub.keys import CLOCK
 from hub.membership import Membership
 from hub.pipeline import Pipeline, script
-from hub.stream import Changes
+from hub.retention import Retention
 from hub.transaction import TransactionCoordinator
 
 HOLD, DROP = script("hold"), script("drop")
@@ -27,7 +27,7 @@ log = getLogger("hub.clock")
 
 #: ms that the lease is believed.
 LEASE = 3_000
-#: Seconds between two ticks, and between two rounds of repair and trimming.
+#: Seconds between two ticks, and between two rounds of repair and of retention.
 OFTEN, SELDOM = 1, 60
 
 
@@ -49,7 +49,7 @@ class Clock:
     membership: Membership
     due: Due
     caller: Caller
-    changes: Changes
+    retention: Retention
     _mine: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -59,6 +59,7 @@ class Clock:
                 group.create_task(self._again("top up", self.top_up, OFTEN))
                 group.create_task(self._again("tick", self.tick, OFTEN))
                 group.create_task(self._again("tidy", self.tidy, SELDOM))
+                group.create_task(self._again("retention", self.retain, SELDOM))
                 while True:
                     await self._hold()
                     await asyncio.sleep(OFTEN)
@@ -96,8 +97,10 @@ class Clock:
             for key in await self.due.ended(shard, now):
                 await self.membership.turn_off(key, now=now)
 
+    async def retain(self) -> None:
+        """Remove what is not to be kept any longer."""
+        await self.retention.run(self.now())
+
     async def tidy(self) -> None:
         """What can."""
         await self.membership.repair(now=self.now())
-        for partition in self.changes.partitions:
-            await self.changes.trim(partition)

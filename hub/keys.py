@@ -6,7 +6,9 @@ Every Redis key: its type, what it holds, how long it lives. The part in braces 
 hub:{p}:resource:<tenant>/<v>/<Type>/<id>
     hash: the versions of one resource (fields: see store.py)
 hub:{p}:changes
-    stream: one entry per change; trimmed behind matched
+    stream: one entry per change; those behind matched as long as retention has it
+hub:{p}:superseded
+    string: bytes of the kept versions of resources that are not in force any more
 hub:{p}:types:<tenant>/<v>/<Type>
     zset: id -> last update in ms, of what is not deleted
 hub:{p}:identifiers:<tenant>/<v>/<Type>
@@ -212,6 +214,10 @@ class Partition:
     @property
     def matched(self) -> str:
         return f"hub:{{{self.number}}}:matched"
+
+    @property
+    def superseded(self) -> str:
+        return f"hub:{{{self.number}}}:superseded"
 
     @property
     def trimmed(self) -> str:

@@ -19,6 +19,7 @@ One subscription's state and the events owed to it.
   `attempt` (its failures so far), `next` (ms before which nothing is sent)
 - `early` (ms: the `next` that was left out since the origin's breaker called)
 - `secrets`, `credentials` (see keyring.py)
+- `dropped_events` (all that retention or a full backlog dropped undelivered), `dropped`, `untold` (lua/dropped.lua)
 - `resend` (`first-last`, joined by blanks: what is to be sent once more, before anything new)
 - `failing`, `failing_code` (while attempts fail), `error`, `error_code` (why the status is `error` or `off`),
   `outcome`, `outcome_at` (of the last attempt)
@@ -30,6 +31,7 @@ One subscription's state and the events owed to it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from logging import getLogger
 from types import MappingProxyType
 from typing import Any
 
@@ -40,9 +42,11 @@ from hub.turn import Later, OwedEvent, Sending, Sent, Stale, Turn, Verb
 from hub.wire import Argument
 from subscriptions.codes import Interaction, SubscriptionStatus
 from subscriptions.pace import Pace
-from subscriptions.ranges import Range
+from subscriptions.ranges import Dropped, Range
 from subscriptions.shapes import Included
 from subscriptions.subscription import Style
+
+log = getLogger("hub.outbox")
 
 OWE, TAKE, SETTLE, CALL = script("owe"), script("take"), script("settle"), script("call")
 NOTHING_INCLUDED: Mapping[str, tuple[Included, ...]] = MappingProxyType({})
@@ -51,11 +55,17 @@ SUBSCRIBE, UNSUBSCRIBE = script("subscribe"), script("unsubscribe")
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What `owe` did. `send`: there is something to send now, so the subscription must be marked due."""
+    """
+    What `owe` did.
+
+    send: There is something to send now, so the subscription must be marked due.
+    dropped: How many of the fresh events there was no room for.
+    """
 
     events: int
     fresh: int
     send: bool
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,8 @@ class State:
     test: bool = False
     alerts: bool = False
     resend: tuple[Range, ...] = ()
+    dropped_events: int = 0
+    untold: Dropped | None = None
 
     @property
     def waiting(self) -> bool:
@@ -117,8 +129,10 @@ class Subscribed(StrEnum):
 class Outboxes:
     """The subscriptions' states and outboxes."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, max_backlog: int = 1_000_000) -> None:
+        """`max_backlog`: Events of one subscription that may wait to be sent."""
         self._pipeline = pipeline
+        self._max_backlog = max_backlog
 
     async def owe(
         self,
@@ -165,8 +179,23 @@ class Outboxes:
             rows += (change.id, change.resource.type, change.resource.id, change.number, change.interaction, change.at)
             rows.append(" ".join(map(str, included.get(change.id, ()))))
         keys = [subscription.subscription, subscription.outbox]
-        reply = await self._pipeline.run(OWE, keys, partition, *filling, *rows)
-        return Owed(int(reply[0]), int(reply[1]), bool(reply[2])) if reply else None
+        reply = await self._pipeline.run(OWE, keys, partition, *filling, self._max_backlog, *rows)
+        if not reply:
+            return None
+        owed = Owed(int(reply[0]), int(reply[1]), bool(reply[2]), int(reply[3]))
+        if owed.dropped:
+            first, last = owed.events - owed.dropped + 1, owed.events
+            log.error(
+                "events.dropped",
+                extra={
+                    "subscription": str(subscription),
+                    "first_event": first,
+                    "last_event": last,
+                    "events": owed.dropped,
+                    "reason": "backlog",
+                },
+            )
+        return owed
 
     async def filling(self, subscription: SubscriptionKey, partition: int) -> Filling | None:
         """How far a subscription is filled with the past of a partition; None when it is, or never will be."""
@@ -338,7 +367,7 @@ _FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
     "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at", "test",
     "alerts",
-    "resend",
+    "resend", "dropped_events", "untold",
 )  # fmt: skip
 
 
@@ -364,6 +393,8 @@ def _state(fields: dict[str, bytes | None]) -> State:
         beat_at=_ms(fields["beat_at"] or b""),
         test=text("test") == "1",
         alerts=bool(text("alerts")),
+        dropped_events=int(text("dropped_events") or 0),
+        untold=Dropped.parse(text("untold")) if text("untold") else None,
         resend=tuple(map(Range.parse, text("resend").split())),
     )
 

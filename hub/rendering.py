@@ -4,7 +4,7 @@ A pinned notification as the message that is sent.
 It is made of what was pinned, of the outbox and of kept versions alone, so that a repeat has the same bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from hub.keys import ResourceId, SubscriptionKey
@@ -13,7 +13,8 @@ from hub.store import Store, instant
 from hub.turn import Kind, OwedEvent, Sending
 from subscriptions.codes import Content, Interaction, NotificationType, SubscriptionStatus
 from subscriptions.message import Message, of_bundle, of_event
-from subscriptions.notification import AdditionalContext, Event, Notification, notification_id
+from subscriptions.notification import AdditionalContext, Event, Failure, Notification, bodiless, notification_id
+from subscriptions.ranges import of, words
 from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
 
@@ -85,6 +86,7 @@ class Rendering:
                 events_since_subscription_start=sending.first if sending.eventless else sending.last,
                 timestamp=pinned,
                 events=told,
+                errors=tuple(_lost(sending, told, subscription.content)),
             )
         )
 
@@ -98,6 +100,19 @@ class Rendering:
             if not all(number in self.ahead for number in wanted):
                 return None
         return await told(self.store, key, [self.ahead[number] for number in wanted], subscription.content)
+
+
+def _lost(sending: Sending, told: tuple[Event, ...], content: Content) -> Iterator[Failure]:
+    """What can't be told any more."""
+    if sending.dropped:
+        yield Failure(None, sending.dropped.words)
+    yield from faded(told, content)
+
+
+def faded(told: tuple[Event, ...], content: Content) -> Iterator[Failure]:
+    """Of which events a body is missing."""
+    if content is Content.FULL_RESOURCE and (bare := list(of(bodiless(told)))):
+        yield Failure(None, f"not all resources are kept any more as they were: {words(bare)}")
 
 
 async def told(store: Store, key: SubscriptionKey, owed: list[OwedEvent], content: Content) -> tuple[Event, ...]:

@@ -184,6 +184,25 @@ class Settings(BaseSettings):
         1_000, gt=0, description="Count. A batch or transaction with more entries gets 413."
     )
     max_page: int = Field(500, gt=0, description="Count. The largest `_count` that a search page has.")
+    max_backlog: int = Field(
+        1_000_000,
+        gt=0,
+        description="Count. Events that may wait to be sent to one subscription; what is beyond is numbered and"
+        " dropped, and the subscription is in `error`.",
+    )
+    retention_days: float = Field(
+        14,
+        gt=0,
+        le=3650,
+        description="Days that events, changes and superseded versions are kept; events that could not be sent are"
+        " then dropped, and counted.",
+    )
+    retention_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes of superseded versions, changes and events beyond which the oldest are removed earlier."
+        " 0: no limit.",
+    )
     max_search_scan: int = Field(
         10_000,
         gt=0,

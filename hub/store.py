@@ -81,6 +81,7 @@ class Store:
             p.types(r.tenant, r.version, r.type),
             p.lock(write.lock.name if write.lock else ""),
             *(p.index(index, r.tenant, r.version, r.type) for index in Index),
+            p.superseded,
         ]
         reply = await self._pipeline.run(
             PUT,

@@ -106,15 +106,16 @@ class Changes:
         rows = await self._pipeline.command("XREVRANGE", partition.changes, "+", "-", "COUNT", 1)
         return str(rows[0][0].decode()) if rows else START
 
-    async def trim(self, partition: Partition) -> None:
-        """Remove changes that fan-out has finished; the last of them stays, so that the stream's end can be read."""
-        mark = await self.matched(partition)
-        known = await self._pipeline.command("GET", partition.trimmed)
-        if known is None:  # what an earlier version of the hub removed, it didn't say
-            rows = await self._pipeline.command("XRANGE", partition.changes, "-", "+", "COUNT", 1)
-            known = rows[0][0] if rows else START.encode()
-        await self._pipeline.command("SET", partition.trimmed, max(mark, known.decode(), key=place))
-        await self._pipeline.command("XTRIM", partition.changes, "MINID", "~", mark)
+    async def oldest(self, partition: Partition, before: str, *, count: int) -> list[Entry]:
+        """Up to `count` changes from the first one on, that are before an id."""
+        rows = await self._pipeline.command("XRANGE", partition.changes, "-", f"({before}", "COUNT", count)
+        named = ((id_, f if isinstance(f, dict) else dict(zip(f[::2], f[1::2], strict=True))) for id_, f in rows)
+        return [_entry(id_.decode(), fields) for id_, fields in named]
+
+    async def remember_start(self, partition: Partition) -> None:
+        """Note from where on changes are there, if that isn't known: what an early version removed, it didn't say."""
+        rows = await self._pipeline.command("XRANGE", partition.changes, "-", "+", "COUNT", 1)
+        await self._pipeline.command("SET", partition.trimmed, rows[0][0] if rows else START, "NX")
 
     async def trimmed(self, partition: Partition) -> str:
         """The id before which changes may have been removed; START while all are there."""

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Self
 
 from subscriptions.codes import Interaction, SubscriptionStatus
+from subscriptions.ranges import Dropped
 from subscriptions.shapes import Included
 
 
@@ -24,17 +25,20 @@ class Sending:
     A pinned notification: events `first` to `last`, pinned at `at` (ms).
 
     Without events, as in a handshake and a heartbeat, `last` is 0 and `first` is how many events there were.
+
+    dropped: What was dropped before these events, and no notification has told of yet.
     """
 
     first: int
     last: int
     at: int
     kind: Kind
+    dropped: Dropped | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        first, last, at, kind = text.split(" ")
-        return cls(int(first), int(last), int(at), Kind(kind))
+        first, last, at, kind, *dropped = text.split(" ")
+        return cls(int(first), int(last), int(at), Kind(kind), *map(Dropped.parse, dropped))
 
     @property
     def handshake(self) -> bool:
@@ -45,7 +49,8 @@ class Sending:
         return self.kind in (Kind.HANDSHAKE, Kind.HEARTBEAT)
 
     def __str__(self) -> str:
-        return f"{self.first} {self.last} {self.at} {self.kind}"
+        dropped = f" {self.dropped}" if self.dropped else ""
+        return f"{self.first} {self.last} {self.at} {self.kind}{dropped}"
 
 
 @dataclass(frozen=True, slots=True)

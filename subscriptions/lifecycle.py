@@ -1,7 +1,7 @@
 """
 A subscription's life: `requested`, `active`, `error`, `off`, and what each step means for its event numbers.
 
-                    accepted                  retries exhausted
+                    accepted                  retries exhausted, or the backlog is full
     requested ---------------------> active ---------------------> error        410, `end` or a client's `off`
      |   ^  ^                          |                           ^   |        lead to `off` from anywhere, and a
      |   |  +--------- written --------+                           |   |        write from there to `requested`
@@ -53,6 +53,8 @@ class Happening(StrEnum):
     GONE = "gone"
     #: Its `end` is reached, or an operator turned it off.
     ENDED = "ended"
+    #: There is no room for what comes: it is numbered and dropped.
+    OVERFLOWED = "overflowed"
     DELETED = "deleted"
 
 
@@ -89,6 +91,8 @@ def follow(state: State, happening: Happening) -> Step:
             return Step(State(SubscriptionStatus.ERROR, state.counting, skip=True))
         case Happening.RETRIES_EXHAUSTED if active:
             return Step(State(SubscriptionStatus.ERROR, state.counting, skip=True))
+        case Happening.OVERFLOWED if state.counting:
+            return Step(State(SubscriptionStatus.ERROR if active else state.status, state.counting, skip=True))
         case Happening.GONE if active or state.status is SubscriptionStatus.ERROR:
             return Step(State(SubscriptionStatus.OFF, skip=True))
         case Happening.ENDED if state != ABSENT:
@@ -103,6 +107,7 @@ def follow(state: State, happening: Happening) -> Step:
             | Happening.RETRIES_EXHAUSTED
             | Happening.GONE
             | Happening.ENDED
+            | Happening.OVERFLOWED
         ):
             return Step(state)
     assert_never(happening)

@@ -26,6 +26,29 @@ class Range:
         return cls(int(first), int(last))
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """So many events of a range that were dropped before they could be sent."""
+
+    range: Range
+    many: int
+
+    def __str__(self) -> str:
+        return f"{self.range}/{self.many}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Dropped":
+        of, many = text.split("/")
+        return cls(Range.parse(of), int(many))
+
+    @property
+    def words(self) -> str:
+        """What a subscriber is told of it."""
+        some = "" if self.many == len(self.range) else f"{self.many} of "
+        was = "was" if self.many == 1 else "were"
+        return f"{some}{words([self.range])} {was} dropped undelivered, and can't be had any more"
+
+
 def of(numbers: Iterable[int]) -> Iterator[Range]:
     """The ranges that rising numbers make."""
     first = last = None

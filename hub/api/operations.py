@@ -119,7 +119,9 @@ class Operations:
         resource = msgspec.json.decode(state.resource)
         wanted = FORMS[s.version].parse_subscription(resource, now=instant(0), allow_http=True, legacy=state.style)
         code, text = (state.error_code, state.error) if state.error else (state.failing_code, state.failing)
-        errors = [Failure(ErrorCode(code), text)] if code else []
+        errors = [Failure(ErrorCode(code) if code else None, text)] if code or text else []
+        if state.untold:
+            errors.append(Failure(None, state.untold.words))
         if state.status is not SubscriptionStatus.OFF and (lost := s.admission.lost(wanted)):
             errors.append(Failure(None, lost))
         return Notification(

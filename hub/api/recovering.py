@@ -22,13 +22,13 @@ from hub.api.routes import Route
 from hub.errors import Refused
 from hub.membership import Member
 from hub.outbox import Outboxes
-from hub.rendering import told
+from hub.rendering import faded, told
 from hub.resending import Resending, TooMany
 from hub.store import Store, instant
 from subscriptions.codes import Content, IssueCode, NotificationType, SubscriptionStatus
 from subscriptions.errors import Issue
-from subscriptions.notification import Event, Failure, bodiless, notification_id
-from subscriptions.ranges import Range, missing, of, words
+from subscriptions.notification import Event, Failure, notification_id
+from subscriptions.ranges import Range, missing, words
 from subscriptions.versions.forms import FORMS
 from subscriptions.versions.instant import read
 
@@ -221,5 +221,4 @@ def _lost(found: tuple[Event, ...], covered: Range, content: Content) -> Iterato
     """What can't be told any more."""
     if gone := list(missing(covered, (event.number for event in found))):
         yield Failure(None, f"not kept any more: {words(gone)}")
-    if content is Content.FULL_RESOURCE and (bare := list(of(bodiless(found)))):
-        yield Failure(None, f"not all resources are kept any more as they were: {words(bare)}")
+    yield from faded(found, content)

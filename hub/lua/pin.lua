@@ -1,6 +1,6 @@
 -- Shared by `take` and `settle`: fix what the next notification holds, so that every repeat of it has the same bytes.
 -- `sending` is 'first last ms kind'. Without events (handshake, heartbeat) `last` is 0, and `first` is how many events
--- there were.
+-- there were. Behind the kind, in the next notification of events, stands what was dropped before it (`untold`).
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -31,7 +31,7 @@ local function once_more(key, outbox, most)
 end
 
 local function pin(key, outbox, status, events, delivered)
-  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test', 'resend', 'end'), now_ms()
+  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test', 'resend', 'end', 'untold'), now_ms()
   local most = tonumber(held[1])
   local first, last, kind
   if ended(held[5], now) then return '' end
@@ -53,6 +53,7 @@ local function pin(key, outbox, status, events, delivered)
     return ''
   end
   local sending = string.format('%.0f %.0f %.0f %s', first, last, now, kind)
+  if kind == 'events' and held[6] then sending = sending .. ' ' .. held[6] end
   redis.call('HSET', key, 'sending', sending, 'attempt', '0')
   return sending
 end

@@ -2,7 +2,7 @@
 -- Store one version of one resource and append its change: the change exists exactly when the version does.
 --
 -- KEYS  1 resource  2 changes  3 types  4 lock of a conditional create (only read when ARGV 13 is set)
---       5... the indexes, in the order of their numbers
+--       5... the indexes, in the order of their numbers; the last of all: superseded
 -- ARGV  1 create | update | delete   2 tenant   3 FHIR version   4 type   5 id
 --       6 what must be there: '' anything, '*' no live version, else the number of the version in force
 --       7, 8 the JSON before and after its version number ('' for a delete)
@@ -42,6 +42,7 @@ if expected ~= '' and expected ~= '*' and (not live or expected ~= held[1]) then
   return {'conflict', live and version or 0}
 end
 
+if live then redis.call('INCRBY', KEYS[#KEYS], redis.call('HSTRLEN', KEYS[1], 'b' .. held[1])) end
 version = version + 1
 local number = string.format('%.0f', version)
 local interaction = what == 'delete' and 'delete' or (live and 'update' or 'create')

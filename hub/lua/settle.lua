@@ -88,6 +88,7 @@ if verb == 'delivered' then
   elseif kind == 'events' then
     delivered = tonumber(last)
     redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', delivered))
+    if string.find(held[6], '/', 1, true) then redis.call('HDEL', KEYS[1], 'untold') end
   end
   if held[8] then
     -- What comes meanwhile is gathered: nothing is pinned before the window opens.

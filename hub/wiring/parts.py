@@ -26,6 +26,7 @@ from hub.pipeline import Client, Pipeline
 from hub.recovery import Recovery
 from hub.registry import Registry
 from hub.resending import Resending
+from hub.retention import DAY, Retention
 from hub.scanning import Scanning
 from hub.secrets import Secrets
 from hub.settings import Settings
@@ -108,6 +109,11 @@ class Parts:
         return Resending(self.pipeline, self.outboxes, self.due)
 
     @property
+    def retention(self) -> Retention:
+        window = int(self.settings.retention_days * DAY)
+        return Retention(self.pipeline, self.registry, self.changes, self.due, window, self.settings.retention_bytes)
+
+    @property
     def guard(self) -> Guard:
         s = self.settings
         return Guard(s.allow_private_endpoints, s.private_networks, frozenset(s.endpoint_ports), own=self.own)
@@ -179,7 +185,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         foundation=foundation,
         store=Store(pipeline, settings.partitions),
         changes=Changes(client, pipeline, settings.partitions),
-        outboxes=Outboxes(pipeline),
+        outboxes=Outboxes(pipeline, settings.max_backlog),
         due=Due(client, pipeline, settings.partitions),
         registry=Registry(pipeline, Scanning(topics, contexts, settings.max_scanned)),
         topics=topics,

@@ -103,5 +103,5 @@ def clock(p: Parts, *, top_up: Callable[[], Awaitable[None]]) -> Clock:
         membership=p.membership,
         due=p.due,
         caller=Caller(p.pipeline, p.due, p.outboxes),
-        changes=p.changes,
+        retention=p.retention,
     )

@@ -70,7 +70,7 @@ def clock(
         membership=membership or parts.membership,
         due=parts.due,
         caller=Caller(parts.pipeline, parts.due, parts.outboxes),
-        changes=parts.changes,
+        retention=parts.retention,
     )
 
 

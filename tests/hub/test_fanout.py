@@ -16,7 +16,7 @@ from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index, Matches
 from subscriptions.search.held import Held
 from tests.facts import eventually
-from tests.hub.engines import Publisher, active, entries, events, fanout, matched, running
+from tests.hub.engines import Publisher, active, entries, events, fanout, matched, now, running
 
 
 async def due(parts: Parts) -> set[str]:
@@ -269,14 +269,13 @@ async def test_changes_that_are_matched_are_trimmed_and_the_ends_stay_known(part
             await publisher.put()
         await matched(parts)
         ends = await parts.changes.ends()
-        for partition in parts.changes.partitions:
-            await parts.changes.trim(partition)
+        await parts.retention.keep(now() + 1, 0)
         assert await parts.changes.ends() == ends
         lengths = await parts.pipeline.all([("XLEN", partition.changes) for partition in parts.changes.partitions])
-        assert 0 < sum(lengths) < 400
+        assert lengths == [1] * len(lengths)
         await publisher.put("last")
         await matched(parts)
-    assert (await events(parts, key))[-1] == "last"
+    assert [event.id for event in await parts.outboxes.events(key, 401, 401)] == ["last"]
 
 
 async def test_what_is_not_matched_yet_is_never_trimmed(parts: Parts) -> None:
@@ -286,10 +285,8 @@ async def test_what_is_not_matched_yet_is_never_trimmed(parts: Parts) -> None:
     all_of_them = await entries(parts, partition)
     await parts.changes.hold(partition, "one", milliseconds=60_000)
     await parts.changes.advance(partition, "one", all_of_them[120].id)
-    await parts.changes.trim(partition)
-    left = await entries(parts, partition)
-    assert left == all_of_them[-len(left) :]
-    assert 130 <= len(left) < 250
+    await parts.retention.keep(now() + 1, 0)
+    assert await entries(parts, partition) == all_of_them[120:]
 
 
 async def test_a_redis_that_comes_back_is_gone_on_with(parts: Parts) -> None:

@@ -159,3 +159,35 @@ async def test_what_fails_once_more_ends_in_error_and_is_given_up(parts: Parts, 
     held = await state(parts)
     assert (held.delivered, held.resend, held.error_code) == (1, (), "error-response")
     assert await asked(parts, 1, 1) is SubscriptionStatus.ERROR
+
+
+async def test_a_notification_tells_what_was_dropped_before_it(parts: Parts, receiver: Receiver) -> None:
+    """And which bodies are not kept any more: then it holds up nothing."""
+    receiver.answers["/s"] = after_handshake(500)
+    key = await subscribe(parts, f"{receiver.url}/s", content="full-resource")
+    publisher = Publisher(parts)
+    async with running(fanout(parts)), delivering(parts, waits=(0.1,) * 1000):
+        await becomes(parts, SubscriptionStatus.ACTIVE)
+        for id_ in ("a", "b", "c"):
+            await publisher.put(id_)
+            await matched(parts)
+        await receiver.numbered("/s", 1)
+        last = (await parts.outboxes.events(key, 3, 3))[0]
+        fields = ("type", "Immunization", "id", "c", "number", "7", "interaction", "update", "at", last.at + 1_000)
+        await parts.pipeline.command("XADD", key.outbox, "4-0", *fields)
+        await parts.pipeline.command("HSET", key.subscription, "events", 4)
+        await parts.retention.retain(key, last.at + 1)
+        del receiver.answers["/s"]
+        await receiver.until(lambda: 4 in receiver.told["/s"])
+
+        async def behind() -> bool:
+            held = await state(parts)
+            return (held.delivered, held.untold) == (4, None)
+
+        await eventually(behind)
+    told = receiver.at("/s")[-1].bundle["entry"][0]["resource"]["parameter"]
+    assert [each["valueCodeableConcept"]["text"] for each in told if each["name"] == "error"] == [
+        "events 1 to 3 were dropped undelivered, and can't be had any more",
+        "not all resources are kept any more as they were: event 4",
+    ]
+    assert (await state(parts)).dropped_events == 3

@@ -30,6 +30,7 @@ TABLE = {
         Happening.WRITTEN: Step(PAUSED),
         Happening.WRITTEN_OFF: Step(OFF),
         Happening.RETRIES_EXHAUSTED: Step(ERROR),
+        Happening.OVERFLOWED: Step(ERROR),
         Happening.GONE: Step(OFF),
         Happening.ENDED: Step(OFF),
         Happening.DELETED: Step(ABSENT),
@@ -38,6 +39,7 @@ TABLE = {
         Happening.WRITTEN_OFF: Step(OFF),
         Happening.HANDSHAKE_ACCEPTED: Step(ACTIVE),
         Happening.HANDSHAKE_FAILED: Step(ERROR),
+        Happening.OVERFLOWED: Step(RETURNING),
         Happening.ENDED: Step(OFF),
         Happening.DELETED: Step(ABSENT),
     },
@@ -122,12 +124,13 @@ def test_numbering_has_no_hole(story: list[Happening]) -> None:
 
 @given(happenings)
 def test_what_failed_is_skipped_once(story: list[Happening]) -> None:
-    """An activation skips what was not sent if and only if an error or off came since the one before."""
+    """An activation skips what was not sent if and only if an error, `off` or a full backlog came before it."""
     state, failed = ABSENT, False
     for happening in story:
         before, step = state, follow(state, happening)
         state = step.state
-        if state.status in (SubscriptionStatus.ERROR, SubscriptionStatus.OFF):
+        overflowed = happening is Happening.OVERFLOWED and state.counting
+        if overflowed or state.status in (SubscriptionStatus.ERROR, SubscriptionStatus.OFF):
             failed = True
         elif state == ABSENT:
             failed = False

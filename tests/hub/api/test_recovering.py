@@ -212,6 +212,21 @@ async def test_the_events_before_an_update_keep_their_numbers(hub: Hub) -> None:
     assert '"resourceType":"Immunization"' not in answer.text
 
 
+async def test_what_was_dropped_is_seen_in_the_status(hub: Hub) -> None:
+    """Until a notification has told of it; `$events` tells what it can't give."""
+    key = await subscribed(hub, *"abc")
+    third = (await hub.parts.outboxes.events(key, 3, 3))[0].at
+    await hub.parts.pipeline.command("XDEL", key.outbox, "3-0")
+    await hub.parts.pipeline.command("XADD", key.outbox, "4-0", *_event(4, third + 1_000))
+    await hub.parts.pipeline.command("HSET", key.subscription, "events", 4)
+    await hub.parts.retention.retain(key, third + 1)
+    answer = await hub.get("/Subscription/s/$status")
+    assert errors(answer) == ["events 1 to 2 were dropped undelivered, and can't be had any more"]
+    answer = await events(hub)
+    assert numbers(answer) == [4]
+    assert "not kept any more: events 1 to 3" in errors(answer)
+
+
 async def sent(hub: Hub, *given: dict[str, Any]) -> httpx.Response:
     """`$resend` with these parameters."""
     return await hub.post("/Subscription/s/$resend", {"resourceType": "Parameters", "parameter": list(given)})
