@@ -18,9 +18,9 @@ from time import monotonic
 
 from hub.concerns import Concerns
 from hub.due import Due
+from hub.in_force import InForce
 from hub.keys import Partition, SubscriptionKey
 from hub.outbox import Filling, Outboxes
-from hub.registry import InForce
 from hub.stream import Changes, place
 
 log = getLogger("hub.fanout")

@@ -15,8 +15,8 @@ from logging import getLogger
 import msgspec
 
 from hub.holdings import Holdings
+from hub.in_force import InForce
 from hub.keys import SubscriptionKey
-from hub.registry import InForce
 from hub.store import Store, instant
 from hub.stream import Entry
 from subscriptions.change import Change

@@ -18,10 +18,10 @@ from hub.backfill import Backfill, Pace
 from hub.concerns import Concerns
 from hub.due import Due
 from hub.errors import Unavailable
+from hub.in_force import InForce
 from hub.keys import Partition
 from hub.outbox import Outboxes
 from hub.presence import EVERY, Presence
-from hub.registry import InForce
 from hub.store import Store
 from hub.stream import Changes, Entry
 

@@ -17,8 +17,8 @@ from hub.clock import Clock
 from hub.credentials import Credentials
 from hub.delivery import SLOW_LANES, Delivery
 from hub.fanout import Fanout
+from hub.in_force import InForce
 from hub.presence import Presence
-from hub.registry import InForce
 from hub.sender import Sender, lease_ms
 from hub.store import now_ms
 from hub.wiring.parts import Parts

@@ -18,7 +18,7 @@ from time import perf_counter, process_time
 
 import orjson
 
-from hub.registry import InForce
+from hub.in_force import InForce
 from hub.wiring.parts import parts
 from subscriptions.codes import FhirVersion
 from subscriptions.filters import parse

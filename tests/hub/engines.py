@@ -19,12 +19,12 @@ from hub.channels.rest_hook import RestHook
 from hub.delivery import SLOW_LANES, Delivery
 from hub.due import Due
 from hub.fanout import Fanout
+from hub.in_force import InForce
 from hub.ingest import draft
 from hub.keys import Partition, ResourceId, SubscriptionKey
 from hub.membership import Member
 from hub.outbox import State, Subscribed
 from hub.presence import Presence
-from hub.registry import InForce
 from hub.sender import Sender, lease_ms
 from hub.store import Store
 from hub.stream import Changes, Entry

@@ -6,9 +6,9 @@ from contextlib import suppress
 import pytest
 
 from hub.due import Due
+from hub.in_force import InForce
 from hub.keys import Partition, SubscriptionKey
 from hub.pipeline import Pipeline
-from hub.registry import InForce
 from hub.stream import START, Changes
 from hub.wiring.parts import Parts
 from subscriptions.change import Change

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import orjson
 
+from hub.in_force import InForce
 from hub.keys import Partition
 from hub.outbox import Subscribed
-from hub.registry import InForce
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.subscription import Style

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.in_force import AT_ONCE, InForce
 from hub.keys import REGISTRY_LOG, SubscriptionKey
 from hub.registered import Registered
-from hub.registry import AT_ONCE, InForce, Registry
+from hub.registry import Registry
 from hub.scanning import Scanning
 from hub.wiring.parts import Parts
 from tests.hub.life import R4

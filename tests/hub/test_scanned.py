@@ -12,10 +12,11 @@ import orjson
 import pytest
 
 from hub.errors import HubError
+from hub.in_force import InForce
 from hub.keys import PLACES, SCANNED, SubscriptionKey
 from hub.outbox import Subscribed
 from hub.registered import Registered
-from hub.registry import InForce, On
+from hub.registry import On
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from subscriptions.codes import IssueCode

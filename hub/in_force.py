@@ -1,0 +1,164 @@
+"""The subscriptions in force: a process' copy of the registry, made into an index for matching."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from logging import getLogger
+
+import msgspec
+
+from hub.keys import SubscriptionKey
+from hub.registered import Registered
+from hub.registry import CHUNK, Registry
+from hub.topics import Topics
+from subscriptions.codes import FhirVersion
+from subscriptions.matching import Index
+from subscriptions.search.asking import Context
+from subscriptions.shapes import Shapes, shapes
+from subscriptions.versions.forms import FORMS
+
+#: What a name in the log begins with that is a topic's, `tenant/canonical`, and no Subscription's.
+_TOPIC = "topic:"
+
+#: The same of a ValueSet or CodeSystem.
+_TERMINOLOGY = "terminology:"
+
+#: Subscriptions that are put into an index without a look at what else there is to do: a few ms.
+AT_ONCE = 32
+
+log = getLogger("hub.registry")
+
+
+@dataclass
+class InForce:
+    """
+    A process' copy of the registry, as an index for matching. `refresh` brings it up to date.
+
+    broken: Subscriptions that can't be understood (any more), and why: set aside, counted and shown.
+    """
+
+    registry: Registry
+    topics: Topics
+    contexts: Mapping[FhirVersion, Context]
+    broken: dict[str, str] = field(default_factory=dict)
+    _indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = field(default_factory=dict)
+    _keys: dict[str, SubscriptionKey] = field(default_factory=dict)
+    _shapes: dict[SubscriptionKey, Shapes] = field(default_factory=dict)
+    _mark: str = ""
+    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def index(self, tenant: str, version: FhirVersion) -> Index[SubscriptionKey]:
+        """The index over a tenant's subscriptions of one FHIR version."""
+        if (tenant, version) not in self._indexes:
+            self._indexes[tenant, version] = Index(self.contexts[version])
+        return self._indexes[tenant, version]
+
+    def shapes(self, key: SubscriptionKey) -> Shapes | None:
+        """What comes along with the changes that concern a subscription; None when nothing ever does."""
+        return self._shapes.get(key)
+
+    async def refresh(self) -> None:
+        """See everything that was registered before this was called."""
+        # One at a time: what was read earlier must not be set later, over what another partition's matcher has seen.
+        async with self._refreshing:
+            while True:
+                found = await self.registry.changed(self._mark) if self._mark else None
+                if found is None:
+                    await self._load()
+                    continue
+                mark, names = found
+                if not names:
+                    return
+                unique = await self._concerned(names)
+                for chunk in (unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)):
+                    for count, (name, registered) in enumerate(
+                        zip(chunk, await self.registry.read(chunk), strict=True)
+                    ):
+                        self._set(name, registered)
+                        await _let_others_run(count)
+                self._mark = mark
+
+    async def _concerned(self, names: list[str]) -> list[str]:
+        """The names of the Subscriptions that changed, or whose topics or ValueSets did."""
+        urls = dict.fromkeys(name.partition("/")[2] for name in names if name.startswith(_TOPIC))
+        found = dict.fromkeys(name for name in names if name and not name.startswith((_TOPIC, _TERMINOLOGY)))
+        if urls:
+            await self.topics.refresh()
+            found |= dict.fromkeys(await self.topics.users(urls))
+        if any(name.startswith(_TERMINOLOGY) for name in names):
+            await self.topics.refresh()
+            found |= dict.fromkeys([*self._understand(), *self.broken])
+        return list(found)
+
+    def _understand(self) -> list[str]:
+        """Have the indexes understand by the terminology that there is now; the names of those whom it concerns."""
+        asking = (index.understand(self.contexts[version]) for (_, version), index in self._indexes.items())
+        return [key.registered_as for keys in asking for key in keys]
+
+    async def _load(self) -> None:
+        mark = await self.registry.end_of_log()
+        await self.topics.refresh()
+        self._understand()
+        seen = set()
+        async for registered in self.registry.all():
+            seen.add(registered.key.registered_as)
+            self._set(registered.key.registered_as, registered)
+            await _let_others_run(len(seen))
+        for name in (self._keys.keys() | self.broken.keys()) - seen:
+            self._set(name, None)
+        self._mark = mark
+
+    def _set(self, name: str, registered: Registered | None) -> None:
+        old = self._keys.pop(name, None)
+        if old is not None:
+            self.index(old.tenant, old.version).remove(old)
+            self._shapes.pop(old, None)
+        self.broken.pop(name, None)
+        if registered is None or not registered.on:
+            return
+        key = registered.key
+        try:
+            come_along = self._put(self.index(key.tenant, key.version), registered)
+            if come_along:
+                self._shapes[key] = come_along
+        except Exception as error:  # whatever it is, it must not stop the others
+            self.broken[name] = str(error)
+            log.error("subscription.broken", extra={"subscription": name, "reason": str(error)})
+        else:
+            self._keys[name] = key
+
+    async def alone(self, key: SubscriptionKey) -> "InForce | None":
+        """A subscription by itself, as it is registered now; None when it isn't, is off, or can't be understood."""
+        (registered,) = await self.registry.read([key.registered_as])
+        if registered is None or registered.key != key or not registered.on or key.registered_as in self.broken:
+            return None
+        index = Index[SubscriptionKey](self.contexts[key.version])
+        try:
+            come_along = self._put(index, registered)
+        except Exception as error:  # it, or its topic, has changed since the last refresh
+            log.error("subscription.broken", extra={"subscription": key.registered_as, "reason": str(error)})
+            return None
+        return InForce(
+            self.registry,
+            self.topics,
+            self.contexts,
+            _indexes={(key.tenant, key.version): index},
+            _shapes={key: come_along} if come_along else {},
+        )
+
+    def _put(self, index: Index[SubscriptionKey], registered: Registered) -> Shapes | None:
+        """Put a subscription into an index; returns what comes along with the changes that concern it."""
+        key, resource = registered.key, msgspec.json.decode(registered.resource)
+        interest = FORMS[key.version].read_interest(resource, legacy=registered.style)
+        topic = interest.own_topic or self.topics.find(key.version, interest.topic)
+        if topic is None:
+            raise LookupError(f"topic {interest.topic} is not known any more")
+        come_along = shapes(topic, self.contexts[key.version]) if topic.shapes else None
+        index.put(key, topic, interest.filters)
+        return come_along
+
+
+async def _let_others_run(count: int) -> None:
+    """Let the event loop turn after every `AT_ONCE` of many."""
+    if count % AT_ONCE == 0:
+        await asyncio.sleep(0)
