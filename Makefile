@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup another-python lint types walls test test-all coverage bench demo run lock clean
+.PHONY: setup another-python lint types walls test test-all coverage bench chaos demo run lock clean
 
 setup: .venv/project.stamp
 
@@ -53,6 +53,11 @@ coverage: setup
 
 bench: setup
 	$(BIN)/python -m pytest -n 0 -s -m benchmark tests/benchmarks
+
+# Ten minutes of faults at random; the seed that it prints makes the same ones again.
+chaos: export CHAOS_SECONDS ?= 600
+chaos: setup
+	$(BIN)/python -m pytest -n 0 -s tests/faults/test_chaos.py tests/faults/test_failpoints.py
 
 demo: setup
 	@$(BIN)/hub demo

@@ -67,6 +67,7 @@ class Life:
             request_timeout=TIMEOUT,
             retry_waits=(0.05,) * 400,
             secrets_key=SECRETS_KEY,
+            alert_url=f"{self.receiver}/operator",
             allow_http_endpoints=True,
             allow_private_endpoints=True,
         )
@@ -87,7 +88,7 @@ async def _hub(life: Life) -> AsyncIterator[tuple[Parts, Clock, httpx.AsyncClien
     deliver = delivering(p)
     assert isinstance(deliver, Delivery)
     sender = {each.name: getattr(deliver.sender, each.name) for each in fields(Sender) if not each.name.startswith("_")}
-    engines = [matching(p), Delivery(Hasty(**sender), deliver.presence, 10)]
+    engines = [matching(p), Delivery(Hasty(**sender), deliver.presence, 10, alerting=deliver.alerting)]
 
     async def nothing() -> None:
         """RQ is not here: the engines run by themselves."""

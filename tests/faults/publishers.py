@@ -37,6 +37,7 @@ class Publishers:
     So many publishers, each writing one change after the other to resources of its own.
 
     name: What all ids begin with.
+    rest: Seconds between two writes of one publisher.
     told: All acknowledged changes, in the order in which they were.
     repeats: How many writes were sent again because they had not been acknowledged.
     """
@@ -44,6 +45,7 @@ class Publishers:
     hub: HubProcess
     name: str = "p"
     count: int = 4
+    rest: float = 0
     told: list[Told] = field(default_factory=list)
     repeats: int = 0
     _enough: bool = False
@@ -85,6 +87,8 @@ class Publishers:
                 await self._until_told(client, "PUT", f"Immunization/{id_}", lot, immunization(id_, lot=lot))
             else:
                 await self._until_told(client, "POST", "Immunization", lot, immunization(lot=lot))
+            if self.rest:
+                await asyncio.sleep(self.rest)
 
     async def _until_told(
         self, client: httpx.AsyncClient, method: str, url: str, lot: str, body: dict[str, object]

@@ -158,6 +158,26 @@ async def _roused(client: Client) -> bool:
     return not await client.parts.pipeline.command("EXISTS", WAKING)
 
 
+async def _resent(client: Client) -> bool:
+    member = await client.parts.membership.find("default", FhirVersion.R4, "away")
+    return member is not None and not member.state.resend
+
+
+async def tells_the_operator(client: Client) -> None:
+    """An endpoint that is gone for good refuses the handshake: that is for the operator to know."""
+    wanted = subscription(f"{client.receiver}/gone") | {"id": "gone"}
+    await client.say("PUT", "Subscription/gone", wanted, (200, 201))
+    await client.until("gone", lambda status, *_: status in ("error", "off"))
+    member = await client.parts.membership.find("default", FhirVersion.R4, "gone")
+    assert member is not None
+
+    async def so() -> bool:
+        held = await client.parts.pipeline.command("HKEYS", member.key.subscription)
+        return any(name.startswith(b"quiet:") for name in held)
+
+    await eventually(so, within=30)
+
+
 async def tells_who_was_away(client: Client) -> None:
     """Nobody is at home at an origin until its breaker has opened. A minute is made to pass in Redis."""
     origin, pipeline = f"http://127.0.0.1:{client.free_port}", client.parts.pipeline
@@ -180,6 +200,10 @@ async def tells_who_was_away(client: Client) -> None:
     async with _open(client.free_port):
         await client.until("away", lambda _, events, delivered: events == delivered)
         await eventually(lambda: _roused(client), within=30)
+        since = {"name": "eventsSinceNumber", "valueString": "1"}
+        wanted = {"resourceType": "Parameters", "parameter": [since]}
+        await client.say("POST", "Subscription/away/$resend", wanted, (200,))
+        await eventually(lambda: _resent(client), within=30)
 
 
 async def puts(client: Client) -> None:
@@ -253,5 +277,6 @@ async def has_heard_of_everything(client: Client) -> None:
 STORY: list[Step] = [
     publishes_before_anybody_subscribes, publishes_a_topic, publishes_a_value_set, subscribes, subscribes_for_a_while,
     puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
-    writes_a_transaction_that_is_refused, entrusts, unsubscribes, reads, puts_more, has_heard_of_everything,
+    tells_the_operator, writes_a_transaction_that_is_refused, entrusts, unsubscribes, reads, puts_more,
+    has_heard_of_everything,
 ]  # fmt: skip

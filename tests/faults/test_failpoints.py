@@ -29,8 +29,9 @@ from tests.redis_server import RedisServer
 
 HUB = Path(str(files("hub")))
 #: Those that are no step of their own: others begin with them.
-INCLUDED = set(re.findall(r"^-- include: (\w+)$", "\n".join(f.read_text() for f in (HUB / "lua").iterdir()), re.M))
-SCRIPTS = {file.stem for file in (HUB / "lua").glob("*.lua")} - INCLUDED
+LUA = {file.stem: file.read_text() for file in (HUB / "lua").glob("*.lua")}
+INCLUDED = set(" ".join(re.findall(r"^-- include: (.+)$", "\n".join(LUA.values()), re.M)).split())
+SCRIPTS = LUA.keys() - INCLUDED
 #: Commands that change something, where the hub asks for them by themselves.
 WRITES = set(
     re.findall(
@@ -96,6 +97,10 @@ def free_port() -> int:
     raise AssertionError
 
 
+async def gone(_: Received) -> int:
+    return 410
+
+
 def slow_after_handshake(seconds: float) -> Answer:
     async def answer(received: Received) -> int:
         if received.type != "handshake":
@@ -109,6 +114,7 @@ async def killed_at(point: str, server: RedisServer, database: int, found: Lives
     """What was not kept when the process was killed at a point; empty when all was."""
     with directory() as data, server.client() as redis:
         async with Receiver() as receiver:
+            receiver.answers["/gone"] = gone
             receiver.answers["/slow"] = slow_after_handshake(0.1)
             redis.select(database)
             redis.flushdb()
