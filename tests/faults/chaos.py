@@ -48,6 +48,7 @@ class Chaos:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     behind: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
+    bugs: list[str] = field(default_factory=list)
     took: float = 0
     changes: int = 0
     repeats: int = 0
@@ -62,7 +63,10 @@ class Chaos:
             async with proxy.listening() as self.proxy, subscribers.serving(), good.serving():
                 urls = {"HUB_REDIS_URL": proxy.url, "HUB_RQ_REDIS_URL": self.rq.url}
                 async with HubProcess(self.data, SETTINGS | urls) as self.hub:
-                    await self._run(good, subscribers)
+                    try:
+                        await self._run(good, subscribers)
+                    finally:
+                        self.bugs = [line for line in self.hub.output if '"error"' in line or "Traceback" in line]
 
     async def _run(self, good: Subscribers, bad: Subscribers) -> None:
         paths = dict.fromkeys(HEALTHY, good) | {f"/{name}": bad for name in BEHAVIOURS}

@@ -18,7 +18,10 @@ async def test_chaos(data: Path) -> None:
     """Parts and Redis killed, stopped, cut off, slow, full; subscribers that misbehave: what was promised is kept."""
     print(f"\nCHAOS_SEED={SEED}")
     chaos = Chaos(SECONDS, SEED, data)
-    await chaos.run()
+    try:
+        await chaos.run()
+    finally:
+        print("\n".join(chaos.bugs))
     print(f"\n{chaos.table()}")
     assert [f"{path}: {line}" for path, verdict in chaos.verdicts.items() for line in verdict.broken] == []
     assert chaos.behind == []
