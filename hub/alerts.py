@@ -116,6 +116,9 @@ class Alerting:
                     again = due if due > now else await self._tell(key, noted, kind, each, now)
                     if again is not None:
                         following.append(again)
+        except Unavailable as error:  # it comes again when its claim has run out
+            log.warning("alerts.wait", extra={"subscription": str(key), "reason": str(error)})
+            return
         except Exception:  # a bug of ours on this one must not stop the others
             log.exception("alert.failed", extra={"subscription": str(key)})
             return
