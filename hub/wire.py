@@ -26,6 +26,9 @@ PATIENCE = 5.0
 #: How Redis fails. redis-py has two roots.
 FAILURES = (RedisError, RedisClusterException, OSError)
 
+#: How uvloop says, by a RuntimeError, that a connection was lost before something was written to it.
+_CLOSED = "the handler is closed"
+
 #: What the parser says when there is no whole answer yet. Its default is False, which is an answer in RESP 3.
 _NOTHING = object()
 
@@ -91,7 +94,8 @@ class Wire(asyncio.Protocol):
             await self._take_over(connection)
         except Exception as error:  # whatever it is, nobody must be left waiting
             unsent, self._unsent = self._unsent, []
-            _fail((answer for _, answer in unsent), error)
+            lost = isinstance(error, RuntimeError) and _CLOSED in str(error)
+            _fail((answer for _, answer in unsent), RedisConnectionError(str(error)) if lost else error)
         else:
             self._send()
 

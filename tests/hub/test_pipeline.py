@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from importlib.resources import files
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from hub.errors import Unavailable
@@ -199,6 +200,22 @@ async def test_a_redis_that_says_nothing_any_more_is_given_up_and_asked_again_la
             server.process.send_signal(signal.SIGCONT)
             assert await wire.ask(("GET", "k")) == b"v"
         await close(client)
+
+
+async def test_a_connection_that_is_lost_while_it_is_made_is_unavailable(redis_url: str) -> None:
+    """uvloop says so by an error of its own, which redis-py takes for a bug."""
+
+    async def lost(connection: AbstractConnection) -> None:
+        await connection.on_connect()
+        assert connection._writer is not None
+        connection._writer.transport.abort()
+        await asyncio.sleep(0.01)
+        await connection.send_command("PING")
+
+    pool = ConnectionPool.from_url(redis_url, socket_timeout=5, redis_connect_func=lost)
+    with pytest.raises(Unavailable):
+        await Wire(pool).ask(("GET", "k"))
+    await pool.disconnect()
 
 
 async def test_following_a_stream_waits_for_an_entry_and_not_longer_than_it_may(client: Client) -> None:
