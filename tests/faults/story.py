@@ -274,9 +274,14 @@ async def has_heard_of_everything(client: Client) -> None:
         await client.until(path[1:], lambda _, events, delivered: events == delivered == total)
 
 
+async def keeps_nothing(client: Client) -> None:
+    """Whatever was delivered is old enough to be forgotten."""
+    await client.clock.retention.keep(int(time.time() * 1000), 0)
+
+
 STORY: list[Step] = [
     publishes_before_anybody_subscribes, publishes_a_topic, publishes_a_value_set, subscribes, subscribes_for_a_while,
     puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
     tells_the_operator, writes_a_transaction_that_is_refused, entrusts, unsubscribes, reads, puts_more,
-    has_heard_of_everything,
+    has_heard_of_everything, keeps_nothing,
 ]  # fmt: skip
