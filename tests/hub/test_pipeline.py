@@ -269,6 +269,7 @@ def test_a_script_touches_the_keys_that_it_names_and_no_others(name: str) -> Non
     code = "\n".join(line.partition("--")[0] for line in source.splitlines())
     handed_on = {
         "alert": ("key",),
+        "dropped": ("key",),
         "pin": ("key", "outbox"),
         "places": ("counts", "names"),
     }  # what those who include them name
@@ -276,7 +277,7 @@ def test_a_script_touches_the_keys_that_it_names_and_no_others(name: str) -> Non
     assert len(calls) == code.count("redis.call(")
     for command, key in calls:
         if command != "TIME":
-            assert re.fullmatch(r"KEYS\[(\d|i)\]", key) or key in handed_on.get(name, ()), (command, key)
-    assert set(re.findall(r"(?<!function )\b(?:pin|alert)\((\w+\[?\d?\]?)", code)) <= {"KEYS[1]"}
+            assert re.fullmatch(r"KEYS\[(\d|i|#KEYS)\]", key) or key in handed_on.get(name, ()), (command, key)
+    assert set(re.findall(r"(?<!function )\b(?:pin|alert|count_dropped)\((\w+\[?\d?\]?)", code)) <= {"KEYS[1]"}
     for keys in re.findall(r"(?<!function )stand\(([^,]+), ([^,]+)", code):
         assert all(re.fullmatch(r"KEYS\[\d\]", key) for key in keys)
