@@ -14,9 +14,6 @@ from subscriptions.search.held import Held
 from subscriptions.search.parameters import SearchParameter, parameters
 from subscriptions.search.target import followed, local, own
 
-#: The parameter by which the members of a roster are found.
-_MEMBERS = {"CareTeam": "participant", "Group": "member", "List": "item"}
-
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -150,10 +147,7 @@ class Rosters:
 
     @property
     def targets(self) -> frozenset[str]:
-        """The rosters that can have such members."""
-        known = parameters(self.version)
-        members = ((roster, known[roster, code].targets) for roster, code in _MEMBERS.items())
-        return frozenset(roster for roster, types in members if not types or types & self.types)
+        return self.parameter.targets
 
     def values(self, resource: Resource, held: Held) -> Iterator[Value]:
         for member in self._members(resource, held):
