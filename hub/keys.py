@@ -32,7 +32,7 @@ hub:{p}:filling
 hub:{p}:matcher
     string: the pump that matches this partition; 3 s, renewed
 hub:{s}:subscription
-    hash: one Subscription and its state (fields: see outbox.py)
+    hash: one Subscription and its state (fields: see state.py)
 hub:{s}:outbox
     stream: its events, with the event number as id: 17-0
 hub:{s}:attempts

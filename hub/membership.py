@@ -14,9 +14,10 @@ from uuid import uuid4
 from hub.due import Due
 from hub.errors import Unavailable
 from hub.keys import SubscriptionKey
-from hub.outbox import Outboxes, State, Subscribed
+from hub.outbox import Outboxes, Subscribed
 from hub.registered import Registered
 from hub.registry import On, Registry
+from hub.state import State
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.errors import Rejected
 from subscriptions.pace import Pace, pace

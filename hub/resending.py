@@ -9,8 +9,9 @@ from logging import getLogger
 
 from hub.due import Due
 from hub.keys import SubscriptionKey
-from hub.outbox import Outboxes, State
+from hub.outbox import Outboxes
 from hub.pipeline import Pipeline, script
+from hub.state import State
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.ranges import Range
 

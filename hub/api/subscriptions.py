@@ -27,11 +27,12 @@ from hub.ingest import is_id
 from hub.ingest.strict import parse
 from hub.ingest.validation import issues
 from hub.membership import Member, Membership
-from hub.outbox import State, Subscribed
+from hub.outbox import Subscribed
 from hub.pressure import Pressure
 from hub.query import Query, compiled
 from hub.registry import TopicChanged
 from hub.starts import Starts
+from hub.state import State
 from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode

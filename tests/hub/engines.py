@@ -23,9 +23,10 @@ from hub.in_force import InForce
 from hub.ingest import draft
 from hub.keys import Partition, ResourceId, SubscriptionKey
 from hub.membership import Member
-from hub.outbox import State, Subscribed
+from hub.outbox import Subscribed
 from hub.presence import Presence
 from hub.sender import Sender, lease_ms
+from hub.state import State
 from hub.store import Store
 from hub.stream import Changes, Entry
 from hub.turn import Turn, Verb
