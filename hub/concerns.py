@@ -19,6 +19,7 @@ from hub.in_force import InForce
 from hub.keys import SubscriptionKey
 from hub.store import Store, instant
 from hub.stream import Entry
+from hub.terminology import TYPES
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion, Interaction
 from subscriptions.errors import EvaluationError
@@ -82,8 +83,9 @@ class Concerns:
             wanted += [(entry.resource, entry.number), (entry.resource, entry.number - 1)]
         bodies = await self.store.bodies(wanted)
         if remember:
-            given = ((entry, body) for entry, body in zip(entries, bodies[::2], strict=True) if body is not None)
-            await asyncio.gather(*(self.store.remember(entry.resource, entry.number, body) for entry, body in given))
+            for entry, body in zip(entries, bodies[::2], strict=True):
+                if entry.resource.type in TYPES and body is not None:
+                    await self.store.remember(entry.resource, entry.number, body)
         return [
             self._change(entry, current, before)
             for entry, current, before in zip(entries, bodies[::2], bodies[1::2], strict=True)

@@ -62,7 +62,7 @@ def _running(embedded: Embedded) -> Iterator[str]:
                     break
                 if process.poll() is not None:
                     raise NotTheHub(f"Redis doesn't start on {embedded.directory.path}: {embedded.last_words()}")
-                time.sleep(0.05)
+                time.sleep(0.05)  # Redis tells nobody when it is ready
         embedded.started()
         yield embedded.url
     finally:
