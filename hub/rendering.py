@@ -74,7 +74,7 @@ class Rendering:
 
     def _notification(self, subscription: Subscription, sending: Sending, told: tuple[Event, ...], id_: str) -> bytes:
         pinned, type_ = instant(sending.at), _TYPES[sending.kind]
-        return FORMS[subscription.notification_version].notification_bundle(
+        return FORMS[subscription.version].notification_bundle(
             Notification(
                 id=id_,
                 type=type_,

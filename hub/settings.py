@@ -13,7 +13,7 @@ from redis.connection import ConnectionPool
 from hub.errors import NotTheHub
 from hub.secrets import read_keys
 from subscriptions.signing import Secret
-from subscriptions.versions.r4.channel import wrong_url
+from subscriptions.versions.values import wrong_url
 
 Network = IPv4Network | IPv6Network
 

@@ -10,6 +10,19 @@ class FhirVersion(StrEnum):
     R4B = "r4b"
     R5 = "r5"
 
+    @property
+    def number(self) -> str:
+        """As CapabilityStatement.fhirVersion has it: `4.0.1`."""
+        return _NUMBERS[self]
+
+    @property
+    def mime(self) -> str:
+        """As the MIME parameter `fhirVersion` has it: `4.0`."""
+        return _NUMBERS[self].rpartition(".")[0]
+
+
+_NUMBERS = {FhirVersion.R4: "4.0.1", FhirVersion.R4B: "4.3.0", FhirVersion.R5: "5.0.0"}
+
 
 class Interaction(StrEnum):
     """What happened to a resource: http://hl7.org/fhir/ValueSet/interaction-trigger."""

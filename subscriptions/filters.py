@@ -15,7 +15,7 @@ from itertools import chain
 from urllib.parse import unquote
 
 from subscriptions.can_filter_by import concerns, not_listed, permitted
-from subscriptions.codes import FhirVersion, IssueCode, SearchType
+from subscriptions.codes import Comparator, FhirVersion, IssueCode, SearchType
 from subscriptions.errors import Issue, Rejected
 from subscriptions.search.asking import Context
 from subscriptions.search.comparison import Criterion
@@ -58,7 +58,7 @@ def parse(text: str) -> tuple[Filter, ...]:
             raise Rejected(Issue(IssueCode.VALUE, f"`{condition}` is not a filter, which is written {form}"))
         type_ = parsed[1] or type_
         written = f"{type_}?{condition}" if type_ and not parsed[1] else condition
-        found.append(_filter(type_, parsed[2], parsed[3], _decoded(value), written))
+        found.append(filter_of(type_, parsed[2], parsed[3], _decoded(value), written))
     return tuple(found)
 
 
@@ -221,7 +221,7 @@ def search(query: Iterable[tuple[str, str]], resource_type: str, context: Contex
         code, colon, modifier = name.partition(":")
         filter_ = None
         try:
-            filter_ = _filter(resource_type, code, modifier if colon else None, value, f"{name}={value}")
+            filter_ = filter_of(resource_type, code, modifier if colon else None, value, f"{name}={value}")
             values += _affordable(filter_, values, name)
             found.append(criterion(filter_, resource_type, context))
         except _TooMany:
@@ -239,11 +239,24 @@ def searchable(version: FhirVersion, resource_type: str) -> tuple[SearchParamete
     return tuple(sorted(filter(is_evaluated, own), key=lambda parameter: parameter.code))
 
 
-def _filter(type_: str | None, code: str, modifier: str | None, value: str, text: str) -> Filter:
+def filter_of(
+    type_: str | None,
+    code: str,
+    modifier: str | None,
+    value: str,
+    text: str,
+    comparator: Comparator | None = None,
+) -> Filter:
+    """
+    One filter of its parts. `value`: Percent-decoded, perhaps several joined by commas.
+
+    Raises:
+        Rejected: A value is missing.
+    """
     values = tuple(split(value, ","))
     if not all(values):
         raise Rejected(Issue(IssueCode.VALUE, f"`{text}`: a value is missing"))
-    return Filter(type_, "_id" if code == "id" else code, modifier, None, values, text)
+    return Filter(type_, "_id" if code == "id" else code, modifier, comparator, values, text)
 
 
 def _decoded(text: str) -> str:

@@ -53,7 +53,6 @@ class Subscription:
     filters: Joined by AND; each one only for changes of its own resource type.
     headers: Name and value, in order, repetitions kept.
     content_type: The MIME type of the notification, verbatim; empty when an empty body is sent.
-    notification_version: The FHIR version whose form notifications have.
     heartbeat_period, timeout: Seconds; None when not asked for.
     window: Seconds after a notification in which nothing is sent; None when not asked for.
     retry_waits: Seconds before each further attempt, instead of the hub's own schedule; None when not asked for.
@@ -73,7 +72,6 @@ class Subscription:
     headers: tuple[tuple[str, str], ...]
     content: Content
     content_type: str
-    notification_version: FhirVersion
     heartbeat_period: int | None = None
     window: int | None = None
     retry_waits: tuple[int, ...] | None = None

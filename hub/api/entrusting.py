@@ -29,7 +29,7 @@ from hub.secrets import LACKING
 from hub.store import instant
 from subscriptions.codes import IssueCode
 from subscriptions.signing import public_text
-from subscriptions.versions.r4.channel import wrong_url
+from subscriptions.versions.values import wrong_url
 
 ROTATE = Takes("$rotate-secret", (), ())
 OAUTH = ("tokenUrl", "clientId", "clientSecret", "scope", "clientAuthentication")

@@ -193,7 +193,6 @@ def asking(*filters: Filter) -> Subscription:
         headers=(),
         content=Content.ID_ONLY,
         content_type="application/fhir+json",
-        notification_version=FhirVersion.R4,
     )
 
 

@@ -71,7 +71,6 @@ def asking(*filters: str, topic: Topic = IMMUNIZATIONS) -> Subscription:
         headers=(),
         content=Content.ID_ONLY,
         content_type="application/fhir+json",
-        notification_version=FhirVersion.R4,
     )
 
 

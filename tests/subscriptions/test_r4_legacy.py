@@ -8,8 +8,8 @@ import pytest
 from subscriptions.codes import Content, Interaction
 from subscriptions.errors import Rejected
 from subscriptions.subscription import Style, Subscription
-from subscriptions.versions.r4 import parse_subscription
-from subscriptions.versions.r4.extensions import DELIVERY_WINDOW, RETRY_WAITS
+from subscriptions.versions.own import DELIVERY_WINDOW, RETRY_WAITS
+from subscriptions.versions.r4 import R4
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 MEDPLUM = "https://medplum.com/fhir/StructureDefinition"
@@ -29,7 +29,7 @@ def legacy(criteria: str = "Patient?active=true", *extensions: dict[str, Any], *
 
 
 def parse(resource: dict[str, Any], style: Style = Style.R4) -> Subscription:
-    return parse_subscription(resource, now=datetime(2026, 11, 21, tzinfo=UTC), legacy=style)
+    return R4().parse_subscription(resource, now=datetime(2026, 11, 21, tzinfo=UTC), legacy=style)
 
 
 def triggered(found: Subscription) -> tuple[str, frozenset[Interaction], str]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from subscriptions.codes import Content, ErrorCode, Interaction, NotificationType, SubscriptionStatus
 from subscriptions.notification import AdditionalContext, Event, Failure, Notification
 from subscriptions.versions import instant
-from subscriptions.versions.r4 import notification_bundle, status_bundle, status_entry
+from subscriptions.versions.r4 import R4
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "backport"
 AT = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -148,7 +148,7 @@ def like(example: dict[str, Any], content: Content) -> Notification:
 def test_the_guides_examples(name: str, content: Content) -> None:
     """Each of the guide's R4 notifications comes out as HL7 wrote it."""
     expected = example(name)
-    assert parsed(notification_bundle(like(expected, content))) == expected
+    assert parsed(R4().notification_bundle(like(expected, content))) == expected
 
 
 def test_the_guides_empty_example() -> None:
@@ -156,13 +156,13 @@ def test_the_guides_empty_example() -> None:
     expected = example("empty")
     status = expected["entry"][0]["resource"]
     status["parameter"] = [parameter for parameter in status["parameter"] if parameter["name"] != "topic"]
-    assert parsed(notification_bundle(like(expected, Content.EMPTY))) == expected
+    assert parsed(R4().notification_bundle(like(expected, Content.EMPTY))) == expected
 
 
 def test_a_handshake() -> None:
     """A new subscription's handshake: status requested, counter 0, no event, one entry."""
     handshake = notify(type_=NotificationType.HANDSHAKE, status=SubscriptionStatus.REQUESTED)
-    bundle = parsed(notification_bundle(handshake))
+    bundle = parsed(R4().notification_bundle(handshake))
     assert parameters(bundle) == {
         "subscription": {"reference": f"{BASE}/Subscription/123"},
         "topic": "https://hub.example.org/topic",
@@ -182,7 +182,7 @@ def test_empty_says_only_that_something_happened() -> None:
     """Number and time of each event; no focus, no context, no topic, no further entry (B38, B39, B99)."""
     context = (AdditionalContext("Patient", "1", b'{"resourceType":"Patient"}'),)
     event = Event(2, "Encounter", "e", 1, Interaction.CREATE, AT, b'{"resourceType":"Encounter"}', context)
-    rendered = notification_bundle(notify(event, DELETED, content=Content.EMPTY))
+    rendered = R4().notification_bundle(notify(event, DELETED, content=Content.EMPTY))
     bundle = parsed(rendered)
     status = parameters(bundle)
     assert len(bundle["entry"]) == 1
@@ -197,7 +197,7 @@ def test_empty_says_only_that_something_happened() -> None:
 def test_id_only_carries_references_and_no_resource() -> None:
     """Each event has its focus (B40); a body that is there is not sent; only a delete has an entry, since only
     `request` tells it from an update."""
-    bundle = parsed(notification_bundle(notify(CREATED, UPDATED, DELETED, content=Content.ID_ONLY)))
+    bundle = parsed(R4().notification_bundle(notify(CREATED, UPDATED, DELETED, content=Content.ID_ONLY)))
     focus = {"reference": f"{BASE}/Patient/p-1"}
     assert [event["focus"] for event in parameters(bundle)["events"]] == [focus] * 3
     assert bundle["entry"][1:] == [
@@ -211,7 +211,7 @@ def test_id_only_carries_references_and_no_resource() -> None:
 
 def test_full_resource_carries_one_entry_for_each_event() -> None:
     """Create, update and delete tell by request and response what happened; what can't be had is to be read."""
-    bundle = parsed(notification_bundle(notify(CREATED, UPDATED, DELETED, GONE)))
+    bundle = parsed(R4().notification_bundle(notify(CREATED, UPDATED, DELETED, GONE)))
     assert [
         (entry["request"]["method"], entry["request"]["url"], entry["response"]["status"], "resource" in entry)
         for entry in bundle["entry"][1:]
@@ -229,14 +229,14 @@ def test_resources_are_sent_as_the_bytes_that_came() -> None:
     """Trailing zeros, blanks and escapes of a resource survive."""
     body = b'{ "resourceType" : "Immunization", "doseQuantity": {"value": 1.50}, "note": "\\u00e9" }'
     event = Event(1, "Immunization", "imm-1", 1, Interaction.CREATE, AT, body)
-    assert body in notification_bundle(notify(event))
+    assert body in R4().notification_bundle(notify(event))
 
 
 def test_errors_are_told_with_code_and_text() -> None:
     """What went wrong stands in the status, coded by HL7's code system and in words."""
     failure = Failure(ErrorCode.ERROR_RESPONSE, "the endpoint answered 503: it failed")
     status = notify(type_=NotificationType.QUERY_STATUS, status=SubscriptionStatus.ERROR, since=28, errors=(failure,))
-    assert parameters(parsed(notification_bundle(status)))["error"] == {
+    assert parameters(parsed(R4().notification_bundle(status)))["error"] == {
         "coding": [{"system": "http://terminology.hl7.org/CodeSystem/subscription-error", "code": "error-response"}],
         "text": "the endpoint answered 503: it failed",
     }
@@ -249,7 +249,7 @@ def test_status_of_many_subscriptions() -> None:
         notify(type_=NotificationType.QUERY_STATUS, since=n, content=Content.EMPTY, subscription_id=f"s{n}")
         for n in (1, 2)
     ]
-    bundle = parsed(status_bundle([status_entry(each) for each in statuses], url=asked, at=AT))
+    bundle = parsed(R4().status_bundle([R4().status_entry(each) for each in statuses], url=asked, at=AT))
     assert (bundle["type"], bundle["total"], bundle["timestamp"]) == ("searchset", 2, "2026-11-21T10:00:00.000Z")
     assert bundle["link"] == [{"relation": "self", "url": asked}]
     for n, entry in enumerate(bundle["entry"], start=1):
@@ -262,7 +262,7 @@ def test_status_of_many_subscriptions() -> None:
 
 def test_status_of_none() -> None:
     """No subscription, no `entry`: FHIR has no empty lists."""
-    bundle = parsed(status_bundle([], url=f"{BASE}/Subscription/$status", at=AT))
+    bundle = parsed(R4().status_bundle([], url=f"{BASE}/Subscription/$status", at=AT))
     assert bundle["total"] == 0
     assert "entry" not in bundle
 
@@ -309,7 +309,7 @@ def notifications(draw: st.DrawFn) -> Notification:
 @given(notifications())
 def test_every_notification_is_a_valid_bundle(notification: Notification) -> None:
     """Whatever is told, the Bundle is valid, and its highest event number is its counter."""
-    status = parameters(parsed(notification_bundle(notification)))
+    status = parameters(parsed(R4().notification_bundle(notification)))
     numbers = [int(event["event-number"]) for event in status["events"]]
     assert numbers == [event.number for event in notification.events]
     assert str(numbers[-1]) == status["events-since-subscription-start"]
@@ -318,4 +318,4 @@ def test_every_notification_is_a_valid_bundle(notification: Notification) -> Non
 @given(notifications())
 def test_the_same_notification_has_the_same_bytes(notification: Notification) -> None:
     """A repeat, built again from the same values, is equal to the last byte."""
-    assert notification_bundle(replace(notification)) == notification_bundle(notification)
+    assert R4().notification_bundle(replace(notification)) == R4().notification_bundle(notification)

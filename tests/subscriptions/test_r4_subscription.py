@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from subscriptions.codes import ChannelType, Content, FhirVersion, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
 from subscriptions.subscription import Filter, Subscription
-from subscriptions.versions.r4 import parse_subscription, to_json
-from subscriptions.versions.r4.extensions import DELIVERY_WINDOW, OWN, RETRY_WAITS
+from subscriptions.versions.extensions import OWN
+from subscriptions.versions.own import DELIVERY_WINDOW, RETRY_WAITS
+from subscriptions.versions.r4 import R4
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "backport"
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -56,7 +57,7 @@ def a_subscription() -> Json:
 
 
 def parse(resource: Json, *, allow_http: bool = False) -> Subscription:
-    return parse_subscription(resource, now=NOW, allow_http=allow_http)
+    return R4().parse_subscription(resource, now=NOW, allow_http=allow_http)
 
 
 def reasons(resource: Json) -> list[tuple[str, str]]:
@@ -117,7 +118,6 @@ def test_all_that_is_supported() -> None:
         headers=(("Authorization", "Bearer a:b"), ("X-Tag", "1"), ("X-Tag", "2")),
         content=Content.ID_ONLY,
         content_type="application/fhir+json; fhirVersion=4.0",
-        notification_version=FhirVersion.R4,
         heartbeat_period=None,
         timeout=60,
         max_count=20,
@@ -568,7 +568,7 @@ SENT = b"""{
 
 def test_returned_with_what_is_the_hubs_to_say() -> None:
     """id, version, time and status in force are the hub's; `error` is the hub's alone."""
-    returned = to_json(SENT, id="123", version_id=4, last_updated=NOW, status=SubscriptionStatus.REQUESTED)
+    returned = R4().to_json(SENT, id="123", version_id=4, last_updated=NOW, status=SubscriptionStatus.REQUESTED)
     found = json.loads(returned)
     assert (found["id"], found["status"]) == ("123", "requested")
     assert found["meta"] == {
@@ -582,13 +582,13 @@ def test_returned_with_what_is_the_hubs_to_say() -> None:
 def test_an_error_is_returned() -> None:
     """What the hub has to say about its last failure stands in `error`, escaped as JSON wants it."""
     text = 'the endpoint answered 503: "busy"'
-    returned = to_json(SENT, id="123", version_id=4, last_updated=NOW, status=SubscriptionStatus.ERROR, error=text)
+    returned = R4().to_json(SENT, id="123", version_id=4, last_updated=NOW, status=SubscriptionStatus.ERROR, error=text)
     assert json.loads(returned)["error"] == text
 
 
 def test_the_clients_bytes_are_kept() -> None:
     """Blanks, escapes and a decimal's zeros survive, and nothing is lost or doubled."""
-    returned = to_json(SENT, id="1", version_id=1, last_updated=NOW, status=SubscriptionStatus.OFF)
+    returned = R4().to_json(SENT, id="1", version_id=1, last_updated=NOW, status=SubscriptionStatus.OFF)
     assert b'"extension":[ {"url": "http://example.org/d", "valueDecimal": 1.50} ]' in returned
     assert b'{"status": "empty", "div": "\\u00e9"}' in returned
     assert b'[ "http://example.org/p" ]' in returned
@@ -599,13 +599,13 @@ def test_the_clients_bytes_are_kept() -> None:
 def test_without_meta_it_gets_one() -> None:
     """A Subscription without `meta`, or with an empty one."""
     for sent in (b'{"resourceType":"Subscription"}', b'{"resourceType":"Subscription","meta":null}'):
-        returned = to_json(sent, id="1", version_id=1, last_updated=NOW, status=SubscriptionStatus.OFF)
+        returned = R4().to_json(sent, id="1", version_id=1, last_updated=NOW, status=SubscriptionStatus.OFF)
         assert json.loads(returned)["meta"] == {"versionId": "1", "lastUpdated": "2026-11-21T10:00:00.000Z"}
 
 
 def test_what_is_returned_is_read_as_what_was_sent() -> None:
     """A Subscription that is read, changed in nothing and written again means the same."""
     sent = json.dumps(a_subscription()).encode()
-    returned = to_json(sent, id="1", version_id=1, last_updated=NOW, status=SubscriptionStatus.REQUESTED)
+    returned = R4().to_json(sent, id="1", version_id=1, last_updated=NOW, status=SubscriptionStatus.REQUESTED)
     Model.model_validate_json(returned)
     assert parse(json.loads(returned)) == parse(a_subscription())

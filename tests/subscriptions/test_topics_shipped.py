@@ -108,7 +108,6 @@ def asking(topic: Topic, *filters: str) -> Subscription:
         headers=(),
         content=Content.ID_ONLY,
         content_type="application/fhir+json",
-        notification_version=R4,
     )
 
 

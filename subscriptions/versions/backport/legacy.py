@@ -16,7 +16,8 @@ from subscriptions.predicate import predicate
 from subscriptions.search.parameters import resource_types
 from subscriptions.subscription import Filter, Style
 from subscriptions.topic import ResourceTrigger, Topic
-from subscriptions.versions.r4 import extensions
+from subscriptions.versions.backport import extensions
+from subscriptions.versions.extensions import of
 
 CRITERIA = "Subscription.criteria"
 
@@ -29,12 +30,14 @@ def is_search(criteria: object) -> bool:
     return isinstance(criteria, str) and _SEARCH.fullmatch(criteria) is not None
 
 
-def read(resource: Mapping[str, Any], style: Style, issues: list[Issue]) -> tuple[Topic, dict[str, tuple[Filter, ...]]]:
+def read(
+    resource: Mapping[str, Any], style: Style, version: FhirVersion, issues: list[Issue]
+) -> tuple[Topic, dict[str, tuple[Filter, ...]]]:
     """The topic and the filters, by element, of a Subscription whose criteria are a search."""
     found = _SEARCH.fullmatch(resource["criteria"])
     type_, query = found.groups("") if found else ("", "")
-    if type_ not in resource_types(FhirVersion.R4):
-        issues.append(Issue(IssueCode.VALUE, f"`{type_}` is not a resource type of FHIR R4.", CRITERIA))
+    if type_ not in resource_types(version):
+        issues.append(Issue(IssueCode.VALUE, f"`{type_}` is not a resource type of FHIR {version.upper()}.", CRITERIA))
     elif type_ == "Subscription":
         issues.append(Issue(IssueCode.NOT_SUPPORTED, "Nobody is told of changes of Subscriptions.", CRITERIA))
     asked: tuple[Filter, ...] = ()
@@ -45,7 +48,7 @@ def read(resource: Mapping[str, Any], style: Style, issues: list[Issue]) -> tupl
     interactions, expression = _USUAL, ""
     if style is Style.MEDPLUM:
         interactions = frozenset(_interactions(resource, issues)) or _USUAL
-        expression = _expression(resource, issues)
+        expression = _expression(resource, version, issues)
     # Those that mean the same share one topic, and have the same name, so that its triggers are tried once.
     name = " ".join(filter(None, (type_, *sorted(interactions), expression)))
     trigger = ResourceTrigger(type_, interactions, fhirpath=expression)
@@ -53,7 +56,7 @@ def read(resource: Mapping[str, Any], style: Style, issues: list[Issue]) -> tupl
 
 
 def _interactions(resource: Mapping[str, Any], issues: list[Issue]) -> Iterator[Interaction]:
-    for i, extension in extensions.of(resource, extensions.SUPPORTED_INTERACTION):
+    for i, extension in of(resource, extensions.SUPPORTED_INTERACTION):
         code = extension.get("valueCode")
         if isinstance(code, str) and code in list(Interaction):
             yield Interaction(code)
@@ -62,8 +65,8 @@ def _interactions(resource: Mapping[str, Any], issues: list[Issue]) -> Iterator[
             issues.append(Issue(IssueCode.VALUE, text, f"Subscription.extension[{i}]"))
 
 
-def _expression(resource: Mapping[str, Any], issues: list[Issue]) -> str:
-    found = extensions.of(resource, extensions.FHIR_PATH_CRITERIA)
+def _expression(resource: Mapping[str, Any], version: FhirVersion, issues: list[Issue]) -> str:
+    found = of(resource, extensions.FHIR_PATH_CRITERIA)
     for i, _ in found[1:]:
         text = f"Only one {extensions.FHIR_PATH_CRITERIA} is allowed."
         issues.append(Issue(IssueCode.STRUCTURE, text, f"Subscription.extension[{i}]"))
@@ -73,7 +76,7 @@ def _expression(resource: Mapping[str, Any], issues: list[Issue]) -> str:
             issues.append(Issue(IssueCode.VALUE, "The expression must be a valueString that says something.", where))
             continue
         try:
-            return predicate(expression, FhirVersion.R4).expression
+            return predicate(expression, version).expression
         except Rejected as rejected:
             issues += (Issue(issue.code, issue.text, where) for issue in rejected.issues)
     return ""

@@ -1,0 +1,121 @@
+"""
+What notifications of all FHIR versions have in common: their entries, and the status resource of R4B and R5.
+
+http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/notifications.html, .../payloads.html,
+https://hl7.org/fhir/R5/subscriptionstatus.html
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from subscriptions.codes import Content, Interaction
+from subscriptions.notification import AdditionalContext, Event, Failure, Notification
+from subscriptions.versions import instant
+
+_ERRORS = "http://terminology.hl7.org/CodeSystem/subscription-error"
+
+
+def bundle(notification: Notification, type_: str, first: Mapping[str, Any], profile: str | None = None) -> bytes:
+    """Render a notification. `first`: The entry of its status."""
+    entries: list[Mapping[str, Any]] = [first]
+    if notification.content is not Content.EMPTY:
+        for event in notification.events:
+            entries += _entries(notification, event)
+    return orjson.dumps(
+        {
+            "resourceType": "Bundle",
+            "id": notification.id,
+            **({"meta": {"profile": [profile]}} if profile else {}),
+            "type": type_,
+            "timestamp": instant.write(notification.timestamp),
+            "entry": entries,
+        }
+    )
+
+
+def history(notification: Notification, status: Mapping[str, Any], profile: str) -> bytes:
+    """The notification of R4 and R4B, where every entry of a history has a request and a response (bdl-3, bdl-4)."""
+    first = {
+        **status_entry(notification, status),
+        "request": {"method": "GET", "url": f"{notification.subscription_url}/$status"},
+        "response": {"status": "200"},
+    }
+    return bundle(notification, "history", first, profile)
+
+
+def status_entry(notification: Notification, status: Mapping[str, Any]) -> dict[str, Any]:
+    """The status as an entry without what depends on the kind of Bundle."""
+    return {"fullUrl": f"urn:uuid:{notification.id}", "resource": status}
+
+
+def subscription_status(notification: Notification) -> dict[str, Any]:
+    """The status as R4B and R5 have it. The counters are strings in the JSON of both: R5's are integer64."""
+    events = [_event(notification, event) for event in notification.events]
+    errors = [concept(error) for error in notification.errors]
+    return {
+        "resourceType": "SubscriptionStatus",
+        "id": notification.id,
+        "status": notification.status,
+        "type": notification.type,
+        "eventsSinceSubscriptionStart": str(notification.events_since_subscription_start),
+        **({"notificationEvent": events} if events else {}),
+        "subscription": {"reference": notification.subscription_url},
+        **({"topic": notification.topic} if notification.names_topic else {}),
+        **({"error": errors} if errors else {}),
+    }
+
+
+def _event(notification: Notification, event: Event) -> dict[str, Any]:
+    found: dict[str, Any] = {"eventNumber": str(event.number), "timestamp": instant.write(event.at)}
+    if notification.content is not Content.EMPTY:
+        found["focus"] = {"reference": url(notification, event)}
+        if event.additional_context:
+            found["additionalContext"] = [{"reference": url(notification, each)} for each in event.additional_context]
+    return found
+
+
+def concept(error: Failure) -> dict[str, Any]:
+    """What went wrong, as a CodeableConcept."""
+    found: dict[str, Any] = {"coding": [{"system": _ERRORS, "code": error.code}]} if error.code else {}
+    if error.text:
+        found["text"] = error.text
+    return found
+
+
+def _entries(notification: Notification, event: Event) -> Iterator[dict[str, Any]]:
+    full = notification.content is Content.FULL_RESOURCE
+    local = f"{event.type}/{event.id}"
+    if event.interaction is Interaction.DELETE:
+        yield _entry(notification, event, "DELETE", local, "204")
+    elif full and event.body is None:
+        yield _entry(notification, event, "GET", local, "200")
+    elif full and event.interaction is Interaction.CREATE:
+        yield _entry(notification, event, "POST", event.type, "201", event.body)
+    elif full:
+        yield _entry(notification, event, "PUT", local, "200", event.body)
+    if full:
+        for context in event.additional_context:
+            yield _entry(notification, context, "GET", f"{context.type}/{context.id}", "200", context.body)
+
+
+def _entry(
+    notification: Notification,
+    found: Event | AdditionalContext,
+    method: str,
+    local: str,
+    status: str,
+    body: bytes | None = None,
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {"fullUrl": url(notification, found)}
+    if body is not None:
+        entry["resource"] = orjson.Fragment(body)
+    entry["request"] = {"method": method, "url": local}
+    entry["response"] = {"status": status}
+    return entry
+
+
+def url(notification: Notification, found: Event | AdditionalContext) -> str:
+    """Where a resource is."""
+    return f"{notification.base}/{found.type}/{found.id}"
