@@ -20,8 +20,6 @@ from subscriptions.search.asking import Context
 from subscriptions.subscription import Reading, Style, Subscription
 from subscriptions.versions.forms import FORMS
 
-CRITERIA = "Subscription.criteria"
-ENDPOINT = "Subscription.channel.endpoint"
 ALERT_ENDPOINT = "Subscription.extension"
 
 
@@ -70,8 +68,8 @@ class Admission:
         reading = form.read_subscription(resource, now=now, allow_http=self.allow_http, legacy=self.legacy)
         wanted, issues = reading.subscription, [*reading.issues, *self._about_topic(reading)]
         # A subscription that is off sends nothing: it may keep an endpoint that is not allowed any more.
-        if wanted.status is not SubscriptionStatus.OFF and wanted.endpoint and reading.is_sound(ENDPOINT):
-            issues += await self._about_endpoint(wanted.endpoint, ENDPOINT)
+        if wanted.status is not SubscriptionStatus.OFF and wanted.endpoint and reading.is_sound(form.endpoint_element):
+            issues += await self._about_endpoint(wanted.endpoint, form.endpoint_element)
         if wanted.status is not SubscriptionStatus.OFF and wanted.alert_endpoint and _sound(issues):
             issues += await self._about_endpoint(wanted.alert_endpoint, ALERT_ENDPOINT)
         return wanted, issues
@@ -102,9 +100,9 @@ class Admission:
     def _about_topic(self, reading: Reading) -> Iterator[Issue]:
         """What is wrong with the topic and the filters; without a topic, filters that name a type are judged by it."""
         wanted = reading.subscription
-        topic = self.topics.of(wanted)
-        if reading.is_sound(CRITERIA) and (text := self._refused(wanted)):
-            yield Issue(IssueCode.NOT_SUPPORTED, text, CRITERIA)
+        topic, element = self.topics.of(wanted), FORMS[wanted.version].topic_element
+        if reading.is_sound(element) and (text := self._refused(wanted)):
+            yield Issue(IssueCode.NOT_SUPPORTED, text, element)
         named = frozenset(each.resource_type for each in wanted.filters if each.resource_type)
         context = self.contexts[wanted.version]
         if topic:

@@ -59,10 +59,10 @@ class Scanning:
     def refusal(self, full: str) -> Rejected:
         """Why one more is not accepted at a place."""
         place, _, topic = full.partition(" ")
-        type_ = place.rpartition("/")[2]
+        _, version, type_ = place.rsplit("/", 2)
         text = (
             f"None of the filters can be looked up, so that every change of {type_} would be held against them, as it"
             f" is against those of {self.most} others on {topic}: more are not accepted. Add a filter by equality, such"
             " as one on a patient."
         )
-        return Rejected(Issue(IssueCode.TOO_COSTLY, text, "Subscription.criteria"))
+        return Rejected(Issue(IssueCode.TOO_COSTLY, text, FORMS[FhirVersion(version)].topic_element))

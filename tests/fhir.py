@@ -14,7 +14,7 @@ from tests.receiver import parameters
 
 @dataclass(frozen=True, slots=True)
 class Fhir:
-    """A client of a hub's R4 base. What must succeed is asserted."""
+    """A client of one of a hub's bases. What must succeed is asserted."""
 
     http: httpx.AsyncClient
 
@@ -76,8 +76,8 @@ class Fhir:
 
 
 @asynccontextmanager
-async def talking_to(hub: HubProcess) -> AsyncIterator[Fhir]:
-    async with hub.client() as client:
+async def talking_to(hub: HubProcess, version: str = "r4") -> AsyncIterator[Fhir]:
+    async with hub.client(version) as client:
         yield Fhir(client)
 
 

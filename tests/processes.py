@@ -150,9 +150,9 @@ class HubProcess:
         """Where its Redis is, for tests that break what it holds."""
         return (self.data / "redis.url").read_text()
 
-    def client(self) -> httpx.AsyncClient:
-        """A client for its R4 base."""
-        return httpx.AsyncClient(base_url=self.base + "/", timeout=30)
+    def client(self, version: str = "r4") -> httpx.AsyncClient:
+        """A client for its base of a FHIR version."""
+        return httpx.AsyncClient(base_url=f"{self.url}/fhir/{version}/", timeout=30)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -242,3 +242,26 @@ def subscription(endpoint: str, type_: str = "Immunization", *filters: str, **op
             "extension": [{"url": f"{BACKPORT}/backport-filter-criteria", "valueString": text} for text in filters]
         }
     return resource
+
+
+def subscription_r5(endpoint: str, type_: str = "Immunization", *filters: str, **options: Any) -> dict[str, Any]:
+    """The same in R5. Filters: `name=value`. Options: `content`, `max_count`, `timeout`, `heartbeat`, `headers`."""
+    named = {"max_count": "maxCount", "timeout": "timeout", "heartbeat": "heartbeatPeriod"}
+    parts = (text.partition("=") for text in filters)
+    headers = (line.partition(": ") for line in options.get("headers", ()))
+    return {
+        "resourceType": "Subscription",
+        "status": options.get("status", "requested"),
+        "topic": TOPIC.format(type_.lower()),
+        **_unless_empty("filterBy", [{"filterParameter": name, "value": value} for name, _, value in parts]),
+        "channelType": {"code": "rest-hook"},
+        "endpoint": endpoint,
+        **_unless_empty("parameter", [{"name": name, "value": value} for name, _, value in headers]),
+        "contentType": "application/fhir+json",
+        "content": options.get("content", "id-only"),
+        **{name: options[option] for option, name in named.items() if option in options},
+    }
+
+
+def _unless_empty(name: str, found: list[dict[str, str]]) -> dict[str, Any]:
+    return {name: found} if found else {}

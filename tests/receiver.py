@@ -1,6 +1,7 @@
 """A subscriber: a real HTTP server that keeps what it was sent, and answers as a test wants it to."""
 
 import asyncio
+import re
 import socket
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,7 @@ class Received:
     One notification as it arrived. What is no Bundle has no type and no numbers.
 
     at: Monotonic, in seconds.
-    parameters: The R4 status Parameters of the bundle, as in `parameters`.
+    parameters: The status in the bundle, as in `parameters`.
     numbers: The event numbers that it tells of.
     """
 
@@ -56,7 +57,12 @@ class Received:
 
 
 def parameters(resource: dict[str, Any]) -> dict[str, Any]:
-    """R4 status Parameters by name (`notification-event` as a list)."""
+    """A status by the names of R4's Parameters (`notification-event` as a list), whatever FHIR version it is of."""
+    if resource["resourceType"] == "SubscriptionStatus":
+        told = [
+            {_kebab(name): value for name, value in event.items()} for event in resource.get("notificationEvent", [])
+        ]
+        return {_kebab(name): value for name, value in resource.items()} | {"notification-event": told}
     found: dict[str, Any] = {"notification-event": []}
     for parameter in resource["parameter"]:
         if parameter["name"] == "notification-event":
@@ -64,6 +70,10 @@ def parameters(resource: dict[str, Any]) -> dict[str, Any]:
         else:
             found[parameter["name"]] = _value(parameter)
     return found
+
+
+def _kebab(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name)
 
 
 def _value(parameter: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """The HTTP application: every route, put together from what it is given."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, FastAPI
@@ -13,7 +13,7 @@ from hub.api.interactions import Interactions
 from hub.api.messages import Messages
 from hub.api.metadata import Metadata
 from hub.api.resources import Resources
-from hub.api.routes import PREFIX, Route, add
+from hub.api.routes import Route, add, at
 from hub.api.search import Searches
 from hub.api.topics import Basics, TopicResources
 from hub.api.transactions import Transactions
@@ -32,11 +32,13 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 #: Until there are others.
 TENANT = "default"
 
+_NONE: Mapping[FhirVersion, Iterable[Route]] = {}
+
 
 class KeptType(StringConvertor):
-    """In a path, a type that the store may hold; Subscription has routes of its own."""
+    """In a path, a type that the store may hold; Subscription and SubscriptionTopic have routes of their own."""
 
-    regex = r"(?!Subscription(?:/|$))[A-Z][^/]*"
+    regex = r"(?!Subscription(?:Topic)?(?:/|$))[A-Z][^/]*"
 
 
 class Basic(StringConvertor):
@@ -57,7 +59,8 @@ def create_app(
     topics: Topics,
     publication: Publication,
     pressure: Pressure,
-    fhir: Iterable[Route] = (),
+    subscriptions: Mapping[FhirVersion, Iterable[Route]] = _NONE,
+    administration: Iterable[Route] = (),
     others: Sequence[APIRouter] = (),
     lifespan: Lifespan | None = None,
     release: str = "",
@@ -68,13 +71,14 @@ def create_app(
     Args:
         topics: What can be subscribed to, as the CapabilityStatement says. publication: How they are written.
         pressure: Asked before anything is stored.
-        fhir: More interactions, such as Subscription's.
+        subscriptions: The interactions on Subscriptions at each base.
+        administration: What operators may do, at the root.
         others: Routers at the root: health, later administration.
         release: The version of the software.
     """
     app = FastAPI(
         title="FHIR event hub",
-        description=f"FHIR R4 at `{PREFIX}`. Every error is an OperationOutcome.",
+        description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`. Every error is an OperationOutcome.",
         version=release or "unreleased",
         redoc_url=None,
         redirect_slashes=False,
@@ -82,7 +86,11 @@ def create_app(
     )
     outcome.install(app)
     # The busiest first: routes are tried in this order.
-    for route in (*_routes(settings, store, transactions, topics, publication, pressure, release), *fhir):
+    for version in FhirVersion:
+        own = _routes(version, settings, store, transactions, topics, publication, pressure, release)
+        for route in at(f"/fhir/{version}", (*own, *subscriptions.get(version, ()))):
+            add(app, route)
+    for route in administration:
         add(app, route)
     for router in others:
         app.include_router(router)
@@ -91,6 +99,7 @@ def create_app(
 
 
 def _routes(
+    version: FhirVersion,
     settings: Settings,
     store: Store,
     transactions: TransactionCoordinator,
@@ -99,7 +108,8 @@ def _routes(
     pressure: Pressure,
     release: str,
 ) -> Iterator[Route]:
-    version, base = FhirVersion.R4, f"{settings.base_url}{PREFIX}"
+    """The interactions at the base of one FHIR version, but for those on Subscriptions."""
+    base = f"{settings.base_url}/fhir/{version}"
     search = Search(store, TENANT, version, topics.contexts, settings.max_search_scan)
     interactions = Interactions(store, search, transactions, TENANT, topics.contexts[version], pressure)
     resources = Resources(interactions, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting)
@@ -124,22 +134,20 @@ def _routes(
         most_nesting=settings.max_nesting,
         most_entries=settings.max_bundle_entries,
     )
-    of_topics = {
-        each: TopicResources(
-            version=each,
-            base=f"{settings.base_url}/fhir/{each}",
-            topics=topics,
-            publication=publication,
-            now=now_ms,
-            max_body=settings.max_body_bytes,
-            max_nesting=settings.max_nesting,
-            max_page=settings.max_page,
-            pressure=pressure,
-        )
-        for each in FhirVersion
-    }
+    of_topics = TopicResources(
+        version=version,
+        base=base,
+        topics=topics,
+        publication=publication,
+        now=now_ms,
+        max_body=settings.max_body_bytes,
+        max_nesting=settings.max_nesting,
+        max_page=settings.max_page,
+        pressure=pressure,
+    )
     metadata = Metadata(version, base, topics, instant(now_ms()), release)
-    yield from Basics(of_topics[version], resources, searches).routes()
+    if version is FhirVersion.R4:
+        yield from Basics(of_topics, resources, searches).routes()
     yield Route("POST", "/{type:kept}", resources.create, documentation.CREATE)
     yield Route("PUT", "/{type:kept}/{id}", resources.update, documentation.UPDATE)
     yield Route("GET", "/metadata", metadata.get, documentation.METADATA)
@@ -152,5 +160,5 @@ def _routes(
     yield Route("POST", "", bundles.post, documentation.BUNDLE)
     yield Route("POST", "/", bundles.post, documentation.BUNDLE)
     yield Route("POST", "/$process-message", messages.post, documentation.MESSAGE)
-    for each in (FhirVersion.R4B, FhirVersion.R5):
-        yield from of_topics[each].routes()
+    if version is not FhirVersion.R4:
+        yield from of_topics.routes()

@@ -81,7 +81,7 @@ class Bundles:
 
     def _read(self, body: bytes, events: Events) -> Bundle:
         parsed = parse(body, max_nesting=self._most_nesting)
-        found = bundle(parsed, body, most_entries=self._most_entries, base=self._base)
+        found = bundle(parsed, body, self._interactions.version, most_entries=self._most_entries, base=self._base)
         entries = [replace(each, events=events) if isinstance(each, Entry) else each for each in found.entries]
         return Bundle(found.type, entries) if events else found
 

@@ -14,7 +14,7 @@ from hub.errors import Refused
 from hub.ingest import Draft, drafted
 from hub.ingest.validation import MOST_ISSUES, issues
 from hub.write import NO_EVENTS, Events
-from subscriptions.codes import IssueCode
+from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 
 #: The order in which a transaction's entries are done, and so a batch's.
@@ -67,7 +67,7 @@ class Bundle:
     entries: list[Entry | Refused | Rejected]
 
 
-def bundle(parsed: dict[str, Any], body: bytes, *, most_entries: int, base: str) -> Bundle:
+def bundle(parsed: dict[str, Any], body: bytes, version: FhirVersion, *, most_entries: int, base: str) -> Bundle:
     """
     Read a Bundle that `strict.parse` has read from a body.
 
@@ -78,9 +78,9 @@ def bundle(parsed: dict[str, Any], body: bytes, *, most_entries: int, base: str)
         text = "The base takes a Bundle of type batch or transaction; other resources go to the URL of their type."
         raise Refused.because(400, IssueCode.INVALID, text, "Bundle.type")
     found: list[Entry | Refused | Rejected] = []
-    for index, (entry, raw) in enumerate(opened(parsed, body, most_entries=most_entries)):
+    for index, (entry, raw) in enumerate(opened(parsed, body, version, most_entries=most_entries)):
         try:
-            found.append(_entry(index, entry, raw, base))
+            found.append(_entry(index, entry, raw, version, base))
         except (Refused, Rejected) as error:
             found.append(error)
     return Bundle(parsed["type"], found)
@@ -96,7 +96,7 @@ def within(expression: str, issue: Issue) -> Issue:
 
 
 def opened(
-    parsed: dict[str, Any], body: bytes, *, most_entries: int
+    parsed: dict[str, Any], body: bytes, version: FhirVersion, *, most_entries: int
 ) -> Iterator[tuple[dict[str, Any], msgspec.Raw | None]]:
     """
     The entries of a Bundle, each with its resource's bytes.
@@ -110,7 +110,7 @@ def opened(
             text = f"{len(entries)} entries: at most {most_entries} are processed at once."
             raise Refused.because(413, IssueCode.TOO_LONG, text, "Bundle.entry")
         parsed = {**parsed, "entry": [_with_stand_in(entry) for entry in entries]} if entries else parsed
-    if found := issues(parsed):
+    if found := issues(parsed, version):
         raise Rejected(*found)
     raw_entries = _RAW_ENTRIES.decode(_RAW.decode(body).get("entry", b"[]"))
     return zip(entries, (raw.get("resource") for raw in raw_entries), strict=True)
@@ -121,7 +121,7 @@ def _with_stand_in(entry: Any) -> Any:
     return {**entry, "resource": _STAND_IN} if held else entry
 
 
-def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, base: str) -> Entry:
+def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, version: FhirVersion, base: str) -> Entry:
     expression = f"Bundle.entry[{index}]"
     request = entry.get("request")
     if request is None:
@@ -133,7 +133,7 @@ def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, base: 
     target = _target(method, request.get("url", ""), f"{expression}.request.url", base)
     draft = None
     if method in ("POST", "PUT"):
-        draft = draft_of(entry, raw, expression, type_=target.type)
+        draft = draft_of(entry, raw, version, expression, type_=target.type)
         if method == "PUT" and draft.id != target.id:
             text = f"id must be {target.id}, as in request.url."
             raise Refused.because(400, IssueCode.INVALID, text, f"{expression}.resource.id")
@@ -143,7 +143,7 @@ def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, base: 
         query = parameters(target.query)
         condition = conditions(request["ifNoneExist"], target.type) if "ifNoneExist" in request else None
         none_match = request.get("ifNoneMatch", "")
-        version = "" if method == "GET" else expected(request.get("ifMatch", ""), none_match)
+        there = "" if method == "GET" else expected(request.get("ifMatch", ""), none_match)
     except Refused as refused:
         raise Refused(refused.status, *(within(f"{expression}.request", issue) for issue in refused.issues)) from None
     if condition is not None and method != "POST":
@@ -159,7 +159,7 @@ def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, base: 
         query=query,
         full_url=entry.get("fullUrl", ""),
         draft=draft,
-        expected=version,
+        expected=there,
         if_none_match=none_match if method == "GET" else "",
         if_none_exist=condition,
     )
@@ -205,12 +205,14 @@ def _target(method: str, url: str, expression: str, base: str) -> _Target:
     return target._replace(id=unquote(target.id))
 
 
-def draft_of(entry: Mapping[str, Any], raw: msgspec.Raw | None, expression: str, *, type_: str = "") -> Draft:
+def draft_of(
+    entry: Mapping[str, Any], raw: msgspec.Raw | None, version: FhirVersion, expression: str, *, type_: str = ""
+) -> Draft:
     """The resource of an entry. Refused, Rejected: There is none, or it can't be stored."""
     if raw is None:
         raise Refused.because(400, IssueCode.REQUIRED, "resource is missing.", f"{expression}.resource")
     try:
-        return drafted(entry["resource"], raw, type_=type_)
+        return drafted(entry["resource"], raw, version, type_=type_)
     except Rejected as rejected:
         raise Rejected(*(within(expression, issue) for issue in rejected.issues)) from None
 

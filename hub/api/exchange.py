@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import StrEnum
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from hub.api.outcome import outcome
 from hub.errors import Refused
 from hub.write import NO_EVENTS, NOTHING, Events
-from subscriptions.codes import IssueCode
+from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
 
 FHIR_JSON = "application/fhir+json"
@@ -21,8 +22,10 @@ JSON = "application/json"
 
 _JSON_FORMATS = frozenset({"json", FHIR_JSON, JSON, "text/json"})
 _ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,15})"')
-#: A parameter of a media type in Accept that says no to it, or asks for another FHIR version.
-_UNWANTED = re.compile(r"q=0(\.0*)?|fhirversion=(?!\"?4\.0(\.1)?\"?$).*")
+#: A parameter of a media type in Accept that says no to it.
+_REFUSED = re.compile(r"q=0(\.0*)?")
+#: The base of a FHIR version, in a path.
+_BASE = re.compile(r"/fhir/(r4b?|r5)(?=/|$)")
 #: `system|code` in the header `Event`.
 _EVENT = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:[!-+\--{}~]+)\|([!-+\--{}~]+(?: [!-+\--{}~]+)*)")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -69,6 +72,9 @@ class Exchange:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        base = _BASE.search(request.scope["path"])
+        #: The FHIR version of the base that is asked; at no base R4.
+        self.version = FhirVersion(base[1]) if base else FhirVersion.R4
         self._headers: dict[bytes, bytes] = {}
         for name, value in request.scope["headers"]:
             held = self._headers.get(name)
@@ -221,13 +227,20 @@ class Exchange:
         wanted = set()
         for part in accept.split(","):
             media_type, *rest = (piece.strip().lower() for piece in part.split(";"))
-            if not any(_UNWANTED.fullmatch(piece) for piece in rest):
+            if not any(_REFUSED.fullmatch(piece) for piece in rest) and self._speaks(rest):
                 wanted.add(media_type)
         if wanted & {FHIR_JSON, "*/*", "application/*"}:
             return FHIR_JSON
         if JSON in wanted:
             return JSON
         raise _not_acceptable(accept)
+
+    def _speaks(self, options: Iterable[str]) -> bool:
+        """Whether the parameters of a media type, in lower case, ask for no other FHIR version than the base's."""
+        versions = (
+            value.strip('"') for name, _, value in (each.partition("=") for each in options) if name == "fhirversion"
+        )
+        return all(value in (self.version.mime, self.version.number) for value in versions)
 
     def _raw_query(self) -> list[tuple[str, str]]:
         raw: bytes = self.request.scope["query_string"]
@@ -240,10 +253,10 @@ class Exchange:
         media_type, *rest = (part.strip().lower() for part in given.split(";"))
         options = dict(part.partition("=")[::2] for part in rest)
         charset = options.get("charset", "utf-8").strip('"')
-        version = options.get("fhirversion", "4.0").strip('"')
-        if media_type in media_types and charset in ("utf-8", "utf8") and version in ("4.0", "4.0.1"):
+        if media_type in media_types and charset in ("utf-8", "utf8") and self._speaks(rest):
             return
-        text = f"Content-Type is {given[:100] or 'missing'}; send {' or '.join(sorted(media_types))}, in UTF-8."
+        known = " or ".join(sorted(media_types))
+        text = f"Content-Type is {given[:100] or 'missing'}; send {known}, in UTF-8 and FHIR {self.version.mime}."
         raise Refused.because(415, IssueCode.NOT_SUPPORTED, text)
 
 

@@ -35,7 +35,6 @@ from subscriptions.errors import Rejected
 from subscriptions.explanation import Explanation, as_sent, explain, supposed
 from subscriptions.search.held import Held
 from subscriptions.subscription import Style, Subscription
-from subscriptions.versions.forms import FORMS
 
 #: Events that are looked through at once.
 CHUNK = 1_000
@@ -185,7 +184,7 @@ class Explaining:
 
     def _wanted(self, resource: Mapping[str, Any], at: int, legacy: Style) -> Subscription:
         """The Subscription as it is understood; `at` is when it was sent, in ms. Raises Rejected."""
-        form = FORMS[self.subscriptions.version]
+        form = self.subscriptions.form
         return form.parse_subscription(resource, now=instant(at), allow_http=True, legacy=legacy)
 
     def _in_force(self, member: Member) -> Subscription:
@@ -195,7 +194,7 @@ class Explaining:
     def _supposed(self, exchange: Exchange, given: Given) -> Change:
         """The change that is given; its versions are such as a write would be accepted of."""
         for name in ("resource", "previous"):
-            if name in given.resources and (found := issues(given.resources[name])):
+            if name in given.resources and (found := issues(given.resources[name], self.subscriptions.version)):
                 raise Rejected(*found)
         code = given.texts.get("interaction")
         if code not in (None, *Interaction):
@@ -216,7 +215,7 @@ class Explaining:
         topic = topics.of(subscription)
         if topic is None:
             text = f"The topic {subscription.topic} is not there."
-            raise Refused.because(409, IssueCode.CONFLICT, text, "Subscription.criteria")
+            raise Refused.because(409, IssueCode.CONFLICT, text, self.subscriptions.form.topic_element)
         held, context = Held(change.at), topics.contexts[subscription.version]
         return await self.subscriptions.holdings.settled(
             held, lambda: explain(subscription, topic, change, context, held)

@@ -72,14 +72,14 @@ class Interactions:
         self._search = search
         self._transactions = transactions
         self._tenant = tenant
-        self._version = context.version
+        self.version = context.version
         self._bases = context.bases
         self._types = stored_types(context.version)
 
     def known(self, type_: str) -> str:
         """The type, if the store holds it. Raises Refused: 404."""
         if type_ not in self._types:
-            text = f"{type_[:60]} is not a resource type of FHIR {self._version.upper()} that is kept here."
+            text = f"{type_[:60]} is not a resource type of FHIR {self.version.upper()} that is kept here."
             raise Refused.because(404, IssueCode.NOT_SUPPORTED, text)
         return type_
 
@@ -88,7 +88,7 @@ class Interactions:
         if not is_id(id_):
             text = f"{id_[:80]} is not an id: 1 to 64 letters, digits, `-` and `.`."
             raise Refused.because(404, IssueCode.VALUE, text)
-        return ResourceId(self._tenant, self._version, self.known(type_), id_)
+        return ResourceId(self._tenant, self.version, self.known(type_), id_)
 
     def indexed(self, draft: Draft, id_: str) -> tuple[Indexed, ...]:
         """All that a draft is found by under this id."""
@@ -219,7 +219,7 @@ class Interactions:
 
     def lock_name(self, type_: str, query: list[tuple[str, str]]) -> str:
         """The name of the lock on a conditional create."""
-        return f"{self._tenant}/{self._version}/{type_}?{urlencode(sorted(query))}"
+        return f"{self._tenant}/{self.version}/{type_}?{urlencode(sorted(query))}"
 
     def new_id(self, type_: str, lock_name: str = "", idempotency: Idempotency | None = None) -> str:
         """An id for a new resource, which lies where the lock of its conditional create lies."""

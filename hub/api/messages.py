@@ -123,11 +123,12 @@ class Messages:
         if parsed.get("resourceType") != "Bundle" or parsed.get("type") != "message":
             text = "$process-message takes a Bundle of type message, alone or as the parameter `content`."
             raise Refused.because(400, IssueCode.INVALID, text, "Bundle.type")
-        entries = list(opened(parsed, body, most_entries=self._most_entries))
+        version = self._interactions.version
+        entries = list(opened(parsed, body, version, most_entries=self._most_entries))
         if len(entries) < 2:
             text = "A message has a MessageHeader as its first entry, and others: what happened, and to what."
             raise Refused.because(400, IssueCode.REQUIRED, text, "Bundle.entry")
-        header = draft_of(*entries[0], "Bundle.entry[0]", type_="MessageHeader").resource
+        header = draft_of(*entries[0], version, "Bundle.entry[0]", type_="MessageHeader").resource
         coding = _event(header)
         found = Entries("message", [self._entry(index, *each) for index, each in enumerate(entries) if index])
         if error := refusal(found):
@@ -145,7 +146,7 @@ class Messages:
                 if member in entry:
                     text = f"An entry of a message has no {member}: leave it out."
                     raise Refused.because(400, IssueCode.INVALID, text, f"{expression}.{member}")
-            draft = draft_of(entry, raw, expression)
+            draft = draft_of(entry, raw, self._interactions.version, expression)
             try:
                 self._interactions.known(draft.type)
             except Refused as refused:

@@ -1,7 +1,8 @@
 """`GET /metadata`: what is really supported. https://hl7.org/fhir/R4/capabilitystatement.html."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -18,6 +19,12 @@ from subscriptions.topic import Topic
 from subscriptions.versions.instant import write
 
 _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
+_GUIDE = f"{_BACKPORT}/ImplementationGuide/hl7.fhir.uv.subscriptions-backport"
+#: What the Backport IG calls a server of its; R5 has no such definition.
+_SERVERS = {
+    FhirVersion.R4: "backport-subscription-server-r4",
+    FhirVersion.R4B: "backport-subscription-server",
+}
 _INTERACTIONS = ("create", "read", "vread", "update", "delete", "history-instance", "search-type")
 _OF_SUBSCRIPTION = ("create", "read", "vread", "update", "delete", "search-type")
 
@@ -56,19 +63,16 @@ def capabilities(
         "status": "active",
         "date": write(at),
         "kind": "instance",
-        "instantiates": [f"{_BACKPORT}/CapabilityStatement/backport-subscription-server-r4"],
+        **({"instantiates": [f"{_BACKPORT}/CapabilityStatement/{_SERVERS[version]}"]} if version in _SERVERS else {}),
         "software": {"name": "fhir-event-hub"} | ({"version": release} if release else {}),
         "implementation": {"description": "FHIR event notification hub", "url": base},
-        "fhirVersion": "4.0.1",
+        "fhirVersion": version.number,
         "format": ["json", "application/fhir+json"],
-        "implementationGuide": [f"{_BACKPORT}/ImplementationGuide/hl7.fhir.uv.subscriptions-backport"],
+        **({"implementationGuide": [_GUIDE]} if version in _SERVERS else {}),
         "rest": [
             {
                 "mode": "server",
-                "resource": [
-                    _subscription(version, topics) if type_ == "Subscription" else _resource(version, type_)
-                    for type_ in sorted({*stored_types(version), "Subscription"})
-                ],
+                "resource": sorted(_resources(version, topics), key=itemgetter("type")),
                 "interaction": [{"code": "batch"}, {"code": "transaction"}],
                 "operation": [
                     {
@@ -79,6 +83,13 @@ def capabilities(
             }
         ],
     }
+
+
+def _resources(version: FhirVersion, topics: Iterable[Topic]) -> Iterator[dict[str, Any]]:
+    yield _subscription(version, topics)
+    if version is not FhirVersion.R4:
+        yield _topic(version)
+    yield from (_resource(version, type_) for type_ in stored_types(version))
 
 
 def _resource(version: FhirVersion, type_: str) -> dict[str, Any]:
@@ -98,14 +109,11 @@ def _resource(version: FhirVersion, type_: str) -> dict[str, Any]:
 
 def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, Any]:
     extension = f"{_BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
-    status = {"name": "status", "definition": f"{_BACKPORT}/OperationDefinition/backport-subscription-status"}
-    events = {"name": "events", "definition": f"{_BACKPORT}/OperationDefinition/backport-subscription-events"}
-    resend = {"name": "resend", "definition": f"{_BACKPORT}/OperationDefinition/backport-subscription-resend"}
-    validate = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
+    profiles = {"supportedProfile": [f"{_BACKPORT}/StructureDefinition/backport-subscription"]}
     return {
         "extension": [{"url": extension, "valueCanonical": topic.url} for topic in topics],
         "type": "Subscription",
-        "supportedProfile": [f"{_BACKPORT}/StructureDefinition/backport-subscription"],
+        **(profiles if version in _SERVERS else {}),
         "interaction": [{"code": code} for code in _OF_SUBSCRIPTION],
         "versioning": "versioned-update",
         "readHistory": False,
@@ -115,7 +123,34 @@ def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, An
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, "Subscription")],
-        "operation": [status, events, resend, validate],
+        "operation": [{"name": name, "definition": url} for name, url in _operations(version).items()],
+    }
+
+
+def _operations(version: FhirVersion) -> dict[str, str]:
+    """By name, the definitions of the operations on Subscription; `$resend` is the Backport IG's alone."""
+    backport = f"{_BACKPORT}/OperationDefinition/backport-subscription-"
+    own = backport if version in _SERVERS else "http://hl7.org/fhir/OperationDefinition/Subscription-"
+    return {
+        "status": f"{own}status",
+        "events": f"{own}events",
+        "resend": f"{backport}resend",
+        "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+    }
+
+
+def _topic(version: FhirVersion) -> dict[str, Any]:
+    return {
+        "type": "SubscriptionTopic",
+        "interaction": [{"code": code} for code in _OF_SUBSCRIPTION],
+        "versioning": "versioned-update",
+        "readHistory": False,
+        "updateCreate": True,
+        "conditionalCreate": False,
+        "conditionalRead": "not-match",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "searchParam": [_parameter(parameter) for parameter in searchable(version, "SubscriptionTopic")],
     }
 
 

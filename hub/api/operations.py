@@ -25,7 +25,6 @@ from subscriptions.codes import ErrorCode, IssueCode, NotificationType, Subscrip
 from subscriptions.errors import Issue
 from subscriptions.notification import Failure, Notification, notification_id
 from subscriptions.subscription import Style
-from subscriptions.versions.forms import FORMS
 
 #: What the operation takes, and the kind of each; a comma joins several.
 _PARAMETERS = ("id", "status")
@@ -82,7 +81,7 @@ class Operations:
             text = (
                 "The criteria are a search: nothing is sent without a resource, so that there is nothing to test with."
             )
-            raise Refused.because(409, IssueCode.NOT_SUPPORTED, text, "Subscription.criteria")
+            raise Refused.because(409, IssueCode.NOT_SUPPORTED, text, s.form.topic_element)
         if not await s.membership.test(member):
             text = f"Only an active Subscription is sent something, and this one is `{member.state.status}`."
             raise Refused.because(409, IssueCode.BUSINESS_RULE, text, "Subscription.status")
@@ -107,17 +106,17 @@ class Operations:
         request = exchange.request
         query = f"?{request.url.query}" if request.url.query else ""
         url = f"{s.base}{request.url.path[request.url.path.index('/Subscription') :]}{query}"
-        return exchange.respond(Answer(200, FORMS[s.version].status_bundle(entries, url=url, at=at)))
+        return exchange.respond(Answer(200, s.form.status_bundle(entries, url=url, at=at)))
 
     def _entry(self, member: Member) -> bytes:
-        return FORMS[self.subscriptions.version].status_entry(self.status(member))
+        return self.subscriptions.form.status_entry(self.status(member))
 
     def status(self, member: Member) -> Notification:
         """How a Subscription stands, as the notification that says so."""
         s, state = self.subscriptions, member.state
         at = instant(s.now())
         resource = msgspec.json.decode(state.resource)
-        wanted = FORMS[s.version].parse_subscription(resource, now=instant(0), allow_http=True, legacy=state.style)
+        wanted = s.form.parse_subscription(resource, now=instant(0), allow_http=True, legacy=state.style)
         code, text = (state.error_code, state.error) if state.error else (state.failing_code, state.failing)
         errors = [Failure(ErrorCode(code) if code else None, text)] if code or text else []
         if state.untold:

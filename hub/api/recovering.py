@@ -29,7 +29,6 @@ from subscriptions.codes import Content, IssueCode, NotificationType, Subscripti
 from subscriptions.errors import Issue
 from subscriptions.notification import Event, Failure, notification_id
 from subscriptions.ranges import Range, missing, words
-from subscriptions.versions.forms import FORMS
 from subscriptions.versions.instant import read
 
 #: Events that are read at once.
@@ -85,7 +84,7 @@ class Recovering:
             events=found,
             errors=(*status.errors, *_lost(found, covered, content)),
         )
-        return exchange.respond(Answer(200, FORMS[s.version].notification_bundle(answer)))
+        return exchange.respond(Answer(200, s.form.notification_bundle(answer)))
 
     async def resend(self, request: Request) -> Response:
         """Events by their numbers or times, over the channel once more. The answer doesn't wait for that."""

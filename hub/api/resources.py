@@ -77,8 +77,10 @@ class Resources:
 
     async def _draft(self, body: bytes, type_: str) -> Draft:
         if len(body) < LARGE:
-            return draft(body, max_nesting=self._most_nesting, type_=type_)
-        return await asyncio.to_thread(draft, body, max_nesting=self._most_nesting, type_=type_)
+            return draft(body, self._interactions.version, max_nesting=self._most_nesting, type_=type_)
+        return await asyncio.to_thread(
+            draft, body, self._interactions.version, max_nesting=self._most_nesting, type_=type_
+        )
 
 
 def version_number(text: str) -> int:

@@ -1,15 +1,13 @@
 """How interactions become routes: one way for all, so that paths, documentation and HEAD are the same everywhere."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.api.documentation import Documented
-
-PREFIX = "/fhir/r4"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -19,23 +17,30 @@ class Route:
     """
     One interaction: where, by what, and what is said of it.
 
-    path: Below the FHIR base, which is `base`.
+    path: Below the base.
+    base: A FHIR base, such as `/fhir/r4`; empty for the root.
     """
 
     method: str
     path: str
     handler: Handler
     documented: Documented
-    base: str = PREFIX
+    base: str = ""
 
     @property
     def tag(self) -> str:
         """The heading that the documentation has it under."""
-        if self.path.startswith("/admin/"):
+        version = self.base.rpartition("/")[2].upper()
+        if not version:
             return "administration"
         if self.path.startswith("/SubscriptionTopic"):
-            return "SubscriptionTopic"
-        return "Subscription" if self.path.startswith("/Subscription") else "FHIR R4"
+            return f"{version} SubscriptionTopic"
+        return f"{version} Subscription" if self.path.startswith("/Subscription") else f"FHIR {version}"
+
+
+def at(base: str, routes: Iterable[Route]) -> Iterator[Route]:
+    """Routes below a base."""
+    return (replace(route, base=base) for route in routes)
 
 
 def add(app: FastAPI, route: Route) -> None:

@@ -40,6 +40,7 @@ from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.subscription import Subscription
+from subscriptions.versions.form import Form
 from subscriptions.versions.forms import FORMS
 
 
@@ -70,6 +71,11 @@ class Subscriptions:
     pressure: Pressure
     starts: Starts
 
+    @property
+    def form(self) -> Form:
+        """How this FHIR version writes what the hub says."""
+        return FORMS[self.version]
+
     def routes(self) -> Iterator[Route]:
         yield Route("POST", "/Subscription", self.create, documentation.SUBSCRIBE)
         yield Route("GET", "/Subscription", self.find, documentation.SEARCH_SUBSCRIPTIONS)
@@ -87,7 +93,7 @@ class Subscriptions:
         await self._check_start(wanted.subscription, None)
         await self.pressure.check()
         id_ = str(uuid4())
-        with topic_changed():
+        with topic_changed(self.form.topic_element):
             await self.membership.create(
                 self.tenant, self.version, id_, wanted.subscription, resource, now=self.now(), on=wanted.on
             )
@@ -124,7 +130,7 @@ class Subscriptions:
         if expected not in ("", NOTHING) and not member:
             raise _conflict(id_, 0)
         await self._check_start(wanted.subscription, member)
-        with topic_changed():
+        with topic_changed(self.form.topic_element):
             if member:
                 written = await self.membership.update(
                     member, wanted.subscription, resource, expected=expected or "*", now=now, on=wanted.on
@@ -213,7 +219,7 @@ class Subscriptions:
     def rendered(self, member: Member) -> bytes:
         """A Subscription's JSON."""
         state = member.state
-        return FORMS[self.version].to_json(
+        return self.form.to_json(
             state.resource,
             id=member.key.id,
             version_id=state.revision,
@@ -229,7 +235,7 @@ class Subscriptions:
             text = f"The id must be {id_}, as in the URL."
             raise Refused.because(400, IssueCode.INVALID, text, "Subscription.id")
         wanted = await self.admission.admit(self.version, resource, now=instant(self.now()))
-        if found := issues(resource):
+        if found := issues(resource, self.version):
             raise Rejected(*found)
         return wanted, body
 
@@ -261,13 +267,13 @@ def _error(state: State) -> str | None:
 
 
 @contextmanager
-def topic_changed() -> Iterator[None]:
+def topic_changed(element: str) -> Iterator[None]:
     """A topic that changed while a Subscription was written is the client's to look at."""
     try:
         yield
     except TopicChanged:
         text = "The topic was changed or deleted in this moment. Look at it, and try again."
-        raise Refused.because(409, IssueCode.CONFLICT, text, "Subscription.criteria") from None
+        raise Refused.because(409, IssueCode.CONFLICT, text, element) from None
 
 
 def _conflict(id_: str, revision: int) -> Refused:

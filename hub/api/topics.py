@@ -75,7 +75,7 @@ class TopicResources:
             ("PUT", "/SubscriptionTopic/{id}", self.update, documentation.CHANGE_TOPIC),
             ("DELETE", "/SubscriptionTopic/{id}", self.delete, documentation.DELETE_TOPIC),
         ):
-            yield Route(method, path, handler, documented, f"/fhir/{self.version}")
+            yield Route(method, path, handler, documented)
 
     async def create(self, request: Request) -> Response:
         """Publish a topic under a new id."""

@@ -86,18 +86,17 @@ class Validation:
             found.append(Issue(IssueCode.INVALID, f"The id must be {id_}, as in the URL.", "Subscription.id"))
         if profile == BACKPORT and wanted.style is not Style.TOPIC:
             text = f"The criteria are a search, where {BACKPORT} has the canonical URL of a topic."
-            found.append(Issue(IssueCode.VALUE, text, "Subscription.criteria"))
+            found.append(Issue(IssueCode.VALUE, text, s.form.topic_element))
         held = await s.membership.find(s.tenant, s.version, id_) if id_ else None
         found += await s.starts.against(wanted, held, now=instant(s.now()))
         told = {issue.expression for issue in found}
-        found += [issue for issue in issues(resource) if issue.expression not in told]
+        found += [issue for issue in issues(resource, s.version) if issue.expression not in told]
         if not found and (full := await s.membership.refusal(s.tenant, s.version, id_, wanted, _encode(resource))):
             found += full.issues
         if found:
             return found, []
         return [], [
-            Issue(IssueCode.INFORMATIONAL, each.text, "Subscription.criteria")
-            for each in s.admission.understood(wanted)
+            Issue(IssueCode.INFORMATIONAL, each.text, s.form.topic_element) for each in s.admission.understood(wanted)
         ]
 
 

@@ -5,7 +5,7 @@ What is stored is the JSON as received plus `id`, `meta.versionId` and `meta.las
 members are lost, nothing else: each member's own bytes stay, so an instant keeps its digits and a decimal its zeros.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ class Draft:
 
     type: str
     id: str
+    version: FhirVersion
     resource: Resource
     identifiers: tuple[str, ...]
     members: Mapping[str, bytes | msgspec.Raw]
@@ -69,33 +70,34 @@ class Draft:
         return head, b",".join(written) + b"}"
 
 
-def draft(body: bytes, *, max_nesting: int, type_: str = "") -> Draft:
+def draft(body: bytes, version: FhirVersion, *, max_nesting: int, type_: str = "") -> Draft:
     """
-    Check a resource that a client sent.
+    Check a resource that a client sent to a base of this FHIR version.
 
     Args:
-        type_: What it must be; empty for any resource type of R4.
+        type_: What it must be; empty for any resource type of the version.
 
     Raises:
         Rejected: For each reason why it can't be stored, MOST_ISSUES of them at most.
     """
-    return drafted(strict.parse(body, max_nesting=max_nesting), body, type_=type_)
+    return drafted(strict.parse(body, max_nesting=max_nesting), body, version, type_=type_)
 
 
-def drafted(resource: dict[str, Any], body: bytes | msgspec.Raw, *, type_: str = "") -> Draft:
+def drafted(resource: dict[str, Any], body: bytes | msgspec.Raw, version: FhirVersion, *, type_: str = "") -> Draft:
     """The same for a resource that `strict.parse` has read from a body, perhaps within another resource."""
     found = resource.get("resourceType")
     if type_ and isinstance(found, str) and found != type_:
         reason = f"a {found[:60]} can't be stored as {type_}: resourceType is the type that the URL names."
         raise Rejected(Issue(IssueCode.INVALID, reason, f"{type_}.resourceType"))
-    if is_topic(resource):
+    if version is FhirVersion.R4 and is_topic(resource):
         reason = "R4 reads topics as Basic; they are published as SubscriptionTopic at /fhir/r4b or /fhir/r5."
         raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason, "Basic.code"))
-    if issues := validation.issues(resource):
+    if issues := validation.issues(resource, version):
         raise Rejected(*issues)
     return Draft(
         type=resource["resourceType"],
         id=resource.get("id", ""),
+        version=version,
         resource=resource,
         identifiers=tuple(dict.fromkeys(found_by.identifiers(resource))),
         members=_MEMBERS.decode(body),
@@ -108,15 +110,19 @@ def is_id(text: str) -> bool:
 
 
 def stored_types(version: FhirVersion) -> frozenset[str]:
-    """The types that the store holds. Subscriptions are kept elsewhere: they are no change of anything."""
-    return resource_types(version) - {"Subscription"}
+    """
+    The types that the store holds. Subscriptions and topics are kept elsewhere: they are no change of anything. The
+    status of a Subscription is not kept at all.
+    """
+    return resource_types(version) - {"Subscription", "SubscriptionTopic", "SubscriptionStatus"}
 
 
-def warm(resource_types: tuple[str, ...] = COMMON) -> None:
+def warm(resource_types: tuple[str, ...] = COMMON, versions: Iterable[FhirVersion] = FhirVersion) -> None:
     """Load the models of some types."""
-    for type_ in resource_types:
-        modelled(type_)
-        shape(type_)
+    for version in versions:
+        for type_ in resource_types:
+            modelled(type_, version)
+            shape(type_, version)
 
 
 def _ordered(members: Mapping[str, object]) -> list[str]:

@@ -11,6 +11,10 @@ from json import JSONDecodeError, JSONDecoder
 from typing import TypeAlias
 
 from hub.ingest.shapes import UNKNOWN, Kind, is_resource_type, shape
+from subscriptions.codes import FhirVersion
+
+#: Where the names of elements are looked up, since what is no JSON is of no version; another name is shown as it is.
+_NAMES_OF = FhirVersion.R4
 
 #: A string, perhaps with the colon that makes it a name; a bracket; or all up to the next of these.
 _TOKEN = re.compile(
@@ -162,18 +166,18 @@ class _Way:
         if not steps or steps[0][0].index >= 0:
             return cls("", sure=True)
         path, type_, sure = steps[0][0].type, UNKNOWN, True
-        if not is_resource_type(path):
+        if not is_resource_type(path, _NAMES_OF):
             return cls("", sure=path != "")
         for level, part in steps:
             if isinstance(part, int):
                 path += f"[{part}]"
                 continue
             if type_ == UNKNOWN:
-                type_ = level.type if is_resource_type(level.type) else UNKNOWN
+                type_ = level.type if is_resource_type(level.type, _NAMES_OF) else UNKNOWN
                 sure &= level.type != ""
             if not _NAME.fullmatch(part):
                 break
-            element = shape(type_).elements.get(part)
+            element = shape(type_, _NAMES_OF).elements.get(part)
             path += f".{element.path}" if element else f".{part.removeprefix('_')}"
             type_ = element.type if element and element.kind is Kind.OBJECT else UNKNOWN
         return cls(path, sure)

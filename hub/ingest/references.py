@@ -15,6 +15,7 @@ import msgspec
 
 from hub.ingest import Draft, narrative
 from hub.ingest.shapes import UNKNOWN, Element, Kind, Shape, shape
+from subscriptions.codes import FhirVersion
 
 #: Names and indexes from the resource to a value in it.
 Path: TypeAlias = tuple[str | int, ...]
@@ -59,7 +60,7 @@ def links(draft: Draft) -> Iterator[Link]:
 
     The entries of a Bundle within are left out: what they refer to is to be found in that Bundle.
     """
-    yield from _in_object(draft.resource, shape(draft.type), (), "")
+    yield from _in_object(draft.resource, shape(draft.type, draft.version), (), "")
 
 
 def replaced(draft: Draft, targets: Mapping[Link, str]) -> Draft:
@@ -81,12 +82,14 @@ def _in_object(value: Mapping[str, Any], known: Shape, path: Path, type_: str) -
         element = known.elements.get(name)
         if type(member) is list:
             for index, item in enumerate(member):
-                yield from _in_value(name, item, element, (*path, name, index), type_)
+                yield from _in_value(name, item, element, (*path, name, index), type_, known.version)
         else:
-            yield from _in_value(name, member, element, (*path, name), type_)
+            yield from _in_value(name, member, element, (*path, name), type_, known.version)
 
 
-def _in_value(name: str, value: Any, element: Element | None, path: Path, within: str) -> Iterator[Link]:
+def _in_value(
+    name: str, value: Any, element: Element | None, path: Path, within: str, version: FhirVersion
+) -> Iterator[Link]:
     """The links in one value of an element, or of one that isn't known, of an object of the type `within`."""
     if type(value) is str:
         if element is not None and element.type == "xhtml":
@@ -96,9 +99,9 @@ def _in_value(name: str, value: Any, element: Element | None, path: Path, within
     elif type(value) is dict:
         if element is None or element.kind is Kind.RESOURCE:
             type_ = value.get("resourceType", UNKNOWN)
-            yield from _in_object(value, shape(type_), path, type_)
+            yield from _in_object(value, shape(type_, version), path, type_)
         elif element.type != "BundleEntry":
-            yield from _in_object(value, shape(element.type), path, element.type)
+            yield from _in_object(value, shape(element.type, version), path, element.type)
 
 
 def _holder(name: str, element: Element | None, type_: str) -> Holder | None:

@@ -94,7 +94,7 @@ class Shape:
 
 
 @cache
-def shape(type_: str, version: FhirVersion = FhirVersion.R4) -> Shape:
+def shape(type_: str, version: FhirVersion) -> Shape:
     """The shape of a data type, a backbone element or a resource type."""
     if _unmodelled(type_, version):
         known = shape("DomainResource", version).elements
@@ -111,12 +111,12 @@ def shape(type_: str, version: FhirVersion = FhirVersion.R4) -> Shape:
 _RESOURCE_TYPE = Element("code", "resourceType", Kind.STRING, many=False)
 
 
-def modelled(type_: str, version: FhirVersion = FhirVersion.R4) -> type[FHIRAbstractModel] | None:
+def modelled(type_: str, version: FhirVersion) -> type[FHIRAbstractModel] | None:
     """The model that resources of a type are validated with; None if they are checked as JSON only."""
     return None if _unmodelled(type_, version) else _class(type_, version)
 
 
-def is_resource_type(type_: object, version: FhirVersion = FhirVersion.R4) -> TypeGuard[str]:
+def is_resource_type(type_: object, version: FhirVersion) -> TypeGuard[str]:
     """Whether a FHIR version has a resource type of this name."""
     return isinstance(type_, str) and type_ in resource_types(version)
 

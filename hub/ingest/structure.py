@@ -19,7 +19,7 @@ _EMPTY_ARRAY = "is an empty array: it holds at least one item, or is left out"
 _EMPTY_STRING = "is empty: a string holds at least one character, or is left out"
 
 
-def problems(resource: Mapping[str, Any], path: str, version: FhirVersion = FhirVersion.R4) -> list[Issue]:
+def problems(resource: Mapping[str, Any], path: str, version: FhirVersion) -> list[Issue]:
     """
     Everything that is not as the type's shape says: unknown names, wrong kinds, nulls, and what is empty.
 

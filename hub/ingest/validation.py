@@ -40,7 +40,7 @@ _RIGHT = {
 _NAMES = re.compile(r"'(\w+)'")
 
 
-def issues(resource: Mapping[str, Any], version: FhirVersion = FhirVersion.R4) -> list[Issue]:
+def issues(resource: Mapping[str, Any], version: FhirVersion) -> list[Issue]:
     """What is wrong with a resource; empty if it can be stored. At most MOST_ISSUES."""
     type_ = resource.get("resourceType")
     found = problems(resource, type_ if is_resource_type(type_, version) else "Resource", version)

@@ -135,7 +135,7 @@ async def _close(client: Client) -> None:
 
 
 def _bases(settings: Settings) -> dict[FhirVersion, str]:
-    return {FhirVersion.R4: f"{settings.base_url}/fhir/r4"}
+    return {version: f"{settings.base_url}/fhir/{version}" for version in FhirVersion}
 
 
 def _contexts(settings: Settings) -> dict[FhirVersion, Context]:

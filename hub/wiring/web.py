@@ -1,9 +1,9 @@
 """What the api process is built from."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
+from importlib.metadata import version as version_of
 
 from fastapi import FastAPI
 
@@ -15,6 +15,7 @@ from hub.api.explaining import Explaining
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.recovering import Recovering
+from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
 from hub.api.validation import Validation
 from hub.attempts import Attempts
@@ -48,28 +49,6 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
 def web(settings: Settings, p: Parts) -> FastAPI:
     """The HTTP application on parts that are connected."""
     pressure = Pressure(p.pipeline, p.changes, settings)
-    subscriptions = Subscriptions(
-        version=FhirVersion.R4,
-        tenant=TENANT,
-        base=p.bases[FhirVersion.R4],
-        membership=p.membership,
-        admission=Admission(
-            p.topics,
-            p.guard,
-            settings.private_hosts,
-            p.contexts,
-            settings.allow_http_endpoints,
-            Style(settings.legacy_style),
-        ),
-        now=now_ms,
-        max_body=settings.max_body_bytes,
-        max_nesting=settings.max_nesting,
-        max_page=settings.max_page,
-        holdings=Holdings(p.store, TENANT, FhirVersion.R4),
-        pressure=pressure,
-        starts=Starts(p.changes),
-    )
-    operations = Operations(subscriptions, p.foundation.epoch)
     administration = Administration(
         TENANT,
         p.membership,
@@ -86,15 +65,40 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         topics=p.topics,
         publication=Publication(p.topics, p.registry),
         pressure=pressure,
-        fhir=(
-            *operations.routes(),
-            *Recovering(operations, p.store, p.outboxes, p.resending).routes(),
-            *Entrusting(subscriptions, p.keyring).routes(),
-            *Validation(subscriptions).routes(),
-            *Explaining(subscriptions, p.store, p.changes, p.outboxes).routes(),
-            *subscriptions.routes(),
-            *administration.routes(),
-        ),
+        subscriptions={version: tuple(_subscriptions(version, settings, p, pressure)) for version in FhirVersion},
+        administration=administration.routes(),
         others=(health_routes(p.foundation, pressure), signing_routes(p.keyring)),
-        release=version("fhir-event-hub"),
+        release=version_of("fhir-event-hub"),
     )
+
+
+def _subscriptions(version: FhirVersion, settings: Settings, p: Parts, pressure: Pressure) -> Iterator[Route]:
+    """The interactions on the Subscriptions of one FHIR version."""
+    subscriptions = Subscriptions(
+        version=version,
+        tenant=TENANT,
+        base=p.bases[version],
+        membership=p.membership,
+        admission=Admission(
+            p.topics,
+            p.guard,
+            settings.private_hosts,
+            p.contexts,
+            settings.allow_http_endpoints,
+            Style(settings.legacy_style),
+        ),
+        now=now_ms,
+        max_body=settings.max_body_bytes,
+        max_nesting=settings.max_nesting,
+        max_page=settings.max_page,
+        holdings=Holdings(p.store, TENANT, version),
+        pressure=pressure,
+        starts=Starts(p.changes),
+    )
+    operations = Operations(subscriptions, p.foundation.epoch)
+    yield from operations.routes()
+    yield from Recovering(operations, p.store, p.outboxes, p.resending).routes()
+    yield from Entrusting(subscriptions, p.keyring).routes()
+    yield from Validation(subscriptions).routes()
+    yield from Explaining(subscriptions, p.store, p.changes, p.outboxes).routes()
+    yield from subscriptions.routes()

@@ -177,7 +177,7 @@ async def activate(parts: Parts, key: SubscriptionKey) -> None:
 
 async def publish(parts: Parts, resource: Mapping[str, Any]) -> None:
     """What a client does with a PUT."""
-    found = draft(orjson.dumps(resource), max_nesting=64)
+    found = draft(orjson.dumps(resource), FhirVersion.R4, max_nesting=64)
     at, base = now(), parts.bases[R4]
     place = ResourceId("default", R4, found.type, found.id)
     write = Write(place, "update", at, *found.numbered(found.id, at), indexed=found.indexed(found.id, {base}))

@@ -8,6 +8,7 @@ import pytest
 from hub.ingest import Draft, draft
 from hub.ingest.references import Holder, links, replaced
 from hub.ingest.validation import MOST_ISSUES
+from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
 
 AT = 1_700_000_000_123
@@ -21,7 +22,7 @@ IMMUNIZATION: dict[str, Any] = {
 
 
 def read(body: bytes) -> Draft:
-    return draft(body, max_nesting=64)
+    return draft(body, FhirVersion.R4, max_nesting=64)
 
 
 def of(resource: dict[str, Any]) -> Draft:
@@ -234,7 +235,7 @@ def test_types_that_the_models_do_not_know_are_checked_as_json(resource: dict[st
 
 def test_a_resource_of_another_type_than_the_url_says_is_refused() -> None:
     with pytest.raises(Rejected) as caught:
-        draft(b'{"resourceType":"Patient"}', max_nesting=64, type_="Observation")
+        draft(b'{"resourceType":"Patient"}', FhirVersion.R4, max_nesting=64, type_="Observation")
     assert caught.value.issues[0].expression == "Observation.resourceType"
 
 

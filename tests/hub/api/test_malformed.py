@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.ingest import Draft, draft
+from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
 from tests.hub.api.server import Hub, issue, patient
 
@@ -287,7 +288,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
 
 def _read(body: bytes) -> Draft | Rejected:
     try:
-        return draft(body, max_nesting=64)
+        return draft(body, FhirVersion.R4, max_nesting=64)
     except Rejected as rejected:
         return rejected
 
