@@ -1,4 +1,7 @@
-"""HL7's own R4 examples, unedited: accepted, or rejected for a reason that is listed here; read back as they came."""
+"""
+HL7's own examples of each FHIR version, unedited: accepted, or rejected for a reason that is listed here; read back as
+they came.
+"""
 
 import json
 from collections.abc import Iterator
@@ -10,51 +13,58 @@ import msgspec
 import pytest
 
 from tests.hub.api.server import Hub
+from tests.hub.conftest import BASE
 
-EXAMPLES = Path(__file__).parents[3] / "fixtures" / "r4"
+EXAMPLES = Path(__file__).parents[3] / "fixtures"
 
-#: File: the elements that R4 requires or restricts and that the example has wrong.
+#: Types that do not go through the store: they have tests of their own.
+KEPT_ELSEWHERE = ("Subscription", "SubscriptionTopic", "SubscriptionStatus")
+
+#: File: the element that its FHIR version requires or restricts and that the example has wrong.
 REJECTED = {
     # `linkId` is 1..1 on every item; this example has it on none.
-    "Questionnaire-qs1.json": "Questionnaire.item[0].item[0].linkId",
+    "r4/Questionnaire-qs1.json": "Questionnaire.item[0].item[0].linkId",
 }
 
 MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def examples() -> dict[str, list[Path]]:
-    """The files by resource type. Subscriptions don't go through the store: they have tests of their own."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(EXAMPLES.glob("*.json")):
-        found.setdefault(json.loads(path.read_bytes())["resourceType"], []).append(path)
-    found.pop("Subscription", None)
-    return found
+def examples() -> dict[tuple[str, str], list[Path]]:
+    """The files by FHIR version and resource type."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    for path in sorted(EXAMPLES.glob("r*/*.json")):
+        if (version := path.parent.name) in ("r4", "r4b", "r5"):
+            found.setdefault((version, json.loads(path.read_bytes())["resourceType"]), []).append(path)
+    return {(version, type_): paths for (version, type_), paths in found.items() if type_ not in KEPT_ELSEWHERE}
 
 
 BY_TYPE = examples()
 
 
-def test_there_are_about_700_examples_of_most_types() -> None:
+@pytest.mark.parametrize("version", ["r4", "r4b", "r5"])
+def test_there_are_about_700_examples_of_most_types(version: str) -> None:
     """The fixtures are there: an empty folder would pass every other test here."""
-    assert sum(map(len, BY_TYPE.values())) > 650
-    assert len(BY_TYPE) > 115
+    of_version = [paths for (each, _), paths in BY_TYPE.items() if each == version]
+    assert sum(map(len, of_version)) > 650
+    assert len(of_version) > 115
 
 
-@pytest.mark.parametrize("type_", BY_TYPE)
-async def test_an_example_is_stored_and_read_back_as_it_came(hub: Hub, type_: str) -> None:
+@pytest.mark.parametrize(("version", "type_"), BY_TYPE)
+async def test_an_example_is_stored_and_read_back_as_it_came(hub: Hub, version: str, type_: str) -> None:
     """Everything but `meta.versionId`, `meta.lastUpdated` and a missing `id` keeps its very bytes."""
-    for path in BY_TYPE[type_]:
+    base = f"{BASE}/fhir/{version}"
+    for path in BY_TYPE[version, type_]:
         body = path.read_bytes()
         sent = _parsed(body)
         if "id" in sent:
-            answer = await hub.client.put(f"/{type_}/{sent['id']}", content=body)
+            answer = await hub.client.put(f"{base}/{type_}/{sent['id']}", content=body)
         else:
-            answer = await hub.client.post(f"/{type_}", content=body)
-        if path.name in REJECTED:
+            answer = await hub.client.post(f"{base}/{type_}", content=body)
+        if (name := f"{version}/{path.name}") in REJECTED:
             assert answer.status_code == 400
-            assert answer.json()["issue"][0]["expression"] == [REJECTED[path.name]]
+            assert answer.json()["issue"][0]["expression"] == [REJECTED[name]]
             continue
-        assert answer.status_code == 201, f"{path.name}: {answer.text}"
+        assert answer.status_code == 201, f"{name}: {answer.text}"
         stored = (await hub.get(answer.headers["Location"])).content
         assert answer.content == stored
         assert _without(_parsed(stored), sent) == sent | {"meta": sent.get("meta", {})}
@@ -97,7 +107,7 @@ def _decimals(value: object) -> Iterator[Decimal]:
 
 async def test_the_digits_of_a_decimal_survive(hub: Hub) -> None:
     """HL7's example of decimals has trailing zeros and exponents: `1.00`, `1.000000000000000000E-245`."""
-    body = (EXAMPLES / "Observation-decimal.json").read_bytes()
+    body = (EXAMPLES / "r4" / "Observation-decimal.json").read_bytes()
     answer = await hub.client.put("/Observation/decimal", content=body)
     sent, stored = (list(map(str, _decimals(_parsed(text)))) for text in (body, answer.content))
     assert stored == sent
