@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import chain
 
 from fastapi import APIRouter, FastAPI
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -13,7 +14,7 @@ from hub.api.interactions import Interactions
 from hub.api.messages import Messages
 from hub.api.metadata import Metadata
 from hub.api.resources import Resources
-from hub.api.routes import Route, add, at
+from hub.api.routes import Application, Route, at
 from hub.api.search import Searches
 from hub.api.topics import Basics, TopicResources
 from hub.api.transactions import Transactions
@@ -76,7 +77,19 @@ def create_app(
         others: Routers at the root: health, later administration.
         release: The version of the software.
     """
-    app = FastAPI(
+    fhir = (
+        at(
+            f"/fhir/{version}",
+            (
+                *_routes(version, settings, store, transactions, topics, publication, pressure, release),
+                *subscriptions.get(version, ()),
+            ),
+        )
+        for version in FhirVersion
+    )
+    app = Application(
+        # The busiest first: routes are tried in this order.
+        (*chain.from_iterable(fhir), *administration),
         title="FHIR event hub",
         description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`. Every error is an OperationOutcome.",
         version=release or "unreleased",
@@ -85,13 +98,6 @@ def create_app(
         lifespan=lifespan,
     )
     outcome.install(app)
-    # The busiest first: routes are tried in this order.
-    for version in FhirVersion:
-        own = _routes(version, settings, store, transactions, topics, publication, pressure, release)
-        for route in at(f"/fhir/{version}", (*own, *subscriptions.get(version, ()))):
-            add(app, route)
-    for route in administration:
-        add(app, route)
     for router in others:
         app.include_router(router)
     warm()

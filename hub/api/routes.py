@@ -2,10 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route as Served
 
 from hub.api.documentation import Documented
 
@@ -43,11 +46,35 @@ def at(base: str, routes: Iterable[Route]) -> Iterator[Route]:
     return (replace(route, base=base) for route in routes)
 
 
-def add(app: FastAPI, route: Route) -> None:
-    """Register a route, with HEAD beside GET."""
-    path = route.base + route.path
-    app.add_api_route(
-        path,
+class Application(FastAPI):
+    """
+    FastAPI with our routes. Their handlers read requests by themselves, as FHIR has them: they are served as they are,
+    which is quicker, and FastAPI describes them only when somebody asks for `/openapi.json`.
+    """
+
+    def __init__(self, routes: Iterable[Route], **options: Any) -> None:
+        super().__init__(**options)
+        self._described = tuple(routes)
+        # HEAD comes with GET.
+        self.router.routes += [
+            Served(each.base + each.path, each.handler, methods=[each.method]) for each in self._described
+        ]
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            router = APIRouter()
+            for each in self._described:
+                _describe(router, each)
+            routes = [*self.routes, *router.routes]
+            self.openapi_schema = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=routes
+            )
+        return self.openapi_schema
+
+
+def _describe(router: APIRouter, route: Route) -> None:
+    router.add_api_route(
+        route.base + route.path,
         route.handler,
         methods=[route.method],
         summary=route.documented.summary,
@@ -58,5 +85,3 @@ def add(app: FastAPI, route: Route) -> None:
         # `/` is another way to write the base, and Basic's paths are among those of every type.
         include_in_schema=route.path != "/" and not route.path.startswith("/{type:basic}"),
     )
-    if route.method == "GET":
-        app.add_api_route(path, route.handler, methods=["HEAD"], include_in_schema=False)
