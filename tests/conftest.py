@@ -1,12 +1,18 @@
-"""What all tests share: a real Redis for each xdist worker, and asyncio on uvloop."""
+"""What all tests share: a real Redis and a whole hub for each xdist worker, and asyncio on uvloop."""
 
 import signal
-from collections.abc import Iterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.facts import eventually
+from tests.fhir import Fhir, talking_to
+from tests.processes import SHARED, HubProcess
+from tests.receiver import Receiver
 from tests.redis_server import RedisServer
 
 # How long an example takes says nothing on a machine that others use too.
@@ -61,3 +67,31 @@ def _emptied(server: RedisServer) -> str:
         redis.flushall()
         redis.script_flush()
     return server.url
+
+
+@pytest.fixture(scope="session")
+async def hub() -> AsyncIterator[HubProcess]:
+    """One hub in processes of its own, for tests that keep apart by their resources and paths."""
+    with tempfile.TemporaryDirectory(prefix="hub-data-") as folder:
+        async with HubProcess(Path(folder), SHARED) as hub:
+            await eventually(lambda: hub.have(1))
+            yield hub
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A directory with a path that is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="hub-data-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+async def fhir(hub: HubProcess) -> AsyncIterator[Fhir]:
+    async with talking_to(hub) as fhir:
+        yield fhir
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver

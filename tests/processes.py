@@ -25,6 +25,9 @@ ENVIRONMENT = {
     "HUB_LOG_LEVEL": "warning",
 }
 
+#: Of the hub that tests share: three attempts in a second; a request may be held for as long as a test needs.
+SHARED = {"HUB_RETRY_WAITS": "0.1,0.2", "HUB_REQUEST_TIMEOUT": "15", "HUB_HANDSHAKE_DELAY": "0.2"}
+
 TOPIC = "https://fhir-event-hub.example/SubscriptionTopic/{}-change"
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 OWN = "https://fhir-event-hub.example/StructureDefinition"

@@ -314,6 +314,7 @@ TEST = Documented(
     "OperationOutcome",
     refusals=(404, 409),
 )
+BINDING_TOKEN = Documented("Refuse to bind a websocket: there is none", {400: _REFUSALS[400]}, "OperationOutcome")
 STATUSES = Documented(
     "Tell how Subscriptions stand",
     {200: "Their statuses"},

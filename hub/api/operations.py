@@ -41,6 +41,8 @@ class Operations:
         for method, many in (("GET", documentation.STATUSES), ("POST", documentation.STATUSES_BY_POST)):
             yield Route(method, "/Subscription/$status", self.status_of_many, many)
             yield Route(method, "/Subscription/{id}/$status", self.status_of_one, documentation.STATUS)
+            for path in ("/Subscription/$get-ws-binding-token", "/Subscription/{id}/$get-ws-binding-token"):
+                yield Route(method, path, self.binding_token, documentation.BINDING_TOKEN)
         yield Route("POST", "/Subscription/{id}/$test", self.test, documentation.TEST)
 
     async def status_of_one(self, request: Request) -> Response:
@@ -91,6 +93,11 @@ class Operations:
             f" /admin/subscriptions/{s.version}/{member.key.id}/attempts."
         )
         return exchange.respond(Answer(202, outcome(Issue(IssueCode.INFORMATIONAL, text), severity="information")))
+
+    async def binding_token(self, _: Request) -> Response:
+        """Nothing can be bound where there is no websocket, and the client is told so."""
+        text = "$get-ws-binding-token is not supported: there is no websocket here, and `rest-hook` is the one channel."
+        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, "Subscription")
 
     async def _parameters(self, exchange: Exchange) -> list[tuple[str, str]]:
         """The Parameters resource of a POST as names and values; none when it has no body."""

@@ -10,9 +10,8 @@ import pytest
 
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization, talking_to
-from tests.processes import HubProcess
+from tests.processes import SHARED, HubProcess
 from tests.receiver import Answer, Received, Receiver
-from tests.trip.conftest import SETTINGS
 
 MEDPLUM = "https://medplum.com/fhir/StructureDefinition"
 
@@ -21,7 +20,7 @@ MEDPLUM = "https://medplum.com/fhir/StructureDefinition"
 async def medplum() -> AsyncIterator[HubProcess]:
     """A hub that does as Medplum does."""
     with tempfile.TemporaryDirectory(prefix="hub-data-") as folder:
-        async with HubProcess(Path(folder), SETTINGS | {"HUB_LEGACY_STYLE": "medplum"}) as hub:
+        async with HubProcess(Path(folder), SHARED | {"HUB_LEGACY_STYLE": "medplum"}) as hub:
             await eventually(lambda: hub.have(1))
             yield hub
 
