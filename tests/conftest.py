@@ -40,13 +40,13 @@ def redis_server() -> Iterator[RedisServer]:
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
     """The URL of an empty Redis: of the cluster's node, as a plain client sees it."""
-    return _emptied(redis_server)
+    return emptied(redis_server)
 
 
 @pytest.fixture
 def redis_cluster_url(redis_server: RedisServer) -> str:
     """The same, for a cluster client, which needs a host and port."""
-    _emptied(redis_server)
+    emptied(redis_server)
     return f"redis://127.0.0.1:{redis_server.port}"
 
 
@@ -59,10 +59,11 @@ def rq_redis_server() -> Iterator[RedisServer]:
 @pytest.fixture
 def rq_redis_url(rq_redis_server: RedisServer) -> str:
     """The URL of an empty plain Redis: RQ can't use a cluster."""
-    return _emptied(rq_redis_server)
+    return emptied(rq_redis_server)
 
 
-def _emptied(server: RedisServer) -> str:
+def emptied(server: RedisServer) -> str:
+    """The URL of a Redis that has nothing in it any more."""
     with server.client() as redis:
         redis.flushall()
         redis.script_flush()

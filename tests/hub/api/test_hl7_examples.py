@@ -4,7 +4,7 @@ they came.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.hub.api.server import Hub
-from tests.hub.conftest import BASE
+from tests.conftest import emptied
+from tests.hub.api.server import Hub, serving
+from tests.hub.conftest import BASE, settings
+from tests.redis_server import RedisServer
 
 EXAMPLES = Path(__file__).parents[3] / "fixtures"
 
@@ -25,6 +27,14 @@ REJECTED = {
     # `linkId` is 1..1 on every item; this example has it on none.
     "r4/Questionnaire-qs1.json": "Questionnaire.item[0].item[0].linkId",
 }
+
+
+@pytest.fixture(scope="module")
+async def hub(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hub]:
+    """One for all: no example is stored twice."""
+    async with serving(settings(emptied(redis_server), tmp_path_factory.mktemp("data"))) as found:
+        yield found
+
 
 MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
