@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from hub.ingest import found_by, strict, validation
+from hub.ingest import found_by, invariants, strict, validation
 from hub.ingest.shapes import modelled, shape
 from hub.ingest.structure import ID
 from hub.store import instant
@@ -92,8 +92,8 @@ def drafted(resource: dict[str, Any], body: bytes | msgspec.Raw, version: FhirVe
     if version is FhirVersion.R4 and is_topic(resource):
         reason = "R4 reads topics as Basic; they are published as SubscriptionTopic at /fhir/r4b or /fhir/r5."
         raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason, "Basic.code"))
-    if issues := validation.issues(resource, version):
-        raise Rejected(*issues)
+    if issues := validation.issues(resource, version) or list(invariants.broken(resource, version)):
+        raise Rejected(*issues[: validation.MOST_ISSUES])
     return Draft(
         type=resource["resourceType"],
         id=resource.get("id", ""),

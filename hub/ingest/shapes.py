@@ -37,6 +37,9 @@ _NOT_IN_R4 = frozenset({"CodeableReference", "RatioRange"})
 #: The type of an object inside of an `open` shape.
 UNKNOWN = "unknown"
 
+#: The type of `Reference.reference`: FHIR's is string, but not every string is one.
+REFERENCE = "reference"
+
 
 class Kind(Enum):
     """What an element's value is in JSON: in words, and as Python has it."""
@@ -141,6 +144,8 @@ def _elements(model: type[FHIRAbstractModel], version: FhirVersion) -> Iterator[
             kind = Kind.RESOURCE if type_ == "Resource" else Kind.OBJECT
             yield name, Element(type_, path, kind, many)
             continue
+        if name == "reference" and model.get_resource_type() == "Reference":
+            type_ = REFERENCE
         sibling = f"_{name}" if f"{key}__ext" in model.model_fields else ""
         yield name, Element(type_, path, _KINDS.get(type_, Kind.STRING), many, sibling)
         if sibling:

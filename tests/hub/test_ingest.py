@@ -261,7 +261,13 @@ def test_references_are_found_by_their_type_and_nowhere_else() -> None:
         "extension": [{"url": "http://a", "valueUri": urn}, {"url": "http://a", "valueCanonical": urn}],
         "meta": {"profile": [urn]},
         "contained": [
-            {"resourceType": "Encounter", "status": "finished", "class": {"code": "x"}, "subject": {"reference": urn}}
+            {
+                "resourceType": "Encounter",
+                "id": "e",
+                "status": "finished",
+                "class": {"code": "x"},
+                "subject": {"reference": urn},
+            }
         ],
         "valueString": urn,
     }

@@ -26,6 +26,10 @@ KEPT_ELSEWHERE = ("Subscription", "SubscriptionTopic", "SubscriptionStatus")
 REJECTED = {
     # `linkId` is 1..1 on every item; this example has it on none.
     "r4/Questionnaire-qs1.json": "Questionnaire.item[0].item[0].linkId",
+    # An id, and so a reference to `DocumentReference/WES_FullSequencedRegion_GRCh38`, has no underscore.
+    "r5/GenomicStudy-example-lungMass.json": "GenomicStudy.analysis[0].regionsStudied[0].reference",
+    # A reference names a type before the id.
+    "r5/ResearchSubject-example-crossover-placebo-to-drug.json": "ResearchSubject.study.reference",
 }
 
 
