@@ -25,6 +25,8 @@ hub:{p}:locks
     string: the last lock token given out
 hub:{p}:matched
     string: id of the last change that fan-out has finished
+hub:{p}:passed
+    string: how many of the changes that are in the stream fan-out has finished
 hub:{p}:trimmed
     string: id of a change before which some may have been removed
 hub:{p}:filling
@@ -214,6 +216,10 @@ class Partition:
     @property
     def matched(self) -> str:
         return f"hub:{{{self.number}}}:matched"
+
+    @property
+    def passed(self) -> str:
+        return f"hub:{{{self.number}}}:passed"
 
     @property
     def superseded(self) -> str:

@@ -31,6 +31,7 @@ from hub.store import Store
 from hub.stream import Changes, Entry
 from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
+from hub.wiring.workers import Engine
 from hub.write import Put, Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.retry import Policy
@@ -99,7 +100,7 @@ def deliverer(
 
 
 @asynccontextmanager
-async def running(engine: Fanout | Delivery) -> AsyncIterator["asyncio.Task[None]"]:
+async def running(engine: Engine) -> AsyncIterator["asyncio.Task[None]"]:
     """The engine runs meanwhile; it must not end by itself."""
     task = asyncio.create_task(engine.run())
     try:
