@@ -17,6 +17,9 @@ from pathlib import Path
 
 import aiohttp
 import httpx
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from httpx_aiohttp import AiohttpTransport
 
 from hub.channels.failing import failing
@@ -29,11 +32,21 @@ KEPT = 256
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Guarded, and closes its resolver: aiohttp does that only to one that it has chosen itself."""
+    """
+    Guarded, and closes its resolver: aiohttp does that only to one that it has chosen itself.
+
+    A kept connection on which something came that nobody asked for is not used again. aiohttp would take that for the
+    answer to the next request, and a notification for delivered that never was sent.
+    """
 
     def __init__(self, guard: Guard, tls: ssl.SSLContext) -> None:
         self._names = guard.resolver()
         super().__init__(limit=0, use_dns_cache=False, ssl=tls, resolver=self._names, socket_factory=guard.open_socket)
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        while (kept := await super()._get(key, traces)) and (protocol := kept.protocol) and protocol.should_close:
+            kept.close()
+        return kept
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         await super().close(abort_ssl=abort_ssl)

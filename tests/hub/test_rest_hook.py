@@ -353,6 +353,33 @@ async def test_a_connection_is_used_again(hook: RestHook) -> None:
     assert (wire.connections, len(wire.requests)) == (1, 3)
 
 
+@pytest.mark.parametrize("more", [OK, b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", b"\0"])
+async def test_what_came_before_a_request_is_no_answer_to_it(hook: RestHook, more: bytes) -> None:
+    """Some servers say something on a connection that nobody uses: the next notification goes out on another one."""
+    said = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.request(reader)
+        if wire.connections == 2:
+            writer.write(b"HTTP/1.1 500 So\r\nContent-Length: 0\r\n\r\n")
+        else:
+            writer.write(OK)
+            await answered.wait()
+            writer.write(more)
+            said.set()
+        await reader.read()
+
+    answered = asyncio.Event()
+    async with serving(wire := Wire(), handle), serving(other := Wire(), answering(other, OK)):
+        endpoint = to(f"http://127.0.0.1:{wire.port}/")
+        assert await hook.send(endpoint, BUNDLE, seconds=10) == Accepted(200)
+        answered.set()
+        await said.wait()
+        await hook.send(to(f"http://127.0.0.1:{other.port}/"), BUNDLE, seconds=10)  # there and back: it has arrived
+        assert await hook.send(endpoint, BUNDLE, seconds=10) == Refused(500)
+    assert (wire.connections, len(wire.requests)) == (2, 2)
+
+
 _pieces = st.sampled_from(
     [b"HTTP/1.1 ", b"HTTP/2 ", b"200", b"302", b" OK", b"\r\n", b"\n", b"\0", b": ", b"Location", b"Set-Cookie: ;=",
      b"Content-Length: ", b"-1", b"5", b"Content-Encoding: gzip\r\n", b"Transfer-Encoding: chunked\r\n", b"ffffffff",
