@@ -1,17 +1,16 @@
-"""What an error of the HTTP client says of an attempt."""
+"""What an error of the transport says of an attempt."""
 
 import errno
 import re
 import ssl
 
 import aiohttp
-import httpx
 
 from hub.channels.guard import BlockedAddress
 from subscriptions.retry import Blocked, Fault, Unreachable
 
-#: All that the transport raises, httpx' own errors or not. A TimeoutError is an OSError.
-FAILURES = (httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError)
+#: All that the transport raises. A TimeoutError is an OSError.
+FAILURES = (aiohttp.ClientError, OSError, UnicodeError)
 
 #: What the system says of a connection that it could not make. Whatever else it says then (no more ports, no more
 #: files, not permitted) is no word of the endpoint.
@@ -30,7 +29,7 @@ _TELLING = (Fault.REFUSED, Fault.CONNECT_TIMEOUT, Fault.NO_ROUTE)
 
 
 def outcome_of(error: BaseException) -> Blocked | Unreachable:
-    """The transport hides most causes behind ConnectTimeout; the chain tells."""
+    """The first error says less than those that it comes from."""
     causes = _chain(error)
     for cause in causes:
         if isinstance(cause, BlockedAddress):

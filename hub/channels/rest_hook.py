@@ -6,17 +6,17 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#rest-hook
 
 import asyncio
 import time
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import httpx
-from multidict import CIMultiDict
 
 from hub.channels.clients import Clients
 from hub.channels.faults import FAILURES, outcome_of
 from hub.channels.tokens import NoToken, Tokens
+from hub.channels.transport import request
 from hub.credentials import NO_CREDENTIALS, ClientCredentials, Credentials
 from subscriptions.message import Message
 from subscriptions.retry import Accepted, Fault, Outcome, Refused, Unauthorized, Unreachable
@@ -34,13 +34,6 @@ EXCUSES = 1.0
 #: Seconds within which there must be a connection, and the most of an attempt's: over before the attempt is, so that it
 #: can be told from an answer that does not come.
 CONNECT, CONNECT_SHARE = 10.0, 0.8
-
-
-class _Headers(httpx.Headers):
-    """Headers one by one, as they were written: httpx' own items join repeated ones and write names in lower case."""
-
-    def items(self) -> ItemsView[str, str]:
-        return CIMultiDict((name.decode("ascii"), value.decode("ascii")) for name, value in self.raw).items()
 
 
 class RestHook:
@@ -116,7 +109,7 @@ class _Answer:
 class _Attempt:
     """One notification on its way to one endpoint."""
 
-    client: httpx.AsyncClient
+    client: httpx.AsyncBaseTransport
     url: httpx.URL
     subscription: Subscription
     message: Message
@@ -128,7 +121,7 @@ class _Attempt:
         """Send it, and keep the answer. `now` is in ms."""
         answer = self.answer
         answer.status, answer.said = 0, bytearray()
-        response = await self.client.send(self._request(now, token), stream=True)
+        response = await self.client.handle_async_request(self._request(now, token))
         try:
             answer.status, answer.retry_after = response.status_code, response.headers.get("Retry-After")
             with suppress(*FAILURES):  # once it has answered, a long, slow or broken body costs the connection only
@@ -146,14 +139,8 @@ class _Attempt:
         if token:
             theirs = tuple(header for header in theirs if header[0].lower() != "authorization")
             own.append(("Authorization", f"Bearer {token}"))
-        headers = httpx.Headers(self.client.headers)
-        headers.update([*theirs, *message.headers, *own])
-        # `client.build_request` would do the same, and twice the work: it merges cookies, parameters and base URL too.
-        # `pool` is aiohttp's `connect`: all that comes before the request is sent.
-        extensions = {"timeout": {"pool": min(CONNECT, self.seconds * CONNECT_SHARE)}}
-        request = httpx.Request(message.method, self.url, content=message.body, headers=headers, extensions=extensions)
-        request.headers = _Headers(request.headers)
-        return request
+        connect = min(CONNECT, self.seconds * CONNECT_SHARE)
+        return request(message.method, self.url, (*theirs, *message.headers, *own), message.body, connect=connect)
 
 
 @lru_cache(10_000)
