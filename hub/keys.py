@@ -87,8 +87,8 @@ hub:{registry}:epoch
     hash: id of this store, number of partitions, layout, a count that rises every second, ids of before (foundation.py)
 hub:{alerts}:due
     zset: subscription -> ms at which somebody is to be told of it (see alerts.py)
-hub:{alerts}:spent
-    string: subscriptions of which somebody was told in this minute; a minute
+hub:{alerts}:spent:<digest>
+    string: alerts that were sent to an origin in this minute; a minute
 hub:{tx:<id>}:transaction
     hash: one transaction: state and intents; 24 h after its end
 hub:{transactions}:open
@@ -122,7 +122,6 @@ JOINED = "hub:{registry}:joined"
 SIGNING_KEY = "hub:{registry}:signing"
 EPOCH = "hub:{registry}:epoch"
 ALERTS = "hub:{alerts}:due"
-ALERTS_SPENT = "hub:{alerts}:spent"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"
 FAILING = "hub:{origins}:failing"
@@ -133,6 +132,11 @@ WAKING = "hub:{origins}:waking"
 def _spread(text: str, buckets: int) -> int:
     """The same bucket for the same text, in every process and for ever."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") % buckets
+
+
+def _digest(text: str) -> str:
+    """What stands for a text of any length in a key."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 class Index(IntEnum):
@@ -253,7 +257,7 @@ class Partition:
         return f"hub:{{{self.number}}}:{index.name.lower()}:{place}"
 
     def lock(self, name: str) -> str:
-        return f"hub:{{{self.number}}}:lock:{blake2b(name.encode(), digest_size=16).hexdigest()}"
+        return f"hub:{{{self.number}}}:lock:{_digest(name)}"
 
 
 def lock_partition(name: str, partitions: int) -> Partition:
@@ -306,7 +310,7 @@ class OriginKeys:
     origin: str
 
     def _key(self, name: str) -> str:
-        return f"hub:{{origin:{blake2b(self.origin.encode(), digest_size=16).hexdigest()}}}:{name}"
+        return f"hub:{{origin:{_digest(self.origin)}}}:{name}"
 
     @property
     def all(self) -> list[str]:
@@ -316,6 +320,10 @@ class OriginKeys:
     @property
     def parked(self) -> str:
         return self._key("parked")
+
+
+def alerts_spent(origin: str) -> str:
+    return f"hub:{{alerts}}:spent:{_digest(origin)}"
 
 
 def transaction(id_: str) -> str:

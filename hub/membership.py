@@ -238,10 +238,12 @@ class Membership:
                 now=now,
                 not_before=now,
                 style=state.style,
+                why="its end has come",
             )
             if outcome is not Subscribed.CHANGED:
                 return None
             log.info("subscription.ended", extra={"subscription": str(key)})
+            await self.outboxes.alert([key])
             await self.registry.put(Registered(key, False, revision, now, state.resource, state.style))
         return await self.due.ends(key, None)
 

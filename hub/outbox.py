@@ -266,6 +266,7 @@ class Outboxes:
         not_before: int,
         end: int | None = None,
         style: Style = Style.TOPIC,
+        why: str = "",
     ) -> tuple[Subscribed, int]:
         """
         Create or change a Subscription; returns what became of it and the revision in force.
@@ -273,6 +274,7 @@ class Outboxes:
         expected: Empty to create, `*` to change whatever is there, else the revision that must be in force.
         not_before: ms before which no handshake starts.
         end: ms at which it is turned off.
+        why: For OFF, unless its client wants it: what its owner and the operator are told.
         """
         reply = await self._pipeline.run(
             SUBSCRIBE,
@@ -287,6 +289,7 @@ class Outboxes:
             style,
             pace.beat or "",
             pace.window or "",
+            why,
         )
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 

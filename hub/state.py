@@ -7,8 +7,8 @@ One subscription's state.
 - `beat`, `window` (ms after a notification: when a heartbeat goes out, how long nothing does; absent for none),
   `beat_at`, `quiet_until` (ms: the times that came of them, since the last notification)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
-- `alerts` (JSON: of what somebody is to be told), `quiet:<kind>` (ms before which no more of this kind is told),
-  `troubled` (`1` while the owner knows that something is wrong): see alerts.py
+- `alerts` (JSON: of what somebody is to be told), `quiet:<kind>:<who>` (ms before which he is told no more of
+  this kind), `troubled` (`1` while the owner knows that something is wrong): see alerts.py
 - `test` (`1` while a test notification is to be sent)
 - `begun` (`1` from the first activation on), `filling:<partition>` (while it is filled with changes of the past: stream
   id of the last change that waits for that)
