@@ -14,6 +14,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict
+from yarl import URL
 
 from hub.channels.guard import Guard
 
@@ -67,7 +68,7 @@ class Transport(httpx.AsyncBaseTransport):
         session = self._session = self._session or self._begun()
         response = await session.request(
             request.method,
-            str(request.url),
+            URL(str(request.url), encoded=True),  # else yarl writes some characters in its own way
             # httpx' own items join repeated ones and write names in lower case.
             headers=CIMultiDict((name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw),
             data=await request.aread() or None,

@@ -359,6 +359,17 @@ async def test_a_connection_is_used_again(hook: RestHook) -> None:
     assert (wire.connections, len(wire.requests)) == (1, 3)
 
 
+@pytest.mark.parametrize(
+    "target", ["/a%2Fb%7e", "//a//b;c=d", "/caf%C3%A9", "/?sig=a%2Fb%3A%2B+%3D&to=%20x", "/in?x=a%26b'~!$()*,@"]
+)
+async def test_path_and_query_are_asked_for_as_they_were_registered(hook: RestHook, target: str) -> None:
+    """Some endpoints are signed links, compared letter by letter."""
+    async with serving(wire := Wire(), answering(wire, OK)):
+        said = await hook.send(to(f"http://127.0.0.1:{wire.port}{target}"), BUNDLE, seconds=10)
+    assert said == Accepted(200)
+    assert wire.requests[0].startswith(b"POST %b HTTP/1.1\r\n" % target.encode())
+
+
 @pytest.mark.parametrize("more", [OK, b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", b"\0"])
 async def test_what_came_before_a_request_is_no_answer_to_it(hook: RestHook, more: bytes) -> None:
     """Some servers say something on a connection that nobody uses: the next notification goes out on another one."""
