@@ -262,7 +262,7 @@ async def test_a_token_server_that_takes_its_time_is_left_before_the_attempt_is_
     ("host", "reason"),
     [
         ("127.0.0.1", "the hub must not call the token endpoint's address (127.0.0.1 is in 127.0.0.0/8)"),
-        ("[::ffff:10.0.0.1]", "the hub must not call the token endpoint's address (::ffff:a00:1 is in ::/8)"),
+        ("[::ffff:10.0.0.1]", "the hub must not call the token endpoint's address (::ffff:10.0.0.1 is in ::/8)"),
         ("169.254.169.254", "169.254.169.254 is a metadata service"),
         ("nobody.invalid", "the token endpoint's name can't be resolved"),
         ("x" * 64 + ".example", "the token endpoint's name can't be resolved"),
