@@ -11,6 +11,7 @@ A worker listens on one queue only: with two, RQ loses a job for good when it is
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -184,11 +185,24 @@ def work(kind: str, settings: Settings) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         pump = Pump(settings, kind, waiting, runner)
         runner.run(pump.prepared())
+        _sweep_less()
         _reach(waiting, settings)
         with _confirming(), contextlib.suppress(StopRequested):
             _PUMP.set(pump)
             _pump(pump, queue(kind, settings))
         runner.run(pump.close())
+
+
+def _sweep_less() -> None:
+    """
+    Have Python look for cycles to free less often, and not at what has been made so far: that is there to stay.
+
+    A notification leaves no cycle behind. But many are under way at once, and for every 700 objects more than before
+    Python would look at them, and now and then at all there are: a quarter of a deliver worker's processor time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 5, 2)
 
 
 def _pump(pump: Pump, jobs: Queue) -> None:
