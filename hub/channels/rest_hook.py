@@ -27,6 +27,8 @@ from subscriptions.subscription import Subscription
 MOST_READ = 65_536
 #: Characters of it that are handed on.
 MOST_SAID = 200
+#: Characters from which on a part of a header is hidden where an answer repeats it: what is shorter is no secret.
+SECRET = 8
 #: Seconds in which a refusal may explain itself: it is one already.
 EXCUSES = 1.0
 
@@ -94,15 +96,28 @@ class RestHook:
 
 @dataclass(slots=True)
 class _Answer:
-    """What an endpoint has said so far; no status yet is 0."""
+    """
+    What an endpoint has said so far; no status yet is 0.
+
+    hidden: What it was told as a secret: an answer that repeats it is kept without.
+    """
 
     status: int = 0
     retry_after: str | None = None
     said: bytearray = field(default_factory=bytearray)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def wanted(self) -> int:
+        """Bytes of the answer that are needed: UTF-8 takes four for a character at most, and no secret may be cut."""
+        return 4 * MOST_SAID + max(map(len, self.hidden), default=0)
 
     @property
     def text(self) -> str:
-        return self.said.decode(errors="replace")[:MOST_SAID]
+        text = self.said.decode(errors="replace")
+        for each in self.hidden:
+            text = text.replace(each, "*" * len(each))
+        return text[:MOST_SAID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +136,13 @@ class _Attempt:
         """Send it, and keep the answer. `now` is in ms."""
         answer = self.answer
         answer.status, answer.said = 0, bytearray()
+        answer.hidden = _secrets([*(value for _, value in self.subscription.headers), token])
         response = await self.client.handle_async_request(self._request(now, token))
         try:
             answer.status, answer.retry_after = response.status_code, response.headers.get("Retry-After")
             with suppress(*FAILURES):  # once it has answered, a long, slow or broken body costs the connection only
                 async with asyncio.timeout(None if response.is_success else EXCUSES):
-                    await _drain(response, answer.said)
+                    await _drain(response, answer)
         finally:
             await response.aclose()
 
@@ -157,11 +173,17 @@ def _below(endpoint: str, suffix: str) -> httpx.URL:
     return httpx.URL(path.rstrip("/") + suffix + mark + query)
 
 
-async def _drain(response: httpx.Response, said: bytearray) -> None:
+def _secrets(values: list[str]) -> tuple[str, ...]:
+    """What is to be hidden of headers' values, `Bearer abc…` and `abc…` alike; the longest first."""
+    found = {part for value in values for part in (value, *value.split()) if len(part) >= SECRET}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+async def _drain(response: httpx.Response, answer: _Answer) -> None:
     """Read the answer, if it is not long, so that the connection can be used again; keep how it begins."""
     read = 0
     async for chunk in response.aiter_raw():
         read += len(chunk)
-        said += chunk[: 4 * MOST_SAID - len(said)]  # UTF-8 takes four bytes for a character at most
+        answer.said += chunk[: answer.wanted - len(answer.said)]
         if read > MOST_READ:
             return

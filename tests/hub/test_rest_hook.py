@@ -163,6 +163,21 @@ async def test_what_is_not_http_is_garbage(hook: RestHook, answer: bytes) -> Non
     assert await attempt(hook, wire := Wire(), answering(wire, answer)) == Unreachable(Fault.GARBAGE)
 
 
+@pytest.mark.parametrize("length", [16, 3_000])
+@pytest.mark.parametrize("before", [b"", "\u2026".encode() * 150], ids=["at once", "later"])
+async def test_an_answer_that_repeats_a_header_is_kept_without_it(hook: RestHook, length: int, before: bytes) -> None:
+    """However long it is, with its scheme or without; what is too short to be a secret stays."""
+    token, wire = "".join(f"{n:04x}" for n in range(length // 4)), Wire()
+    body = before + f"no {token} for Bearer {token} on ward 7".encode()
+    answer = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with serving(wire, answering(wire, answer)):
+        url = f"http://127.0.0.1:{wire.port}/hook"
+        said = await hook.send(to(url, ("Authorization", f"Bearer {token}"), ("X-Ward", "7")), BUNDLE, seconds=10)
+    assert isinstance(said, Refused)
+    hidden = "*" * length
+    assert said.said == f"{before.decode()}no {hidden} for {'*' * 7}{hidden} on ward 7"[:200]
+
+
 async def test_tls_with_a_port_that_speaks_none(hook: RestHook) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert not (await reader.read(9)).startswith(b"POST")
