@@ -85,11 +85,11 @@ class Addressees:
         channel, credentials = operator.channel, operator.credentials
         if who is Addressee.OWNER:
             try:
-                theirs = await self.keyring.of(key)
+                theirs = await self.keyring.of(key, None)
             except Unopened:
                 return Telling.FAILED
-            # What the hub shows to the channel's endpoint is for nobody else; the secret is the owner's.
-            channel, credentials = self.channel, replace(theirs, oauth=None, certificate=None)
+            # The secret is the owner's; what the hub shows to the channel's endpoint is for nobody else.
+            channel, credentials = self.channel, theirs
         return await self._post(channel, replace(subscription, endpoint=url, headers=()), message, credentials)
 
     async def _post(

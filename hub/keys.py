@@ -60,7 +60,7 @@ hub:{origins}:failing, :open
 hub:{origins}:waking
     set: origins that are back, while they have parked subscriptions
 hub:{registry}:subscriptions
-    hash: tenant/version/id -> incarnation, revision and the resource as sent (see registry.py)
+    hash: tenant/version/id -> incarnation, revision and the resource, its headers left out (see registry.py)
 hub:{registry}:topics
     hash: tenant/id -> number, ms, form, canonical and the topic as sent; `` -> changes so far (see topics.py)
 hub:{registry}:terminology
@@ -83,6 +83,8 @@ hub:{registry}:log
     stream: which of them changed; trimmed to the last 10,000
 hub:{registry}:signing
     string: the hub's own Ed25519 key, sealed (see secrets.py)
+hub:{registry}:sealers
+    set: fingerprints of the keys that have sealed what may still be there (see seal.py)
 hub:{registry}:epoch
     hash: id of this store, number of partitions, layout, a count that rises every second, ids of before (foundation.py)
 hub:{alerts}:due
@@ -106,7 +108,7 @@ from hashlib import blake2b
 from subscriptions.codes import FhirVersion
 
 #: Raised when keys or fields change their meaning; a store with another number is migrated or refused at start.
-LAYOUT = 3
+LAYOUT = 4
 
 REGISTRY = "hub:{registry}:subscriptions"
 SCANNED = "hub:{registry}:scanned"
@@ -120,6 +122,7 @@ USERS = "hub:{registry}:users"
 JOINS = "hub:{registry}:joins"
 JOINED = "hub:{registry}:joined"
 SIGNING_KEY = "hub:{registry}:signing"
+SEALERS = "hub:{registry}:sealers"
 EPOCH = "hub:{registry}:epoch"
 ALERTS = "hub:{alerts}:due"
 TRANSACTIONS = "hub:{transactions}:open"

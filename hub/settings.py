@@ -295,7 +295,8 @@ class Settings(BaseSettings):
         "",
         repr=False,
         description="Keys of 32 bytes in base64, comma-separated: the first one seals the secrets in Redis, all of them"
-        " open. Empty, and no file: `hub serve` makes one in its data directory; single parts keep no secrets.",
+        " open. Empty, and no file: `hub serve` makes one in its data directory; single parts keep no secrets, and"
+        " refuse Subscriptions with headers.",
     )
     secrets_key_file: Path | None = Field(
         None, description="File. More such keys, one a line, behind those of `HUB_SECRETS_KEY`."

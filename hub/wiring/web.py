@@ -18,6 +18,7 @@ from hub.api.recovering import Recovering
 from hub.api.subscriptions import Subscriptions
 from hub.api.validation import Validation
 from hub.attempts import Attempts
+from hub.binding import Binding
 from hub.holdings import Holdings
 from hub.pressure import Pressure
 from hub.publication import Publication
@@ -60,6 +61,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
             p.contexts,
             settings.allow_http_endpoints,
             Style(settings.legacy_style),
+            p.seal.is_there,
         ),
         now=now_ms,
         max_body=settings.max_body_bytes,
@@ -68,6 +70,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         holdings=Holdings(p.store, TENANT, FhirVersion.R4),
         pressure=pressure,
         starts=Starts(p.changes),
+        binding=Binding(p.keyring),
     )
     operations = Operations(subscriptions, p.foundation.epoch)
     administration = Administration(

@@ -68,6 +68,7 @@ def delivering(p: Parts) -> Engine:
         registry=p.registry,
         channel=channel,
         keyring=p.keyring,
+        seal=p.seal,
         origins=origins,
         breakers=Breakers(p.pipeline, origins, lease_ms(settings.request_timeout), random.random),
         hub=p.foundation.epoch,

@@ -80,6 +80,7 @@ def sender(
         changes=changes or parts.changes,
         registry=parts.registry,
         keyring=parts.keyring,
+        seal=parts.seal,
         channel=RestHook(clients),
         origins=origins,
         breakers=Breakers(parts.pipeline, origins, lease_ms(timeout), lambda: 0.0),

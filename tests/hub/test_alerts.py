@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +21,15 @@ from hub.credentials import Credentials
 from hub.keyring import Keyring
 from hub.keys import ALERTS, SubscriptionKey
 from hub.outbox import Outboxes
+from hub.seal import Seal
 from hub.secrets import Secrets
 from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
+from hub.wiring.parts import parts as built
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.signing import Secret
 from tests.facts import eventually
+from tests.hub.conftest import close, settings
 from tests.hub.engines import (
     Publisher,
     active,
@@ -44,6 +48,15 @@ from tests.receiver import Received, Receiver, after_handshake
 
 ACTIVE, ERROR, OFF = SubscriptionStatus.ACTIVE, SubscriptionStatus.ERROR, SubscriptionStatus.OFF
 SECRET = Secret(b"a secret of thirty-two bytes....")
+
+
+@pytest.fixture
+async def parts(redis_url: str, tmp_path: Path) -> AsyncIterator[Parts]:
+    """All parts, with a key for secrets."""
+    key = Fernet.generate_key().decode()
+    parts = await built(settings(redis_url, tmp_path).model_copy(update={"secrets_key": key}))
+    yield parts
+    await close(parts.client)
 
 
 @pytest.fixture
@@ -181,7 +194,7 @@ async def test_what_is_told_to_the_operator_is_signed(parts: Parts, receiver: Re
 async def test_what_is_told_to_an_owner_is_signed_with_the_secret_of_the_subscription(
     parts: Parts, receiver: Receiver, alerting: Alerting
 ) -> None:
-    alerting.addressees.keyring = Keyring(parts.pipeline, Secrets((Fernet.generate_key(),)))
+    alerting.addressees.keyring = Keyring(parts.pipeline, Seal(parts.pipeline, Secrets((Fernet.generate_key(),))))
     key = await subscribed(parts, receiver)
     rotated = await alerting.addressees.keyring.rotate(key)
     assert rotated is not None

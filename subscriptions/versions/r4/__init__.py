@@ -4,6 +4,7 @@ FHIR R4 with the Subscriptions R5 Backport IG: http://hl7.org/fhir/uv/subscripti
 This is the version's whole face: a Subscription in and out, notifications out.
 """
 
+from subscriptions.versions.r4.confidential import restore, withhold
 from subscriptions.versions.r4.notification import notification_bundle, status_bundle, status_entry
 from subscriptions.versions.r4.subscription import parse_subscription, read_interest, read_subscription, to_json
 
@@ -12,7 +13,9 @@ __all__ = [
     "parse_subscription",
     "read_interest",
     "read_subscription",
+    "restore",
     "status_bundle",
     "status_entry",
     "to_json",
+    "withhold",
 ]
