@@ -4,7 +4,7 @@ What a client may subscribe to: the checks on a Subscription that need more than
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html#accepting-subscription-requests
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from hub.channels.guard import Guard
 from hub.registry import On
+from hub.secrets import LACKING
 from hub.topics import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
@@ -38,6 +39,7 @@ class Admission:
 
     trusted_hosts: Host names that may have private addresses.
     legacy: The style of those whose criteria are a search.
+    keeps_secrets: Without, none has headers.
     """
 
     topics: Topics
@@ -46,6 +48,7 @@ class Admission:
     contexts: Mapping[FhirVersion, Context]
     allow_http: bool
     legacy: Style = Style.R4
+    keeps_secrets: bool = True
 
     async def admit(self, version: FhirVersion, resource: Mapping[str, Any], *, now: datetime) -> Admitted:
         """
@@ -67,10 +70,13 @@ class Admission:
         form = FORMS[version]
         reading = form.read_subscription(resource, now=now, allow_http=self.allow_http, legacy=self.legacy)
         wanted, issues = reading.subscription, [*reading.issues, *self._about_topic(reading)]
+        if wanted.headers and not self.keeps_secrets and _sound(reading.issues, form.headers_element):
+            text = f"Headers are kept as secrets are, and {LACKING}. Its operator can set it."
+            issues.append(Issue(IssueCode.NOT_SUPPORTED, text, form.headers_element))
         # A subscription that is off sends nothing: it may keep an endpoint that is not allowed any more.
         if wanted.status is not SubscriptionStatus.OFF and wanted.endpoint and reading.is_sound(form.endpoint_element):
             issues += await self._about_endpoint(wanted.endpoint, form.endpoint_element)
-        if wanted.status is not SubscriptionStatus.OFF and wanted.alert_endpoint and _sound(issues):
+        if wanted.status is not SubscriptionStatus.OFF and wanted.alert_endpoint and _sound(issues, ALERT_ENDPOINT):
             issues += await self._about_endpoint(wanted.alert_endpoint, ALERT_ENDPOINT)
         return wanted, issues
 
@@ -145,6 +151,6 @@ class Admission:
         return await guard.refusal_of(host, parts.port or (443 if parts.scheme == "https" else 80))
 
 
-def _sound(issues: list[Issue]) -> bool:
-    """Whether nothing is wrong with the Subscription's own extensions."""
-    return not any((issue.expression or "").startswith(ALERT_ENDPOINT) for issue in issues)
+def _sound(issues: Iterable[Issue], element: str) -> bool:
+    """Whether nothing is wrong with an element, or in it."""
+    return not any((issue.expression or "").startswith(element) for issue in issues)

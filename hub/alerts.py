@@ -1,33 +1,30 @@
 """
 Owners are told, and the operator: what happens to a subscription, by a way that is not its own channel.
 
-`settle` notes it in the same step (`alerts` in the hash of the subscription, one of each kind, the latest); then the
+The step by which it happens notes it (`alerts` in the hash of the subscription, one of each kind, the latest); then the
 subscription is marked in `hub:{alerts}:due`, and if that mark is lost, the clock's repair sets it. Any deliver worker
-tells it, apart from the lanes. One of each kind is told every ten minutes, a number in a minute in all; what there is
-no room for waits, and is told as it is then. A try that fails comes again some times.
+tells it, apart from the lanes. One of each kind is told to each of both every ten minutes; what comes meanwhile waits,
+and is told as it is then. A try that fails comes again some times.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from logging import getLogger
 from typing import Any
 
 import msgspec
 
-from hub.channels.rest_hook import RestHook
-from hub.credentials import Credentials
+from hub.addressees import SECONDS, Addressee, Addressees, Telling
 from hub.errors import Unavailable
-from hub.keyring import Keyring
-from hub.keys import ALERTS, ALERTS_SPENT, SubscriptionKey
+from hub.keys import ALERTS, SubscriptionKey
+from hub.outbox import Outboxes
 from hub.pipeline import Pipeline, script
-from hub.secrets import Unopened
 from hub.store import instant
-from subscriptions.alert import Alert, AlertKind
+from subscriptions.alert import Alert, AlertKind, Kept
 from subscriptions.codes import FhirVersion
 from subscriptions.message import Message
 from subscriptions.ranges import Range
-from subscriptions.retry import Accepted
 from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
 
@@ -35,10 +32,10 @@ ALARM, ALARMED, TOLD = script("alarm"), script("alarmed"), script("told")
 
 log = getLogger("hub.alerts")
 
-#: Seconds between two looks, and that one request may take.
-EVERY, SECONDS = 1.0, 10.0
-#: Subscriptions of which something is told in a minute, and at once.
-IN_A_MINUTE, AT_ONCE = 60, 10
+#: Seconds between two looks.
+EVERY = 1.0
+#: Subscriptions in hand at once. Many more than there are places for slow requests, so that some are always free.
+AT_ONCE = 100
 #: ms until a subscription is claimed again that nobody has brought to an end: more than its requests take.
 CLAIMED = 120_000
 #: ms in which no second alert of a kind is told.
@@ -46,37 +43,34 @@ QUIET = 600_000
 #: ms before each further try.
 TRIES = (10_000, 60_000, 300_000)
 
-_QUIETS = tuple(f"quiet:{kind}" for kind in AlertKind)
-OWNER, OPERATOR = "owner", "operator"
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """
-    Who runs the hub.
-
-    url: Empty when he is told nothing.
-    channel: May call that URL's host, although its address may be private.
-    """
-
-    url: str
-    credentials: Credentials
-    channel: RestHook
+_QUIETS = [(kind, who) for kind in AlertKind for who in Addressee]
 
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """What is noted of a subscription. `quiet`: ms before which no alert of a kind is told."""
+    """What is noted of a subscription. `quiet`: ms before which somebody is told no alert of a kind."""
 
+    key: SubscriptionKey
     resource: dict[str, Any]
     subscription: Subscription
+    events: int
+    delivered: int
     alerts: dict[AlertKind, dict[str, Any]]
-    quiet: dict[AlertKind, int]
+    quiet: dict[tuple[AlertKind, Addressee], int]
 
-    @property
-    def in_order(self) -> list[tuple[AlertKind, dict[str, Any]]]:
-        """What happened first comes first."""
-        return sorted(self.alerts.items(), key=lambda item: int(item[1]["at"]))
+    def of(self, who: Addressee) -> list[tuple[AlertKind, dict[str, Any]]]:
+        """What he is to be told; what happened first comes first."""
+        his = [(kind, each) for kind, each in self.alerts.items() if who in each["to"]]
+        return sorted(his, key=lambda item: int(item[1]["at"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A subscription of which something is to be told. `now`, and when it is claimed again (`again`), in ms."""
+
+    key: SubscriptionKey
+    now: int
+    again: int
 
 
 @dataclass
@@ -84,103 +78,123 @@ class Alerting:
     """Tells it. `hub` is the store's id; `bases` the FHIR base of each version."""
 
     pipeline: Pipeline
-    keyring: Keyring
-    channel: RestHook
-    operator: Operator
+    outboxes: Outboxes
+    addressees: Addressees
     hub: str
     bases: dict[FhirVersion, str]
+    _in_hand: int = 0
+    _being_told: set[tuple[SubscriptionKey, Addressee]] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Tell what is to be told; never returns by itself."""
-        while True:
-            try:
-                await self.look()
-            except Unavailable as error:
-                log.warning("alerts.wait", extra={"reason": str(error)})
-            await asyncio.sleep(EVERY)
+        """Tell what is to be told; never returns by itself. Who is slow to hear of it holds up nobody else."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    for claim in await self._claim():
+                        group.create_task(self._tell_all(claim))
+                except Unavailable as error:
+                    log.warning("alerts.wait", extra={"reason": str(error)})
+                await asyncio.sleep(EVERY)
 
     async def look(self) -> None:
-        """Tell what is due, as far as there is room."""
-        reply = await self.pipeline.run(ALARM, [ALERTS, ALERTS_SPENT], IN_A_MINUTE, AT_ONCE, CLAIMED)
-        now, claimed = int(reply[0]), int(reply[1])
-        keys = [SubscriptionKey.parse(name.decode()) for name in reply[2:]]
-        await asyncio.gather(*(self._tell_all(key, now, claimed) for key in keys))
+        """Tell what is due, and wait until that is done."""
+        await asyncio.gather(*map(self._tell_all, await self._claim()))
 
-    async def _tell_all(self, key: SubscriptionKey, now: int, claimed: int) -> None:
+    async def close(self) -> None:
+        """To be called when nothing is told any more."""
+        await self.addressees.operator.channel.close()
+
+    async def _claim(self) -> list[_Claim]:
+        if self._in_hand >= AT_ONCE:
+            return []
+        reply = await self.pipeline.run(ALARM, [ALERTS], AT_ONCE - self._in_hand, CLAIMED)
+        claims = [_Claim(SubscriptionKey.parse(name.decode()), int(reply[0]), int(reply[1])) for name in reply[2:]]
+        self._in_hand += len(claims)
+        return claims
+
+    async def _tell_all(self, claim: _Claim) -> None:
         """Tell all that may be told of a subscription now, and say when the rest may."""
-        following = list[int]()
+        key = str(claim.key)
         try:
-            if noted := await self._noted(key):
-                for kind, each in noted.in_order:
-                    due = max(noted.quiet.get(kind, 0), int(each.get("next", 0)))
-                    again = due if due > now else await self._tell(key, noted, kind, each, now)
-                    if again is not None:
-                        following.append(again)
+            following: list[int] = []
+            if noted := await self._noted(claim.key):
+                for times in await asyncio.gather(*(self._tell_all_to(who, noted, claim.now) for who in Addressee)):
+                    following += times
+            await self.pipeline.run(ALARMED, [ALERTS], key, claim.again, min(following, default=""))
         except Unavailable as error:  # it comes again when its claim has run out
-            log.warning("alerts.wait", extra={"subscription": str(key), "reason": str(error)})
-            return
+            log.warning("alerts.wait", extra={"subscription": key, "reason": str(error)})
         except Exception:  # a bug of ours on this one must not stop the others
-            log.exception("alert.failed", extra={"subscription": str(key)})
-            return
-        await self.pipeline.run(ALARMED, [ALERTS], str(key), claimed, min(following, default=""))
+            log.exception("alert.failed", extra={"subscription": key})
+        finally:
+            self._in_hand -= 1
 
     async def _noted(self, key: SubscriptionKey) -> _Noted | None:
-        names = ("resource", "style", "alerts", *_QUIETS)
-        resource, style, alerts, *quiet = await self.pipeline.command("HMGET", key.subscription, *names)
+        quiets = [f"quiet:{kind}:{who}" for kind, who in _QUIETS]
+        names = ("resource", "style", "events", "delivered", "alerts", *quiets)
+        reply = await self.pipeline.command("HMGET", key.subscription, *names)
+        resource, style, events, delivered, alerts, *quiet = reply
         if resource is None or alerts is None:
             return None
         parsed = msgspec.json.decode(resource)
         legacy = Style((style or Style.TOPIC.encode()).decode())
         reading = FORMS[key.version].read_subscription(parsed, now=instant(0), allow_http=True, legacy=legacy)
         return _Noted(
+            key,
             parsed,
             reading.subscription,
+            int(events),
+            int(delivered),
             {AlertKind(kind): each for kind, each in msgspec.json.decode(alerts).items()},
-            {kind: int(at) for kind, at in zip(AlertKind, quiet, strict=True) if at},
+            {place: int(at) for place, at in zip(_QUIETS, quiet, strict=True) if at},
         )
 
-    async def _tell(
-        self, key: SubscriptionKey, noted: _Noted, kind: AlertKind, each: dict[str, Any], now: int
-    ) -> int | None:
-        """Tell one alert to whoever is to be told; returns when (ms) that is tried again, or None."""
-        alert = _alert(kind, each)
+    async def _tell_all_to(self, who: Addressee, noted: _Noted, now: int) -> list[int]:
+        """Tell somebody all that he may be told now, one after the other; when (ms) there is more."""
+        place, following = (noted.key, who), list[int]()
+        if place in self._being_told and noted.of(who):  # by the claim before this, which was for less
+            return [now + int(SECONDS * 1000)]
+        self._being_told.add(place)
+        try:
+            for kind, each in noted.of(who):
+                due = max(noted.quiet.get((kind, who), 0), int(each["to"][who].get("next", 0)))
+                again = due if due > now else await self._tell(who, noted, kind, each, now)
+                if again is not None:
+                    following.append(again)
+        finally:
+            self._being_told.discard(place)
+        return following
+
+    async def _tell(self, who: Addressee, noted: _Noted, kind: AlertKind, each: dict[str, Any], now: int) -> int | None:
+        """Tell somebody one alert; returns when (ms) that is tried again, or None."""
+        key, alert = noted.key, _alert(kind, each)
         url = f"{self.bases[key.version]}/Subscription/{key.id}"
-        message = Message(alert.body(noted.resource, url), "application/json", id=alert.id(self.hub, str(key)))
-        wanted = each["left"].split() or [OWNER, OPERATOR]
-        told = await asyncio.gather(*(self._send(to, key, noted, message) for to in wanted))
-        left, tries = [to for to, done in zip(wanted, told, strict=True) if not done], int(each["tries"]) + 1
-        log.info(
-            "alert.told",
-            extra={"subscription": str(key), "alert": kind, "attempt": tries, "not_told": " ".join(left)},
-        )
-        if left and tries > len(TRIES):
-            log.error("alert.given-up", extra={"subscription": str(key), "alert": kind, "not_told": " ".join(left)})
-            left = []
-        again = now + TRIES[tries - 1] if left else None
-        rest = (" ".join(left), tries, again or "", now + QUIET)
-        waits = await self.pipeline.run(TOLD, [key.subscription], kind, each["at"], *rest)
-        if again is None and waits:  # perhaps a newer one of this kind
-            return now + QUIET
+        body = alert.body(noted.resource, url, await self._kept(noted, alert))
+        message = Message(body, "application/json", id=alert.id(self.hub, str(key)))
+        told = await self.addressees.tell(who, key, noted.subscription, message)
+        if not isinstance(told, Telling):
+            return now + told
+        tries, done = int(each["to"][who]["tries"]) + 1, told is Telling.DONE
+        said = {"subscription": str(key), "alert": kind, "to": who, "attempt": tries}
+        log.info("alert.told" if done else "alert.not-told", extra=said)
+        again = None if done or tries > len(TRIES) else now + TRIES[tries - 1]
+        if not done and again is None:
+            log.error("alert.given-up", extra=said)
+        rest = (who, tries, again or "", now + QUIET)
+        await self.pipeline.run(TOLD, [key.subscription], kind, each["at"], *rest)
         return again
 
-    async def _send(self, to: str, key: SubscriptionKey, noted: _Noted, message: Message) -> bool:
-        """Whether somebody has been told, or wants nothing."""
-        subscription, operator = noted.subscription, self.operator
-        url = operator.url if to == OPERATOR else subscription.alert_endpoint
-        if not url:
-            return True
-        addressed = replace(subscription, endpoint=url, headers=())
-        if to == OPERATOR:
-            channel, credentials = operator.channel, operator.credentials
-        else:
-            try:
-                theirs = await self.keyring.of(key)
-            except Unopened:
-                return False
-            # What the hub shows to the channel's endpoint is for nobody else; the secret is the owner's.
-            channel, credentials = self.channel, replace(theirs, oauth=None, certificate=None)
-        outcome = await channel.send(addressed, message, seconds=SECONDS, credentials=credentials)
-        return isinstance(outcome, Accepted)
+    async def _kept(self, noted: _Noted, alert: Alert) -> Kept:
+        """What can still be had of what the alert tells of, and of what waits to be sent."""
+        waiting = Range(noted.delivered + 1, noted.events) if noted.events > noted.delivered else None
+        return Kept(await self._ends(noted.key, alert.missed), await self._ends(noted.key, waiting))
+
+    async def _ends(self, key: SubscriptionKey, of: Range | None) -> Range | None:
+        """From the first to the last event of a range that is kept; None if none is."""
+        if of is None:
+            return None
+        first = await self.outboxes.events(key, of.first, of.last, most=1)
+        last = await self.outboxes.events(key, of.first, of.last, most=1, newest=True)
+        return Range(first[0].number, last[0].number) if first and last else None
 
 
 def _alert(kind: AlertKind, each: dict[str, Any]) -> Alert:

@@ -75,7 +75,7 @@ class Delivery:
             await self._end_lanes()
             await self.sender.channel.close()
             if self.alerting:
-                await self.alerting.operator.channel.close()
+                await self.alerting.close()
             with suppress(Unavailable, TimeoutError):  # then it runs out by itself
                 async with asyncio.timeout(GIVE_BACK_SECONDS):
                     await self.presence.leave()

@@ -11,6 +11,7 @@ A worker listens on one queue only: with two, RQ loses a job for good when it is
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -19,9 +20,11 @@ from logging import getLogger
 
 import uvloop
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
 
 from hub.errors import Unavailable
@@ -37,9 +40,13 @@ KINDS = (MATCH, DELIVER)
 
 #: Seconds after which RQ's alarm would go off inside the loop, beyond a shift's end: it must not.
 ALARM = 60
-#: Seconds for RQ's Redis to take a connection, and for which the clock waits for an answer of it. A worker's reads
-#: block, so RQ sets their limit itself.
+#: Seconds for RQ's Redis to take a connection, and to answer whoever sees to it that a pump waits.
 PATIENCE = 5.0
+#: From it, in seconds, RQ reckons how long a worker's reads may block: it waits for a job for 15 less, and for any
+#: answer for 5 less. A job always waits, so there is no need to wait for long; RQ would do so for 7 minutes.
+WORKER_TTL = 20
+#: What is the matter with RQ's Redis when it is full or away: it may pass.
+PASSING = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError)
 #: Seconds for which RQ keeps what a finished and a failed shift left.
 KEEP_FINISHED, KEEP_FAILED = 60, 3600
 
@@ -64,13 +71,19 @@ def top_up(waiting: Queue, settings: Settings) -> None:
 
 @dataclass
 class Pump:
-    """One process' engine, the parts that it is built from, and the loop that they live on."""
+    """
+    One process' engine, the parts that it is built from, and the loop that they live on.
+
+    queue: Where its successor is to wait.
+    stopped: It was asked to end. `stopping` says so too, but not before the loop runs.
+    """
 
     settings: Settings
     kind: str
     queue: Queue
     runner: asyncio.Runner
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: bool = False
     _parts: Parts | None = None
     _engine: workers.Engine | None = None
     _running: asyncio.Task[None] | None = None
@@ -109,15 +122,6 @@ class Pump:
         if stop in done:
             await self.finish()
 
-    async def alone(self) -> None:
-        """A shift without RQ, which would hear the signal to stop."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.stopping.set)
-        try:
-            await self.shift()
-        finally:
-            loop.remove_signal_handler(signal.SIGTERM)
-
     async def finish(self) -> None:
         """End what is under way, and give back what is held."""
         running, self._running = self._running, None
@@ -138,6 +142,7 @@ class Pump:
 
     def stop(self) -> None:
         """Ask for the end, from a signal handler."""
+        self.stopped = True
         self.runner.get_loop().call_soon_threadsafe(self.stopping.set)
 
 
@@ -149,7 +154,7 @@ def shift() -> None:
     """One shift of this process' pump: the RQ job. Its successor waits before it ends, so nobody sees the change."""
     pump = _PUMP.get()
     pump.runner.run(pump.shift())
-    if not pump.stopping.is_set():
+    if not pump.stopped:
         top_up(pump.queue, pump.settings)
 
 
@@ -164,44 +169,82 @@ class PumpWorker(SimpleWorker):
     def handle_warm_shutdown_request(self) -> None:
         self.pump.stop()
 
+    def teardown(self) -> None:
+        """Take leave of RQ; when that can't be told, end at least the thread that listens to RQ's commands."""
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]  # RQ gives it no type
+        except RedisError:
+            if self.pubsub_thread is not None:
+                self.pubsub_thread.stop()
+            raise
+
 
 def work(kind: str, settings: Settings) -> None:
     """Be a worker for one kind of pump until told to stop. NotTheHub and Unavailable as `parts` raises them."""
-    waiting = queue(kind, settings)
+    waiting = queue(kind, settings, patience=PATIENCE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         pump = Pump(settings, kind, waiting, runner)
         runner.run(pump.prepared())
+        _sweep_less()
         _reach(waiting, settings)
-        with _confirming():
+        with _confirming(), contextlib.suppress(StopRequested):
             _PUMP.set(pump)
-            _pump(pump)
+            _pump(pump, queue(kind, settings))
         runner.run(pump.close())
 
 
-def _pump(pump: Pump) -> None:
+def _sweep_less() -> None:
+    """
+    Have Python look for cycles to free less often, and not at what has been made so far: that is there to stay.
+
+    A notification leaves no cycle behind. But many are under way at once, and for every 700 objects more than before
+    Python would look at them, and now and then at all there are: a quarter of a deliver worker's processor time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 5, 2)
+
+
+def _pump(pump: Pump, jobs: Queue) -> None:
     """
     Take jobs from RQ until told to stop.
 
-    While RQ's Redis is full it gives none: then shifts run without, since it is they that free memory where it is the
-    hub's Redis too.
+    RQ's worker quits when its Redis is full, or doesn't answer at any moment but where it waits for a job. Then a shift
+    runs without RQ: what can go on does, and it is the shifts that free memory where it is the hub's Redis too.
     """
-    while not pump.stopping.is_set():
+    while not pump.stopped:
+        _listen_to_signals(pump)
+        reason = "RQ's worker quit"
         try:
             top_up(pump.queue, pump.settings)
-            _worker(pump).work(logging_level="WARNING")
-        except OutOfMemoryError as error:
-            log.warning("rq.full", extra={"kind": pump.kind, "reason": str(error)})
-            pump.runner.run(pump.alone())
-        else:
-            return
+            _worker(pump, jobs).work(logging_level="WARNING")
+        except PASSING as error:
+            reason = str(error)
+        if not pump.stopped:
+            log.warning("rq.away", extra={"kind": pump.kind, "reason": reason})
+            _listen_to_signals(pump)
+            pump.runner.run(pump.shift())
 
 
-def _worker(pump: Pump) -> PumpWorker:
+def _listen_to_signals(pump: Pump) -> None:
+    """While no RQ worker does: what blocks ends at once, a shift as it does in a worker."""
+
+    def told(*_: object) -> None:
+        pump.stop()
+        if not pump.runner.get_loop().is_running():
+            raise StopRequested
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+
+
+def _worker(pump: Pump, jobs: Queue) -> PumpWorker:
     worker = PumpWorker(
-        [pump.queue],
-        connection=pump.queue.connection,
+        [jobs],
+        connection=jobs.connection,
         serializer=JSONSerializer,
         maintenance_interval=60,
+        worker_ttl=WORKER_TTL,
         log_job_description=False,
     )
     worker.pump = pump

@@ -7,6 +7,7 @@ of them raises its revision, so that whoever serves it reads them anew. The hub'
 
 import os
 from dataclasses import dataclass
+from logging import getLogger
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,10 +16,13 @@ from hub.credentials import ClientCertificate, ClientCredentials, Credentials
 from hub.errors import NotTheHub
 from hub.keys import SIGNING_KEY, SubscriptionKey
 from hub.pipeline import Pipeline, script
-from hub.secrets import Secrets, Unopened
+from hub.seal import Seal
+from hub.secrets import Unopened
 from subscriptions.signing import SECRET_BYTES, Secret
 
 ROTATE, ENTRUST = script("rotate"), script("entrust")
+
+log = getLogger("hub.keyring")
 
 #: ms for which a secret signs beside the one that replaced it.
 OVERLAP = 24 * 3_600_000
@@ -27,10 +31,16 @@ MOST_SECRETS = 8
 
 
 class Entrusted(msgspec.Struct, frozen=True):
-    """What a client has given us to show to its endpoint."""
+    """
+    What a client has given us to show to its endpoint.
+
+    origin: That of the endpoint that it was given for: it is shown to no other. Empty where a release before layout 4
+        took it, which noted none.
+    """
 
     oauth: ClientCredentials | None = None
     certificate: ClientCertificate | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +62,22 @@ class TooOften(Exception):
 class Keyring:
     """All credentials of a store."""
 
-    def __init__(self, pipeline: Pipeline, secrets: Secrets) -> None:
+    def __init__(self, pipeline: Pipeline, seal: Seal) -> None:
         self._pipeline = pipeline
-        self._secrets = secrets
+        self._seal = seal
         self._hub_key: Ed25519PrivateKey | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether anything can be kept."""
-        return bool(self._secrets)
+        return self._seal.is_there
 
     async def check(self) -> None:
         """Raises NotTheHub when the store holds secrets, and this process hasn't got the key to them."""
         try:
             await self.hub_key()
         except Unopened:
-            if self._secrets:
+            if self._seal.is_there:
                 why = "none of the keys in HUB_SECRETS_KEY opens the secrets in Redis: add the one that sealed them"
             else:
                 why = "HUB_SECRETS_KEY is not set, and Redis holds secrets: set it to the key that sealed them"
@@ -78,11 +88,11 @@ class Keyring:
         if self._hub_key is None:
             sealed = await self._pipeline.command("GET", SIGNING_KEY)
             if sealed is None and make:
-                fresh = self._secrets.seal(Ed25519PrivateKey.generate().private_bytes_raw())
+                fresh = await self._seal.seal(Ed25519PrivateKey.generate().private_bytes_raw())
                 await self._pipeline.command("SET", SIGNING_KEY, fresh, "NX")
                 sealed = await self._pipeline.command("GET", SIGNING_KEY)
             if sealed is not None:
-                self._hub_key = Ed25519PrivateKey.from_private_bytes(self._secrets.open(sealed))
+                self._hub_key = Ed25519PrivateKey.from_private_bytes(self._seal.open(sealed))
         return self._hub_key
 
     async def rotate(self, subscription: SubscriptionKey) -> Rotated | None:
@@ -95,7 +105,7 @@ class Keyring:
         """
         await self.hub_key(make=True)
         secret = Secret(os.urandom(SECRET_BYTES))
-        sealed = self._secrets.seal(secret.key)
+        sealed = await self._seal.seal(secret.key)
         reply = await self._pipeline.run(ROTATE, [subscription.subscription], sealed, OVERLAP, MOST_SECRETS)
         if reply[0] == b"full":
             raise TooOften(int(reply[1]))
@@ -105,25 +115,32 @@ class Keyring:
 
     async def entrust(self, subscription: SubscriptionKey, entrusted: Entrusted) -> bool:
         """Keep these instead of any before; False when the subscription is gone. Raises Unopened."""
-        sealed = b"" if entrusted == Entrusted() else self._secrets.seal(msgspec.json.encode(entrusted))
+        given = entrusted.oauth or entrusted.certificate
+        sealed = await self._seal.seal(msgspec.json.encode(entrusted)) if given else b""
         return bool(await self._pipeline.run(ENTRUST, [subscription.subscription], sealed))
 
     async def entrusted(self, subscription: SubscriptionKey) -> Entrusted:
         """What a client has given. Raises Unopened."""
         return self._opened(await self._pipeline.command("HGET", subscription.subscription, "credentials"))
 
-    async def of(self, subscription: SubscriptionKey) -> Credentials:
-        """All that its endpoint is shown. Raises Unopened."""
+    async def holds(self, subscription: SubscriptionKey) -> bool:
+        """Whether a client has given any."""
+        return bool(await self._pipeline.command("HEXISTS", subscription.subscription, "credentials"))
+
+    async def of(self, subscription: SubscriptionKey, origin: str | None) -> Credentials:
+        """All that an endpoint of this origin is shown; None for what signs alone. Raises Unopened."""
         secrets, credentials = await self._pipeline.command(
             "HMGET", subscription.subscription, "secrets", "credentials"
         )
-        entrusted = self._opened(credentials)
+        entrusted = self._opened(None if origin is None else credentials)
+        if entrusted.origin not in ("", origin):  # the endpoint was changed while they were given
+            log.warning("credentials.elsewhere", extra={"subscription": str(subscription), "origin": origin})
+            entrusted = Entrusted()
         words = (secrets or b"").split()
         signing = tuple(
-            Secret(self._secrets.open(sealed), int(until))
-            for sealed, until in zip(words[::2], words[1::2], strict=True)
+            Secret(self._seal.open(sealed), int(until)) for sealed, until in zip(words[::2], words[1::2], strict=True)
         )
         return Credentials(signing, await self.hub_key() if signing else None, entrusted.oauth, entrusted.certificate)
 
     def _opened(self, sealed: bytes | None) -> Entrusted:
-        return msgspec.json.decode(self._secrets.open(sealed), type=Entrusted) if sealed else Entrusted()
+        return msgspec.json.decode(self._seal.open(sealed), type=Entrusted) if sealed else Entrusted()

@@ -25,6 +25,8 @@ hub:{p}:locks
     string: the last lock token given out
 hub:{p}:matched
     string: id of the last change that fan-out has finished
+hub:{p}:passed
+    string: how many of the changes that are in the stream fan-out has finished
 hub:{p}:trimmed
     string: id of a change before which some may have been removed
 hub:{p}:filling
@@ -58,7 +60,7 @@ hub:{origins}:failing, :open
 hub:{origins}:waking
     set: origins that are back, while they have parked subscriptions
 hub:{registry}:subscriptions
-    hash: tenant/version/id -> incarnation, revision and the resource as sent (see registry.py)
+    hash: tenant/version/id -> incarnation, revision and the resource, its headers left out (see registry.py)
 hub:{registry}:topics
     hash: tenant/id -> number, ms, form, canonical and the topic as sent; `` -> changes so far (see topics.py)
 hub:{registry}:terminology
@@ -81,12 +83,14 @@ hub:{registry}:log
     stream: which of them changed; trimmed to the last 10,000
 hub:{registry}:signing
     string: the hub's own Ed25519 key, sealed (see secrets.py)
+hub:{registry}:sealers
+    set: fingerprints of the keys that have sealed what may still be there (see seal.py)
 hub:{registry}:epoch
     hash: id of this store, number of partitions, layout, a count that rises every second, ids of before (foundation.py)
 hub:{alerts}:due
     zset: subscription -> ms at which somebody is to be told of it (see alerts.py)
-hub:{alerts}:spent
-    string: subscriptions of which somebody was told in this minute; a minute
+hub:{alerts}:spent:<digest>
+    string: alerts that were sent to an origin in this minute; a minute
 hub:{tx:<id>}:transaction
     hash: one transaction: state and intents; 24 h after its end
 hub:{transactions}:open
@@ -104,7 +108,7 @@ from hashlib import blake2b
 from subscriptions.codes import FhirVersion
 
 #: Raised when keys or fields change their meaning; a store with another number is migrated or refused at start.
-LAYOUT = 3
+LAYOUT = 4
 
 REGISTRY = "hub:{registry}:subscriptions"
 SCANNED = "hub:{registry}:scanned"
@@ -118,9 +122,9 @@ USERS = "hub:{registry}:users"
 JOINS = "hub:{registry}:joins"
 JOINED = "hub:{registry}:joined"
 SIGNING_KEY = "hub:{registry}:signing"
+SEALERS = "hub:{registry}:sealers"
 EPOCH = "hub:{registry}:epoch"
 ALERTS = "hub:{alerts}:due"
-ALERTS_SPENT = "hub:{alerts}:spent"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"
 FAILING = "hub:{origins}:failing"
@@ -131,6 +135,11 @@ WAKING = "hub:{origins}:waking"
 def _spread(text: str, buckets: int) -> int:
     """The same bucket for the same text, in every process and for ever."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") % buckets
+
+
+def _digest(text: str) -> str:
+    """What stands for a text of any length in a key."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 class Index(IntEnum):
@@ -216,6 +225,10 @@ class Partition:
         return f"hub:{{{self.number}}}:matched"
 
     @property
+    def passed(self) -> str:
+        return f"hub:{{{self.number}}}:passed"
+
+    @property
     def superseded(self) -> str:
         return f"hub:{{{self.number}}}:superseded"
 
@@ -247,7 +260,7 @@ class Partition:
         return f"hub:{{{self.number}}}:{index.name.lower()}:{place}"
 
     def lock(self, name: str) -> str:
-        return f"hub:{{{self.number}}}:lock:{blake2b(name.encode(), digest_size=16).hexdigest()}"
+        return f"hub:{{{self.number}}}:lock:{_digest(name)}"
 
 
 def lock_partition(name: str, partitions: int) -> Partition:
@@ -300,7 +313,7 @@ class OriginKeys:
     origin: str
 
     def _key(self, name: str) -> str:
-        return f"hub:{{origin:{blake2b(self.origin.encode(), digest_size=16).hexdigest()}}}:{name}"
+        return f"hub:{{origin:{_digest(self.origin)}}}:{name}"
 
     @property
     def all(self) -> list[str]:
@@ -310,6 +323,10 @@ class OriginKeys:
     @property
     def parked(self) -> str:
         return self._key("parked")
+
+
+def alerts_spent(origin: str) -> str:
+    return f"hub:{{alerts}}:spent:{_digest(origin)}"
 
 
 def transaction(id_: str) -> str:

@@ -144,7 +144,8 @@ class Lane:
             return None
         started = monotonic()
         seconds = min(subscription.timeout or sender.timeout, sender.timeout)
-        outcome = await self._send(recipient, message, seconds, visit)
+        request = sender.channel.send(subscription, message, seconds=seconds, credentials=recipient.credentials)
+        outcome = await sender.origins.answer(visit, sender.due.now, request)
         if outcome is None:
             recipient.slow = True
             log.info(
@@ -209,25 +210,6 @@ class Lane:
         if turn is not None:  # else it was deleted, with what was owed to it
             log.error("delivery.set-aside", extra={"subscription": str(key), "event": sending.first, "reason": said})
         return turn
-
-    async def _send(self, recipient: Recipient, message: Message, seconds: float, visit: Visit) -> Outcome | None:
-        """One request; None when it has become slow and was broken off, since there are too many slow ones."""
-        sender, loop = self.sender, asyncio.get_running_loop()
-
-        def turn_slow() -> None:
-            if not sender.origins.slowed(visit, sender.due.now()):
-                patience.reschedule(loop.time())
-
-        turning = loop.call_later(SLOW, turn_slow)
-        try:
-            async with asyncio.timeout(None) as patience:
-                return await sender.channel.send(
-                    recipient.subscription, message, seconds=seconds, credentials=recipient.credentials
-                )
-        except TimeoutError:  # never the channel's: it says so in its outcome
-            return None
-        finally:
-            turning.cancel()
 
     def _decide(self, outcome: Outcome, sending: Sending, subscription: Subscription, early: float | None) -> Decision:
         attempt, sender = self.turn.attempt + 1, self.sender

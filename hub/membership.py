@@ -17,6 +17,7 @@ from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes, Subscribed
 from hub.registered import Registered
 from hub.registry import On, Registry
+from hub.seal import Kept, Seal
 from hub.state import State
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.errors import Rejected
@@ -63,6 +64,7 @@ class Membership:
     outboxes: Outboxes
     due: Due
     handshake_delay: int
+    seal: Seal
 
     async def find(self, tenant: str, version: FhirVersion, id_: str) -> Member | None:
         """The Subscription of this id; None when there is none."""
@@ -125,18 +127,19 @@ class Membership:
         Raises:
             TopicChanged: Nothing was done.
             Rejected: The same, since too many are like it.
+            Unopened: The same, since it has headers, and the hub keeps no secrets.
         """
-        key = SubscriptionKey(tenant, version, id_, uuid4().hex[:12])
+        key, kept = SubscriptionKey(tenant, version, id_, uuid4().hex[:12]), await self.seal.kept(version, resource)
         held = await self.registry.find(tenant, version, id_)
         if held is not None and (state := await self.outboxes.read(held.key)):
             return Written(Subscribed.CONFLICT, state.revision)
         # A registration without a state is what a crash left, or a delete or create under way: whoever comes last wins.
         before = held.key.incarnation if held else ""
         is_on = wanted.status is not SubscriptionStatus.OFF
-        registered = Registered(key, is_on, 1, now, resource, wanted.style)
+        registered = Registered(key, is_on, 1, now, kept.resource, wanted.style)
         if not await self.registry.enter(registered, instead_of=before, on=on):
             return Written(Subscribed.CONFLICT, 1)
-        return await self._write(key, "", wanted, resource, now=now)
+        return await self._write(key, "", wanted, kept, now=now)
 
     async def update(
         self,
@@ -154,15 +157,17 @@ class Membership:
         Raises:
             TopicChanged: Nothing was done.
             Rejected: The same, since too many are like what it is to be.
+            Unopened: The same, since it has headers, and the hub keeps no secrets.
         """
         key, on, joined = member.key, on or On(), ""
+        kept = await self.seal.kept(key.version, resource)
         registered = await self.registry.find(key.tenant, key.version, key.id)
         # On both topics until all is written: neither can go away under it.
         if registered is not None and registered.key == key:
             is_on = wanted.status is not SubscriptionStatus.OFF
-            then = Registered(key, is_on, registered.revision, now, resource, wanted.style)
+            then = Registered(key, is_on, registered.revision, now, kept.resource, wanted.style)
             joined = await self.registry.join(registered, on, then)
-        written = await self._write(key, expected, wanted, resource, now=now, on=On(on.place), joined=joined)
+        written = await self._write(key, expected, wanted, kept, now=now, on=On(on.place), joined=joined)
         if registered is not None and joined and written.outcome is not Subscribed.CHANGED:
             await self.registry.put(registered, joined=joined)
         return written
@@ -172,7 +177,7 @@ class Membership:
         key: SubscriptionKey,
         expected: str,
         wanted: Subscription,
-        resource: bytes,
+        kept: Kept,
         *,
         now: int,
         on: On | None = None,
@@ -185,7 +190,8 @@ class Membership:
             key,
             expected=expected,
             status=SubscriptionStatus.REQUESTED if is_on else SubscriptionStatus.OFF,
-            resource=resource,
+            resource=kept.resource,
+            headers=kept.headers,
             pace=pace(wanted),
             now=now,
             not_before=handshake,
@@ -194,7 +200,7 @@ class Membership:
         )
         if outcome not in (Subscribed.CREATED, Subscribed.CHANGED):
             return Written(outcome, revision)
-        registered = Registered(key, is_on, revision, now, resource, wanted.style)
+        registered = Registered(key, is_on, revision, now, kept.resource, wanted.style)
         if not await self.registry.put(registered, on=on, joined=joined):
             if outcome is Subscribed.CHANGED:
                 raise Unavailable(f"Subscription/{key.id} was deleted in this moment")
@@ -233,15 +239,17 @@ class Membership:
                 key,
                 expected=str(state.revision),
                 status=SubscriptionStatus.OFF,
-                resource=state.resource,
+                resource=None,
                 pace=Pace(),
                 now=now,
                 not_before=now,
                 style=state.style,
+                why="its end has come",
             )
             if outcome is not Subscribed.CHANGED:
                 return None
             log.info("subscription.ended", extra={"subscription": str(key)})
+            await self.outboxes.alert([key])
             await self.registry.put(Registered(key, False, revision, now, state.resource, state.style))
         return await self.due.ends(key, None)
 

@@ -260,26 +260,30 @@ class Outboxes:
         *,
         expected: str,
         status: SubscriptionStatus,
-        resource: bytes,
+        resource: bytes | None,
         pace: Pace,
         now: int,
         not_before: int,
         end: int | None = None,
         style: Style = Style.TOPIC,
+        why: str = "",
+        headers: bytes = b"",
     ) -> tuple[Subscribed, int]:
         """
         Create or change a Subscription; returns what became of it and the revision in force.
 
         expected: Empty to create, `*` to change whatever is there, else the revision that must be in force.
+        resource, headers: As they are kept, the headers sealed; no resource to change neither.
         not_before: ms before which no handshake starts.
         end: ms at which it is turned off.
+        why: For OFF, unless its client wants it: what its owner and the operator are told.
         """
         reply = await self._pipeline.run(
             SUBSCRIBE,
             [subscription.subscription],
             expected,
             status,
-            resource,
+            resource or b"",
             pace.most,
             now,
             not_before,
@@ -287,6 +291,8 @@ class Outboxes:
             style,
             pace.beat or "",
             pace.window or "",
+            why,
+            headers,
         )
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 

@@ -1,6 +1,10 @@
 """
 Whether the hub takes more: publishers are told to come back before Redis is in danger, or matching far behind.
 
+Memory is what Redis runs out of. What was taken and is not matched yet will need more of it, for each event that comes
+of it; so it is bounded by itself, in number and in time. Events that wait to be sent are not: they are kept, sent or
+not, as long as retention has it, each subscription's within its quota, and count as memory.
+
 What frees memory is never asked: deliveries, deletes of Subscriptions and their updates go on.
 """
 
@@ -24,7 +28,7 @@ BELIEVED, COME_BACK = 1.0, 10
 
 @dataclass
 class Pressure:
-    """What this process knows of the memory and the lag; asked again once a second, and only if somebody wants to."""
+    """What this process knows of memory and matching; asked again once a second, and only if somebody wants to."""
 
     pipeline: Pipeline
     changes: Changes
@@ -58,7 +62,7 @@ class Pressure:
         return self._found
 
     async def _look(self) -> str:
-        return await self._memory() or await self._lag()
+        return await self._memory() or await self._behind()
 
     async def _memory(self) -> str:
         most = self.settings.max_memory_percent
@@ -71,11 +75,13 @@ class Pressure:
                 )
         return ""
 
-    async def _lag(self) -> str:
-        lag = await self.changes.lag()
-        if lag <= self.settings.max_match_lag:
-            return ""
-        return f"The hub is behind: the oldest change that is not matched was stored {lag:,.0f} s ago"
+    async def _behind(self) -> str:
+        behind = await self.changes.behind()
+        if behind.changes >= self.settings.max_unmatched:
+            return f"The hub is behind: {behind.changes:,} changes are not matched yet"
+        if behind.seconds > self.settings.max_match_lag:
+            return f"The hub is behind: the oldest change that is not matched was stored {behind.seconds:,.0f} s ago"
+        return ""
 
 
 def _read(info: Any) -> dict[str, Any]:

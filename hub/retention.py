@@ -68,6 +68,8 @@ class Retention:
             await self._retain(chunk, now - window)
         for partition in self.changes.partitions:
             await self._forget(partition, now - window - int(window * MARGIN))
+        for partition in self.changes.partitions:  # last of all, since a Redis that is full doesn't take it
+            await self.changes.remember_start(partition)
 
     async def measure(self) -> int:
         """The bytes of superseded versions, changes and events."""
@@ -136,7 +138,6 @@ class Retention:
 
     async def _forget(self, partition: Partition, horizon: int) -> None:
         """Remove a partition's changes from before the horizon (ms), and the versions that they superseded."""
-        await self.changes.remember_start(partition)
         bound = min(await self.changes.matched(partition), f"{max(horizon, 0)}-0", key=place)
         more = place(bound) > (0, 0)
         while more:
@@ -144,7 +145,7 @@ class Retention:
             if not found:
                 return
             ms, number = place(found[-1].id)
-            keys = [partition.changes, partition.trimmed, partition.superseded]
+            keys = [partition.changes, partition.trimmed, partition.superseded, partition.passed]
             keys += [partition.resource(change.resource) for change in found]
             await self.pipeline.run(FORGET, keys, f"{ms}-{number + 1}", *(change.number for change in found))
             more = len(found) == STEP

@@ -9,6 +9,7 @@ import os
 from base64 import b64decode, urlsafe_b64encode
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -62,6 +63,20 @@ class Secrets:
             return self._fernet().decrypt(sealed)
         except InvalidToken:
             raise Unopened(str(Unopened.__doc__)) from None
+
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same, sealed by the first key; unchanged if it is already. Raises Unopened."""
+        text = self.open(sealed)
+        try:
+            Fernet(self.keys[0]).decrypt(sealed)
+        except InvalidToken:
+            return self.seal(text)
+        return sealed
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """By what each key is known, in their order. Nothing can be learned of a key by it."""
+        return tuple(sha256(b"hub " + key).hexdigest()[:16] for key in self.keys)
 
     def _fernet(self) -> MultiFernet:
         if not self.keys:

@@ -15,6 +15,7 @@ from hub.keyring import Keyring
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes
 from hub.registry import Registry
+from hub.seal import Seal
 from hub.store import Store, instant
 from hub.stream import Changes
 from subscriptions.codes import FhirVersion
@@ -36,6 +37,7 @@ class Recipient:
     """
     What a lane needs to know of a subscription, kept between its lanes.
 
+    resource: As it is kept, without its headers.
     credentials: What its endpoint is shown.
     slow: Its last request was slow or failed.
     """
@@ -67,6 +69,7 @@ class Sender:
     changes: Changes
     registry: Registry
     keyring: Keyring
+    seal: Seal
     channel: RestHook
     origins: Origins
     breakers: Breakers
@@ -97,13 +100,14 @@ class Sender:
         state = await self.outboxes.read(key)
         if state is None or state.revision != revision:
             return None
-        resource = msgspec.json.decode(state.resource)
-        subscription = FORMS[key.version].parse_subscription(
-            resource, now=instant(0), allow_http=True, legacy=state.style
-        )
+        form = FORMS[key.version]
+        resource = msgspec.json.decode(self.seal.sent(key.version, state.resource, state.headers))
+        subscription = form.parse_subscription(resource, now=instant(0), allow_http=True, legacy=state.style)
         if len(self._recipients) >= 10_000:
             self._recipients.clear()
-        credentials = await self.keyring.of(key)
-        found = Recipient(subscription, revision, state.resource, origin(subscription.endpoint), credentials)
+        where = origin(subscription.endpoint)
+        credentials = await self.keyring.of(key, where)
+        kept, _ = form.withhold(state.resource)  # of an earlier release there may be headers in it
+        found = Recipient(subscription, revision, kept, where, credentials)
         self._recipients[key] = found
         return found

@@ -177,6 +177,12 @@ class Settings(BaseSettings):
         description="Seconds. When the oldest change that is not matched is older, whatever stores more gets 503 with"
         " `Retry-After` until matching has caught up.",
     )
+    max_unmatched: int = Field(
+        100_000,
+        gt=0,
+        description="Count. When so many changes are not matched, whatever stores more gets 503 with `Retry-After`:"
+        " each may become an event for every subscription.",
+    )
 
     max_body_bytes: int = Field(5_000_000, gt=0, description="Bytes, unpacked. A larger request gets 413.")
     max_nesting: int = Field(64, gt=0, description="Levels of JSON. A deeper body gets 400.")
@@ -289,7 +295,8 @@ class Settings(BaseSettings):
         "",
         repr=False,
         description="Keys of 32 bytes in base64, comma-separated: the first one seals the secrets in Redis, all of them"
-        " open. Empty, and no file: `hub serve` makes one in its data directory; single parts keep no secrets.",
+        " open. Empty, and no file: `hub serve` makes one in its data directory; single parts keep no secrets, and"
+        " refuse Subscriptions with headers.",
     )
     secrets_key_file: Path | None = Field(
         None, description="File. More such keys, one a line, behind those of `HUB_SECRETS_KEY`."

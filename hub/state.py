@@ -2,13 +2,13 @@
 One subscription's state.
 
 `hub:{s}:subscription` is a hash:
-- `resource` (JSON as sent), `style` (in which it was accepted), `status`, `revision` (raised by every change of them),
-  `updated` (ms), `max_count`, `end` (ms, or empty)
+- `resource` (JSON as sent, without its headers), `headers` (sealed, or absent: see seal.py), `style` (in which it was
+  accepted), `status`, `revision` (raised by every change of them), `updated` (ms), `max_count`, `end` (ms, or empty)
 - `beat`, `window` (ms after a notification: when a heartbeat goes out, how long nothing does; absent for none),
   `beat_at`, `quiet_until` (ms: the times that came of them, since the last notification)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
-- `alerts` (JSON: of what somebody is to be told), `quiet:<kind>` (ms before which no more of this kind is told),
-  `troubled` (`1` while the owner knows that something is wrong): see alerts.py
+- `alerts` (JSON: of what somebody is to be told), `quiet:<kind>:<who>` (ms before which he is told no more of
+  this kind), `troubled` (`1` while the owner knows that something is wrong): see alerts.py
 - `test` (`1` while a test notification is to be sent)
 - `begun` (`1` from the first activation on), `filling:<partition>` (while it is filled with changes of the past: stream
   id of the last change that waits for that)
@@ -37,13 +37,17 @@ from subscriptions.subscription import Style
 FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
     "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at", "test",
-    "alerts", "resend", "dropped_events", "untold",
+    "alerts", "resend", "dropped_events", "untold", "headers",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A subscription's hash, read. `end` and `beat_at` are in ms; `counting` is whether changes are numbered."""
+    """
+    A subscription's hash, read. `end` and `beat_at` are in ms; `counting` is whether changes are numbered.
+
+    resource, headers: As they are kept, the headers sealed.
+    """
 
     resource: bytes
     status: SubscriptionStatus
@@ -65,6 +69,7 @@ class State:
     resend: tuple[Range, ...] = ()
     dropped_events: int = 0
     untold: Dropped | None = None
+    headers: bytes = b""
 
     @property
     def waiting(self) -> bool:
@@ -104,4 +109,5 @@ class State:
             dropped_events=int(text("dropped_events") or 0),
             untold=Dropped.parse(text("untold")) if text("untold") else None,
             resend=tuple(map(Range.parse, text("resend").split())),
+            headers=fields["headers"] or b"",
         )

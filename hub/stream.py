@@ -6,7 +6,8 @@ made), `interaction`, `publisher`, `at` (ms) and, if the publisher names any, `e
 points at the body in the store and doesn't repeat it.
 Its ids are Redis' own, so that a time is a place in it. What was removed from its begin is before `hub:{p}:trimmed`.
 `hub:{p}:filling` is a set of subscriptions that may want changes of the past; which ones do, they know themselves.
-`hub:{p}:matched` is the id of the last change that fan-out has finished; `hub:{p}:matcher` the pump that reads it.
+`hub:{p}:matched` is the id of the last change that fan-out has finished, `hub:{p}:passed` how many up to it are there;
+`hub:{p}:matcher` the pump that reads it.
 """
 
 import asyncio
@@ -42,6 +43,19 @@ class Entry:
     events: Events = NO_EVENTS
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """
+    How far matching is behind.
+
+    seconds: The age of the oldest change that is still to be matched; 0 when all are.
+    changes: How many are still to be matched.
+    """
+
+    seconds: float
+    changes: int
+
+
 class Changes:
     """The changes of all partitions."""
 
@@ -70,10 +84,11 @@ class Changes:
         mark = await self._pipeline.command("GET", partition.matched)
         return mark.decode() if mark else START
 
-    async def lag(self) -> float:
-        """How old the oldest change is that is still to be matched, in seconds; 0 when all are matched."""
-        ages = await asyncio.gather(*(self._pipeline.run(LAG, [p.changes, p.matched]) for p in self.partitions))
-        return max(map(int, ages)) / 1000
+    async def behind(self) -> Behind:
+        """How far matching is behind, in all partitions together."""
+        keys = [[p.changes, p.matched, p.passed] for p in self.partitions]
+        found = await asyncio.gather(*(self._pipeline.run(LAG, each) for each in keys))
+        return Behind(max(int(age) for age, _ in found) / 1000, sum(int(changes) for _, changes in found))
 
     async def waits(self, resource: ResourceId, number: int) -> bool:
         """Whether the change that made this version of a resource is still to be matched."""
@@ -93,7 +108,8 @@ class Changes:
 
     async def advance(self, partition: Partition, pump: str, mark: str) -> bool:
         """Move the mark forward; False when another pump matches this partition by now."""
-        return bool(await self._pipeline.run(ADVANCE, [partition.matched, partition.matcher], pump, mark))
+        keys = [partition.matched, partition.matcher, partition.changes, partition.passed]
+        return bool(await self._pipeline.run(ADVANCE, keys, pump, mark))
 
     async def between(self, partition: Partition, mark: str, last: str, *, count: int) -> list[Entry]:
         """Up to `count` changes behind a mark, up to the one of the id `last`."""

@@ -4,7 +4,7 @@ What the owner of a subscription and the operator are told of it, beside its cha
 Its form is the Standard Webhooks': `type`, `timestamp` and `data`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from subscriptions.ranges import Range
+from subscriptions.ranges import Range, words
 from subscriptions.versions import instant
 
 _NAMESPACE = UUID("0c5c6f0e-6a0b-5c8f-8a0b-9d1f4f0d2b7e")
@@ -28,10 +28,23 @@ class AlertKind(StrEnum):
     ERROR = "error"
     #: It is accepted again, after one of these.
     RECOVERED = "recovered"
-    #: The endpoint says that it is gone.
+    #: The endpoint says that it is gone, or its `end` has come.
     OFF = "off"
     #: Events were dropped before they could be sent.
     DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """
+    What can be had by `$events` when an alert is told; None for nothing.
+
+    missed: Of the events that were not sent, from the first one that is kept to the last.
+    waiting: The same of those that wait to be sent.
+    """
+
+    missed: Range | None = None
+    waiting: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,7 @@ class Alert:
         """A UUID, the same in all attempts at telling it."""
         return str(uuid5(_NAMESPACE, f"{hub} {subscription} {self.kind} {self.at.timestamp():.3f}"))
 
-    def body(self, resource: Mapping[str, Any], url: str) -> bytes:
+    def body(self, resource: Mapping[str, Any], url: str, kept: Kept) -> bytes:
         """
         The JSON that is sent.
 
@@ -68,11 +81,39 @@ class Alert:
         data: dict[str, Any] = {"subscription": url, "status": self.status, "times": self.times}
         if contact := resource.get("contact"):
             data["contact"] = contact
-        if self.text:
-            data["error"] = {"code": self.code, "text": self.text} if self.code else {"text": self.text}
+        gone = list(_gone(self.missed, kept.missed)) if self.missed else []
+        if text := self._text(gone):
+            data["error"] = {"code": self.code, "text": text} if self.code else {"text": text}
         if self.missed:
-            first, last = self.missed.first, self.missed.last
-            fetch = f"{url}/$events?eventsSinceNumber={first}&eventsUntilNumber={last}"
-            data["missed"] = {"first": first, "last": last, "fetch": fetch}
+            data["missed"] = _range(self.missed) | ({"gone": list(map(_range, gone))} if gone else {})
+            if kept.missed:
+                data["missed"]["fetch"] = _fetch(url, kept.missed)
+        if self.kind is AlertKind.DROPPED and kept.waiting:
+            data["waiting"] = _range(kept.waiting) | {"fetch": _fetch(url, kept.waiting)}
         told = {"type": f"subscription.{self.kind}", "timestamp": instant.write(self.at), "data": data}
         return msgspec.json.encode(told)
+
+    def _text(self, gone: list[Range]) -> str:
+        if self.kind is not AlertKind.DROPPED or not gone:
+            return self.text
+        was = "was" if sum(map(len, gone)) == 1 else "were"
+        return f"{words(gone)} {was} dropped undelivered, and can't be had any more: {self.text}"
+
+
+def _gone(missed: Range, kept: Range | None) -> Iterator[Range]:
+    """What lies before and behind what is kept."""
+    if kept is None:
+        yield missed
+        return
+    if kept.first > missed.first:
+        yield Range(missed.first, kept.first - 1)
+    if kept.last < missed.last:
+        yield Range(kept.last + 1, missed.last)
+
+
+def _range(of: Range) -> dict[str, Any]:
+    return {"first": of.first, "last": of.last}
+
+
+def _fetch(url: str, of: Range) -> str:
+    return f"{url}/$events?eventsSinceNumber={of.first}&eventsUntilNumber={of.last}"

@@ -27,7 +27,9 @@ FIRST, LONGEST, JITTER = 5_000, 300_000, 0.1
 #: Whoever has been parked for so long makes an attempt of its own.
 PATIENCE = 3_600_000
 
-_UNCONNECTED = frozenset({Fault.DNS, Fault.REFUSED, Fault.CERTIFICATE, Fault.TLS, Fault.CONNECT_TIMEOUT})
+_UNCONNECTED = frozenset(
+    {Fault.DNS, Fault.REFUSED, Fault.NO_ROUTE, Fault.CERTIFICATE, Fault.TLS, Fault.CONNECT_TIMEOUT}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Fault(StrEnum):
 
     DNS = "the endpoint's name can't be resolved"
     REFUSED = "the endpoint refuses connections"
+    NO_ROUTE = "there is no route to the endpoint"
     CERTIFICATE = "no secure connection: the endpoint's certificate is not accepted"
     TLS = "no secure connection: the endpoint and the hub do not agree on TLS"
     CLIENT_CERTIFICATE = "the endpoint does not accept the hub's client certificate, or wants one"

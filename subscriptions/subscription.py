@@ -1,7 +1,7 @@
 """A Subscription, whatever FHIR version it was written in. `versions/` parses into it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -69,7 +69,7 @@ class Subscription:
     filters: tuple[Filter, ...]
     channel: ChannelType
     endpoint: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     content: Content
     content_type: str
     heartbeat_period: int | None = None

@@ -20,7 +20,9 @@ from hub.api.exchange import Answer, Exchange
 from hub.api.given import Given, Takes
 from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
+from hub.binding import endpoint
 from hub.channels.clients import tls_context
+from hub.channels.origins import origin
 from hub.credentials import ClientCertificate, ClientCredentials
 from hub.errors import Refused
 from hub.keyring import Entrusted, Keyring, TooOften
@@ -76,7 +78,7 @@ class Entrusting:
         exchange = Exchange(request)
         given = await self._read(exchange, CREDENTIALS)
         member = await self._member(request)
-        entrusted = Entrusted(await self._oauth(given), self._certificate(given))
+        entrusted = Entrusted(await self._oauth(given), self._certificate(given), origin(endpoint(member)))
         if not await self.keyring.entrust(member.key, entrusted):
             raise _gone(member)
         return exchange.respond(_parameters(_told(entrusted)))
@@ -158,7 +160,8 @@ def _together(given: Given, names: tuple[str, ...]) -> None:
 
 
 def _told(entrusted: Entrusted) -> list[tuple[str, str, str]]:
-    told = []
+    given = entrusted.oauth or entrusted.certificate
+    told = [("origin", "valueUrl", entrusted.origin)] if given and entrusted.origin else []
     if oauth := entrusted.oauth:
         way = "post" if oauth.in_body else "basic"
         told += [("tokenUrl", "valueUrl", oauth.token_url), ("clientId", "valueString", oauth.client_id)]

@@ -14,6 +14,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.errors import Declined, Refused, Unavailable
+from hub.secrets import Unopened
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 
@@ -22,6 +23,11 @@ MEDIA_TYPE = "application/fhir+json; charset=utf-8"
 UNAVAILABLE = (
     "The hub can't answer at the moment: try again. A write may have been stored all the same, as a whole: repeated as"
     " PUT, or with its Idempotency-Key or If-None-Exist, it makes no second resource."
+)
+
+UNOPENED = (
+    "The hub can't open what it keeps sealed of this, since it lacks the key. Its operator can add it to"
+    " HUB_SECRETS_KEY."
 )
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -55,13 +61,15 @@ def failure(error: Exception) -> tuple[int, tuple[Issue, ...], dict[str, str]]:
             return 503, (Issue(error.code, str(error)),), {"Retry-After": str(error.retry_after)}
         case Unavailable():
             return 503, (Issue(IssueCode.TRANSIENT, UNAVAILABLE),), {"Retry-After": str(error.retry_after)}
+        case Unopened():
+            return 500, (Issue(IssueCode.EXCEPTION, UNOPENED),), {}
         case _:
             return 500, (Issue(IssueCode.EXCEPTION, "The hub failed on this request. Its log says where."),), {}
 
 
 def install(app: FastAPI) -> None:
     """Have every error of an app answered with an OperationOutcome."""
-    for type_ in (Refused, Rejected, Unavailable):
+    for type_ in (Refused, Rejected, Unavailable, Unopened):
         app.add_exception_handler(type_, _answer)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_parameters)
@@ -72,6 +80,8 @@ async def _answer(_: Request, error: Exception) -> Response:
     status, issues, headers = failure(error)
     if isinstance(error, Unavailable) and not isinstance(error, Declined):  # that is logged once, when it begins
         log.warning("request.unavailable", extra={"reason": str(error)})
+    if isinstance(error, Unopened):
+        log.error("request.unopened", extra={"reason": str(error)})
     return Response(outcome(*issues), status, headers, MEDIA_TYPE)
 
 

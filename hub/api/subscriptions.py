@@ -21,6 +21,7 @@ from hub.api.pages import Parameters, bad_cursor, paging
 from hub.api.resources import version_number
 from hub.api.routes import Route
 from hub.api.search import left_out, posted, searchset
+from hub.binding import Binding
 from hub.errors import Refused, Unavailable
 from hub.holdings import Holdings
 from hub.ingest import is_id
@@ -31,12 +32,13 @@ from hub.outbox import Subscribed
 from hub.pressure import Pressure
 from hub.query import Query, compiled
 from hub.registry import TopicChanged
+from hub.secrets import Unopened
 from hub.starts import Starts
 from hub.state import State
 from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
-from subscriptions.errors import EvaluationError, Rejected
+from subscriptions.errors import EvaluationError, Issue, Rejected
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.subscription import Subscription
@@ -56,6 +58,7 @@ class Subscriptions:
     holdings: What searches may look at beside the Subscriptions.
     pressure: Asked before one is created; changes and deletes may free what others wait for.
     starts: Which starts are possible.
+    binding: Which endpoints are.
     """
 
     version: FhirVersion
@@ -70,6 +73,7 @@ class Subscriptions:
     holdings: Holdings
     pressure: Pressure
     starts: Starts
+    binding: Binding
 
     @property
     def form(self) -> Form:
@@ -90,7 +94,7 @@ class Subscriptions:
         exchange = Exchange(request)
         exchange.refuse(b"if-none-exist", b"idempotency-key", of="Subscription")
         wanted, resource = await self._wanted(exchange)
-        await self._check_start(wanted.subscription, None)
+        await self._check(wanted.subscription, None)
         await self.pressure.check()
         id_ = str(uuid4())
         with topic_changed(self.form.topic_element):
@@ -129,7 +133,7 @@ class Subscriptions:
             raise _conflict(id_, member.state.revision)
         if expected not in ("", NOTHING) and not member:
             raise _conflict(id_, 0)
-        await self._check_start(wanted.subscription, member)
+        await self._check(wanted.subscription, member)
         with topic_changed(self.form.topic_element):
             if member:
                 written = await self.membership.update(
@@ -180,14 +184,14 @@ class Subscriptions:
         async for member in self.membership.all(self.tenant, self.version, query.ids):
             try:
                 matches = await self._matches(query, member.state)
-            except EvaluationError:
-                matches = False
-                unreadable += 1
-            total += matches
-            if matches and (cursor is None or member.key.id > cursor):
-                behind += 1
-                if len(page) < count:
+                shown = matches and (cursor is None or member.key.id > cursor)
+                if shown and len(page) < count:
                     page.append((member.key.id, self.rendered(member)))
+            except (EvaluationError, Unopened):
+                unreadable += 1
+                continue
+            total += matches
+            behind += shown
         return searchset(
             f"{self.base}/Subscription",
             asked,
@@ -217,10 +221,10 @@ class Subscriptions:
         return member
 
     def rendered(self, member: Member) -> bytes:
-        """A Subscription's JSON."""
+        """A Subscription's JSON. Raises Unopened."""
         state = member.state
         return self.form.to_json(
-            state.resource,
+            self.membership.seal.sent(self.version, state.resource, state.headers),
             id=member.key.id,
             version_id=state.revision,
             last_updated=instant(state.updated),
@@ -239,9 +243,14 @@ class Subscriptions:
             raise Rejected(*found)
         return wanted, body
 
-    async def _check_start(self, wanted: Subscription, held: Member | None) -> None:
-        if found := await self.starts.against(wanted, held, now=instant(self.now())):
+    async def _check(self, wanted: Subscription, held: Member | None) -> None:
+        if found := await self.against(wanted, held):
             raise Rejected(*found)
+
+    async def against(self, wanted: Subscription, held: Member | None) -> list[Issue]:
+        """What is against a Subscription, given the one that is there already."""
+        found = await self.starts.against(wanted, held, now=instant(self.now()))
+        return [*found, *await self.binding.against(wanted, held)]
 
     async def sent(self, exchange: Exchange) -> tuple[dict[str, Any], bytes]:
         """The Subscription in a request, and its JSON. Raises Refused for anything else."""

@@ -1,5 +1,5 @@
 """
-The clients for all outgoing requests: guarded, without cookies, redirects or the environment's proxies.
+The clients for all outgoing requests: bare transports, guarded.
 
 There is one for each way to speak TLS, since connections that were opened with one client certificate must not be used
 for another.
@@ -12,15 +12,13 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from hub.channels.failing import failing
 from hub.channels.guard import Guard
+from hub.channels.transport import Transport
 from hub.credentials import ClientCertificate
 from hub.errors import NotTheHub
 
@@ -28,35 +26,9 @@ from hub.errors import NotTheHub
 KEPT = 256
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Guarded, and closes its resolver: aiohttp does that only to one that it has chosen itself."""
-
-    def __init__(self, guard: Guard, tls: ssl.SSLContext) -> None:
-        self._names = guard.resolver()
-        super().__init__(limit=0, use_dns_cache=False, ssl=tls, resolver=self._names, socket_factory=guard.open_socket)
-
-    async def close(self, *, abort_ssl: bool = False) -> None:
-        await super().close(abort_ssl=abort_ssl)
-        await self._names.close()
-
-
-def http_client(guard: Guard, tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+def http_client(guard: Guard, tls: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
     """One client; without `tls` it trusts whom the system trusts, and shows no certificate."""
-    tls = tls or tls_context()
-
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=_Connector(guard, tls), cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("Content-Type",)
-        )
-
-    return httpx.AsyncClient(
-        transport=failing(AiohttpTransport(client=session)),
-        headers={"User-Agent": "fhir-event-hub", "Accept-Encoding": "identity"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=False,
-        trust_env=False,
-        timeout=None,  # noqa: S113 (every attempt has one overall deadline)
-    )
+    return failing(Transport(guard, tls or tls_context()))
 
 
 def tls_context(authorities: Path | None = None, certificate: ClientCertificate | None = None) -> ssl.SSLContext:
@@ -92,7 +64,7 @@ def tls_context(authorities: Path | None = None, certificate: ClientCertificate 
 class _Kept:
     """A client with a certificate, and how many requests use it now."""
 
-    client: httpx.AsyncClient
+    client: httpx.AsyncBaseTransport
     users: int = 0
 
 
@@ -120,7 +92,9 @@ class Clients:
         self._most_kept = kept
 
     @asynccontextmanager
-    async def lent(self, host: str, certificate: ClientCertificate | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def lent(
+        self, host: str, certificate: ClientCertificate | None = None
+    ) -> AsyncIterator[httpx.AsyncBaseTransport]:
         """The client for a host, to be shown this certificate. It stays open at least until it is given back."""
         trusted = host in self._trusted_hosts
         if certificate is None:

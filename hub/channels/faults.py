@@ -1,19 +1,35 @@
-"""What an error of the HTTP client says of an attempt."""
+"""What an error of the transport says of an attempt."""
 
+import errno
+import re
 import ssl
 
 import aiohttp
-import httpx
 
 from hub.channels.guard import BlockedAddress
 from subscriptions.retry import Blocked, Fault, Unreachable
 
-#: All that the transport raises, httpx' own errors or not. A TimeoutError is an OSError.
-FAILURES = (httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError)
+#: All that the transport raises. A TimeoutError is an OSError.
+FAILURES = (aiohttp.ClientError, OSError, UnicodeError)
+
+#: What the system says of a connection that it could not make. Whatever else it says then (no more ports, no more
+#: files, not permitted) is no word of the endpoint.
+_NUMBERS = {
+    errno.ECONNREFUSED: Fault.REFUSED,
+    errno.ENETUNREACH: Fault.NO_ROUTE,
+    errno.EHOSTUNREACH: Fault.NO_ROUTE,
+    errno.ENETDOWN: Fault.NO_ROUTE,
+    errno.EHOSTDOWN: Fault.NO_ROUTE,
+    errno.ETIMEDOUT: Fault.CONNECT_TIMEOUT,
+}
+
+#: Of several addresses that failed in different ways, the one that tells most: a hub without IPv6 has no route to
+#: half of an endpoint that is down.
+_TELLING = (Fault.REFUSED, Fault.CONNECT_TIMEOUT, Fault.NO_ROUTE)
 
 
 def outcome_of(error: BaseException) -> Blocked | Unreachable:
-    """The transport hides most causes behind ConnectTimeout; the chain tells."""
+    """The first error says less than those that it comes from."""
     causes = _chain(error)
     for cause in causes:
         if isinstance(cause, BlockedAddress):
@@ -21,6 +37,8 @@ def outcome_of(error: BaseException) -> Blocked | Unreachable:
         # OpenSSL's words, and the name that was asked for. aiohttp's own kind of this error has none.
         if isinstance(cause, ssl.SSLCertVerificationError) and not isinstance(cause, aiohttp.ClientError):
             return Unreachable(Fault.CERTIFICATE, cause.verify_message.rstrip("."))
+        if isinstance(cause, aiohttp.ClientConnectorError) and (fault := _unconnected(cause.os_error)):
+            return Unreachable(fault)
     for kind, fault in _FAULTS:
         if any(isinstance(cause, kind) for cause in causes):
             return Unreachable(fault)
@@ -38,6 +56,13 @@ def _chain(error: BaseException | None) -> list[BaseException]:
     return found
 
 
+def _unconnected(error: OSError) -> Fault | None:
+    """What the system says of it. Where addresses failed in different ways, aiohttp tells of them in the text alone."""
+    numbers = [error.errno] if error.errno else [int(n) for n in re.findall(r"\[Errno (\d+)\]", str(error))]
+    faults = [_NUMBERS.get(number) for number in numbers]
+    return next((fault for fault in _TELLING if fault in faults), None) if all(faults) else None
+
+
 #: The first kind that is found in the chain of causes says what happened.
 _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
     (aiohttp.ClientConnectorDNSError, Fault.DNS),
@@ -45,7 +70,6 @@ _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
     (aiohttp.ClientSSLError, Fault.TLS),
     (ssl.SSLError, Fault.CLIENT_CERTIFICATE),  # behind the handshake, as TLS 1.3 has it
     (aiohttp.ConnectionTimeoutError, Fault.CONNECT_TIMEOUT),
-    (ConnectionRefusedError, Fault.REFUSED),
     (aiohttp.ClientConnectorError, Fault.OTHER),
     (aiohttp.ServerDisconnectedError, Fault.RESET),
     (ConnectionResetError, Fault.RESET),

@@ -27,7 +27,10 @@ COURTESY = 2.0
 _NEVER = frozenset(
     map(
         ip_address,
-        ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+        (
+            *("169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+            *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
+        ),
     )
 )
 
@@ -99,7 +102,7 @@ class Guard:
         """Why this port of this IP address must not be called, or None if it may."""
         literal = ip_address(address.partition("%")[0])
         ip = _effective(literal)
-        if ip in _NEVER:
+        if not _NEVER.isdisjoint(_meant(literal)):
             return f"{address} is a metadata service"
         if self.own.at(ip, port):
             return f"{address}:{port} is the hub itself"
@@ -177,6 +180,14 @@ def _numeric(host: str) -> str | None:
         return socket.inet_ntoa(socket.inet_aton(host))
     except (OSError, ValueError):
         return None
+
+
+def _meant(ip: IPv4Address | IPv6Address) -> set[IPv4Address | IPv6Address]:
+    """An address, and the IPv4 addresses that it leads to by whatever translates or tunnels it: NAT64, 6to4, Teredo."""
+    if isinstance(ip, IPv4Address):
+        return {ip}
+    inner = {IPv4Address(int(ip) & 0xFFFFFFFF), ip.sixtofour, ip.teredo[1] if ip.teredo else None}
+    return {ip, *(each for each in inner if each)}
 
 
 def _effective(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

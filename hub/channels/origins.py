@@ -2,9 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+T = TypeVar("T")
 
 #: Seconds after which a request counts as slow.
 SLOW = 1.0
@@ -179,6 +182,23 @@ class Origins:
         else:
             here.slow.taken += 1
         return True
+
+    async def answer(self, visit: Visit, now: Callable[[], int], request: Awaitable[T]) -> T | None:
+        """What a request is answered; None when it has become slow and was broken off."""
+        loop = asyncio.get_running_loop()
+
+        def turn_slow() -> None:
+            if not self.slowed(visit, now()):
+                patience.reschedule(loop.time())
+
+        turning = loop.call_later(SLOW, turn_slow)
+        try:
+            async with asyncio.timeout(None) as patience:
+                return await request
+        except TimeoutError:  # never the channel's: it says so in its outcome
+            return None
+        finally:
+            turning.cancel()
 
     def broken_off(self, now: int) -> int:
         """When a request that must not go on is to be made again."""

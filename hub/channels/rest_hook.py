@@ -6,17 +6,17 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#rest-hook
 
 import asyncio
 import time
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import httpx
-from multidict import CIMultiDict
 
 from hub.channels.clients import Clients
 from hub.channels.faults import FAILURES, outcome_of
 from hub.channels.tokens import NoToken, Tokens
+from hub.channels.transport import request
 from hub.credentials import NO_CREDENTIALS, ClientCredentials, Credentials
 from subscriptions.message import Message
 from subscriptions.retry import Accepted, Fault, Outcome, Refused, Unauthorized, Unreachable
@@ -27,6 +27,8 @@ from subscriptions.subscription import Subscription
 MOST_READ = 65_536
 #: Characters of it that are handed on.
 MOST_SAID = 200
+#: Characters from which on a part of a header is hidden where an answer repeats it: what is shorter is no secret.
+SECRET = 8
 #: Seconds in which a refusal may explain itself: it is one already.
 EXCUSES = 1.0
 
@@ -34,13 +36,6 @@ EXCUSES = 1.0
 #: Seconds within which there must be a connection, and the most of an attempt's: over before the attempt is, so that it
 #: can be told from an answer that does not come.
 CONNECT, CONNECT_SHARE = 10.0, 0.8
-
-
-class _Headers(httpx.Headers):
-    """Headers one by one, as they were written: httpx' own items join repeated ones and write names in lower case."""
-
-    def items(self) -> ItemsView[str, str]:
-        return CIMultiDict((name.decode("ascii"), value.decode("ascii")) for name, value in self.raw).items()
 
 
 class RestHook:
@@ -101,22 +96,35 @@ class RestHook:
 
 @dataclass(slots=True)
 class _Answer:
-    """What an endpoint has said so far; no status yet is 0."""
+    """
+    What an endpoint has said so far; no status yet is 0.
+
+    hidden: What it was told as a secret: an answer that repeats it is kept without.
+    """
 
     status: int = 0
     retry_after: str | None = None
     said: bytearray = field(default_factory=bytearray)
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def wanted(self) -> int:
+        """Bytes of the answer that are needed: UTF-8 takes four for a character at most, and no secret may be cut."""
+        return 4 * MOST_SAID + max(map(len, self.hidden), default=0)
 
     @property
     def text(self) -> str:
-        return self.said.decode(errors="replace")[:MOST_SAID]
+        text = self.said.decode(errors="replace")
+        for each in self.hidden:
+            text = text.replace(each, "*" * len(each))
+        return text[:MOST_SAID]
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """One notification on its way to one endpoint."""
 
-    client: httpx.AsyncClient
+    client: httpx.AsyncBaseTransport
     url: httpx.URL
     subscription: Subscription
     message: Message
@@ -128,12 +136,13 @@ class _Attempt:
         """Send it, and keep the answer. `now` is in ms."""
         answer = self.answer
         answer.status, answer.said = 0, bytearray()
-        response = await self.client.send(self._request(now, token), stream=True)
+        answer.hidden = _secrets([*(value for _, value in self.subscription.headers), token])
+        response = await self.client.handle_async_request(self._request(now, token))
         try:
             answer.status, answer.retry_after = response.status_code, response.headers.get("Retry-After")
             with suppress(*FAILURES):  # once it has answered, a long, slow or broken body costs the connection only
                 async with asyncio.timeout(None if response.is_success else EXCUSES):
-                    await _drain(response, answer.said)
+                    await _drain(response, answer)
         finally:
             await response.aclose()
 
@@ -146,14 +155,8 @@ class _Attempt:
         if token:
             theirs = tuple(header for header in theirs if header[0].lower() != "authorization")
             own.append(("Authorization", f"Bearer {token}"))
-        headers = httpx.Headers(self.client.headers)
-        headers.update([*theirs, *message.headers, *own])
-        # `client.build_request` would do the same, and twice the work: it merges cookies, parameters and base URL too.
-        # `pool` is aiohttp's `connect`: all that comes before the request is sent.
-        extensions = {"timeout": {"pool": min(CONNECT, self.seconds * CONNECT_SHARE)}}
-        request = httpx.Request(message.method, self.url, content=message.body, headers=headers, extensions=extensions)
-        request.headers = _Headers(request.headers)
-        return request
+        connect = min(CONNECT, self.seconds * CONNECT_SHARE)
+        return request(message.method, self.url, (*theirs, *message.headers, *own), message.body, connect=connect)
 
 
 @lru_cache(10_000)
@@ -170,11 +173,17 @@ def _below(endpoint: str, suffix: str) -> httpx.URL:
     return httpx.URL(path.rstrip("/") + suffix + mark + query)
 
 
-async def _drain(response: httpx.Response, said: bytearray) -> None:
+def _secrets(values: list[str]) -> tuple[str, ...]:
+    """What is to be hidden of headers' values, `Bearer abc…` and `abc…` alike; the longest first."""
+    found = {part for value in values for part in (value, *value.split()) if len(part) >= SECRET}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+async def _drain(response: httpx.Response, answer: _Answer) -> None:
     """Read the answer, if it is not long, so that the connection can be used again; keep how it begins."""
     read = 0
     async for chunk in response.aiter_raw():
         read += len(chunk)
-        said += chunk[: 4 * MOST_SAID - len(said)]  # UTF-8 takes four bytes for a character at most
+        answer.said += chunk[: answer.wanted - len(answer.said)]
         if read > MOST_READ:
             return

@@ -20,6 +20,7 @@ import msgspec
 
 from hub.channels.clients import Clients
 from hub.channels.faults import FAILURES, outcome_of
+from hub.channels.transport import request
 from hub.credentials import ClientCredentials
 from subscriptions.retry import Blocked
 
@@ -105,8 +106,8 @@ class Tokens:
         try:
             url = httpx.URL(credentials.token_url)
             async with self._clients.lent(url.host) as client:
-                request = client.build_request("POST", url, headers=_headers(credentials), content=_form(credentials))
-                response = await client.send(request, stream=True)
+                asked = request("POST", url, _headers(credentials).items(), _form(credentials))
+                response = await client.handle_async_request(asked)
                 try:
                     return _read(response.status_code, await _body(response))
                 finally:

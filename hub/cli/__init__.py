@@ -6,6 +6,7 @@ The `hub` command. Each subcommand is a module with two functions, imported only
 """
 
 import argparse
+import gc
 import resource
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ COMMANDS = {
     "worker": Command("hub.cli.worker", "run one worker alone: match or deliver"),
     "clock": Command("hub.cli.clock", "run the clock alone"),
     "recover": Command("hub.cli.recover", "go on after Redis was restored to an earlier state, or lost everything"),
+    "secrets": Command("hub.cli.secrets", "seal all secrets anew with the first key, so that the others can go"),
     "check": Command("hub.cli.check", "say by the exit code whether a worker or the clock is at work"),
     "explain": Command("hub.cli.explain", "say from files why a change would concern a Subscription, or not"),
     "demo": Command("hub.cli.demo", "show the trip: publish real resources, see the notification arrive"),
@@ -80,6 +82,8 @@ def main() -> int:
         return REFUSED if isinstance(error, NotTheHub) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        gc.freeze()  # all is given back: looking for garbage once more would take most of the time that the end takes
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -1,15 +1,24 @@
+-- include: alert
 -- Create or change a Subscription. What is under way for the earlier revision is refused when it settles.
 --
 -- KEYS  1 subscription
 -- ARGV  1 '' to create, '*' to change whatever is there, else the revision in force
---       2 requested | off   3 resource as sent   4 most events in a notification   5 now in ms
+--       2 requested | off   3 resource, or '' to keep it and its headers   4 most events in a notification
+--       5 now in ms
 --       6 ms before which no handshake starts   7 ms at which it ends, or ''   8 style
 --       9 ms after a notification at which a heartbeat goes out, or ''   10 ms after one in which nothing does, or ''
+--       11 why it is turned off, for its owner and the operator; '' when its client does it, who knows
+--       12 the resource's headers, sealed, or ''
 -- Returns  {'created', 1} | {'changed', revision} | {'conflict', revision} | {'missing'}
-local held = redis.call('HMGET', KEYS[1], 'revision')
+local held = redis.call('HMGET', KEYS[1], 'revision', 'events', 'delivered')
 local expected, status = ARGV[1], ARGV[2]
 local function keep()
-  redis.call('HSET', KEYS[1], 'resource', ARGV[3], 'status', status, 'max_count', ARGV[4], 'updated', ARGV[5],
+  if ARGV[3] ~= '' then
+    redis.call('HSET', KEYS[1], 'resource', ARGV[3])
+    redis.call('HDEL', KEYS[1], 'headers')
+    if ARGV[12] ~= '' then redis.call('HSET', KEYS[1], 'headers', ARGV[12]) end
+  end
+  redis.call('HSET', KEYS[1], 'status', status, 'max_count', ARGV[4], 'updated', ARGV[5],
     'next', ARGV[6], 'end', ARGV[7], 'style', ARGV[8])
   redis.call('HDEL', KEYS[1], 'beat', 'beat_at', 'window', 'quiet_until')
   if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'beat', ARGV[9]) end
@@ -32,5 +41,10 @@ keep()
 if status == 'off' then
   redis.call('HSET', KEYS[1], 'skip', '1')
   redis.call('HDEL', KEYS[1], 'counting', 'resend')
+  if ARGV[11] ~= '' then
+    local events, delivered = tonumber(held[2]), tonumber(held[3])
+    local missed = events > delivered
+    alert(KEYS[1], status, tonumber(ARGV[5]), status, '', ARGV[11], missed and delivered + 1, missed and events)
+  end
 end
 return {'changed', revision}

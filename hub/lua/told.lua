@@ -1,24 +1,24 @@
--- Say what became of telling one alert. If there is a newer one of its kind by now, that one stays to be told.
+-- Say what became of telling somebody one alert. If there is a newer one of its kind by now, that stays to be told.
 --
 -- KEYS  1 subscription
--- ARGV  1 kind   2 its ms   3 who is still to be told, or '' for nobody   4 tries so far   5 ms of the next try
---       6 ms in which no other of this kind is told
--- Returns  1 if anything is still to be told, else 0
+-- ARGV  1 kind   2 its ms   3 who was told   4 tries so far   5 ms of the next try, or '' when there is none
+--       6 ms before which he is told no other of this kind
+-- Returns  1
 local text = redis.call('HGET', KEYS[1], 'alerts')
-if not text then return 0 end
+if not text then return 1 end
 local noted = cjson.decode(text)
 local one = noted[ARGV[1]]
-if ARGV[3] == '' then redis.call('HSET', KEYS[1], 'quiet:' .. ARGV[1], ARGV[6]) end
-if one and one.at == ARGV[2] then
-  if ARGV[3] == '' then
-    noted[ARGV[1]] = nil
-  else
-    one.left, one.tries, one.next = ARGV[3], tonumber(ARGV[4]), ARGV[5]
-  end
+if ARGV[5] == '' then redis.call('HSET', KEYS[1], 'quiet:' .. ARGV[1] .. ':' .. ARGV[3], ARGV[6]) end
+if not one or one.at ~= ARGV[2] or not one.to[ARGV[3]] then return 1 end
+if ARGV[5] == '' then
+  one.to[ARGV[3]] = nil
+  if next(one.to) == nil then noted[ARGV[1]] = nil end
+else
+  one.to[ARGV[3]] = {tries = tonumber(ARGV[4]), next = ARGV[5]}
 end
 if next(noted) == nil then
   redis.call('HDEL', KEYS[1], 'alerts')
-  return 0
+else
+  redis.call('HSET', KEYS[1], 'alerts', cjson.encode(noted))
 end
-redis.call('HSET', KEYS[1], 'alerts', cjson.encode(noted))
 return 1

@@ -25,9 +25,11 @@ from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
 from hub.recovery import Recovery
 from hub.registry import Registry
+from hub.resealing import Resealing
 from hub.resending import Resending
 from hub.retention import DAY, Retention
 from hub.scanning import Scanning
+from hub.seal import Seal
 from hub.secrets import Secrets
 from hub.settings import Settings
 from hub.store import Store
@@ -83,6 +85,7 @@ class Parts:
     registry: Registry
     topics: Topics
     own: Own
+    seal: Seal
     keyring: Keyring
 
     @property
@@ -102,7 +105,7 @@ class Parts:
     @property
     def membership(self) -> Membership:
         delay = int(self.settings.handshake_delay * 1000)
-        return Membership(self.registry, self.outboxes, self.due, delay)
+        return Membership(self.registry, self.outboxes, self.due, delay, self.seal)
 
     @property
     def resending(self) -> Resending:
@@ -165,11 +168,32 @@ async def recovery(settings: Settings) -> AsyncIterator[Recovery]:
     pipeline = Pipeline(client)
     try:
         await fitting(pipeline, settings)
-        contexts = Contexts(pipeline, TENANT, _contexts(settings))
-        topics = Topics(pipeline, TENANT, settings.canonical_base, contexts)
-        yield Recovery(pipeline, Registry(pipeline, Scanning(topics, contexts, settings.max_scanned)), settings)
+        yield Recovery(pipeline, _registry(settings, pipeline), settings)
     finally:
         await _close(client)
+
+
+@asynccontextmanager
+async def resealing(settings: Settings) -> AsyncIterator[Resealing]:
+    """What seals a store anew, also where a key to it is missing. NotTheHub, Unavailable as by `parts`."""
+    client = connect(settings, Memory())
+    try:
+        foundation = await _foundation(Pipeline(client), settings)
+        if foundation.layout < LAYOUT:
+            raise NotTheHub(
+                "Redis holds what an older release has left: start the hub first, which brings it up to date"
+            )
+        seal = Seal(foundation.pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
+        yield Resealing(foundation.pipeline, _registry(settings, foundation.pipeline), seal)
+    finally:
+        await _close(client)
+
+
+def _registry(settings: Settings, pipeline: Pipeline) -> Registry:
+    """The registry alone, for whoever has no other part of the hub."""
+    contexts = Contexts(pipeline, TENANT, _contexts(settings))
+    topics = Topics(pipeline, TENANT, settings.canonical_base, contexts)
+    return Registry(pipeline, Scanning(topics, contexts, settings.max_scanned))
 
 
 async def _built(settings: Settings, client: Client, memory: Memory, foundation: Foundation) -> Parts:
@@ -177,6 +201,8 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
     pipeline = foundation.pipeline
     contexts = Contexts(pipeline, TENANT, _contexts(settings))
     topics = Topics(pipeline, TENANT, settings.canonical_base, contexts)
+    seal = Seal(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
+    await seal.check()
     built = Parts(
         settings=settings,
         client=client,
@@ -190,11 +216,13 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         registry=Registry(pipeline, Scanning(topics, contexts, settings.max_scanned)),
         topics=topics,
         own=await _own(settings, client),
-        keyring=Keyring(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file)),
+        seal=seal,
+        keyring=Keyring(pipeline, seal),
     )
     await built.keyring.check()
     if foundation.layout < LAYOUT:
-        await Migration(pipeline, built.store, built.transactions, TENANT, tuple(contexts.values())).run()
+        resealing = Resealing(pipeline, built.registry, seal)
+        await Migration(pipeline, built.store, built.transactions, TENANT, tuple(contexts.values()), resealing).run()
     return built
 
 

@@ -19,6 +19,7 @@ from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
 from hub.api.validation import Validation
 from hub.attempts import Attempts
+from hub.binding import Binding
 from hub.holdings import Holdings
 from hub.pressure import Pressure
 from hub.publication import Publication
@@ -86,6 +87,7 @@ def _subscriptions(version: FhirVersion, settings: Settings, p: Parts, pressure:
             p.contexts,
             settings.allow_http_endpoints,
             Style(settings.legacy_style),
+            p.seal.is_there,
         ),
         now=now_ms,
         max_body=settings.max_body_bytes,
@@ -94,6 +96,7 @@ def _subscriptions(version: FhirVersion, settings: Settings, p: Parts, pressure:
         holdings=Holdings(p.store, TENANT, version),
         pressure=pressure,
         starts=Starts(p.changes),
+        binding=Binding(p.keyring),
     )
     operations = Operations(subscriptions, p.foundation.epoch)
     yield from operations.routes()

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from hub.alerts import Alerting, Operator
+from hub.addressees import Addressees, Operator
+from hub.alerts import Alerting
 from hub.breakers import Breakers, Caller
 from hub.channels.clients import Clients
 from hub.channels.origins import Origins
@@ -67,6 +68,7 @@ def delivering(p: Parts) -> Engine:
         registry=p.registry,
         channel=channel,
         keyring=p.keyring,
+        seal=p.seal,
         origins=origins,
         breakers=Breakers(p.pipeline, origins, lease_ms(settings.request_timeout), random.random),
         hub=p.foundation.epoch,
@@ -76,7 +78,8 @@ def delivering(p: Parts) -> Engine:
         dice=random.random,
         now=lambda: datetime.now(UTC),
     )
-    alerting = Alerting(p.pipeline, p.keyring, channel, operator(p), p.foundation.epoch, p.bases)
+    addressees = Addressees(p.pipeline, p.keyring, channel, operator(p))
+    alerting = Alerting(p.pipeline, p.outboxes, addressees, p.foundation.epoch, p.bases)
     return Delivery(sender, Presence(p.pipeline, "deliver", process_name()), settings.deliver_lanes, alerting=alerting)
 
 

@@ -12,7 +12,7 @@ from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.errors import Rejected
 from subscriptions.notification import Notification
 from subscriptions.subscription import Interest, Reading, Style, Subscription
-from subscriptions.versions import bundles, instant
+from subscriptions.versions import bundles, confidential, instant
 
 
 class Form(ABC):
@@ -20,12 +20,14 @@ class Form(ABC):
     A version's whole face: a Subscription in and out, notifications out.
 
     topic_element, endpoint_element: Where a Subscription names its topic and its endpoint.
+    headers: The names of the members that lead to the headers.
     has_error: Whether a Subscription tells what went wrong last.
     """
 
     version: ClassVar[FhirVersion]
     topic_element: ClassVar[str]
     endpoint_element: ClassVar[str]
+    headers: ClassVar[tuple[str, ...]]
     has_error: ClassVar[bool]
 
     def parse_subscription(
@@ -94,6 +96,18 @@ class Form(ABC):
         if error and self.has_error:
             rest["error"] = _raw(error)
         return msgspec.json.encode(ours | rest)
+
+    @property
+    def headers_element(self) -> str:
+        return ".".join(("Subscription", *self.headers))
+
+    def withhold(self, sent: bytes) -> tuple[bytes, bytes]:
+        """A Subscription's JSON without its headers, and the JSON of these; empty when there are none."""
+        return confidential.withhold(sent, *self.headers)
+
+    def restore(self, kept: bytes, withheld: bytes) -> bytes:
+        """Undo `withhold`."""
+        return confidential.restore(kept, withheld, *self.headers)
 
     @abstractmethod
     def notification_bundle(self, notification: Notification) -> bytes:

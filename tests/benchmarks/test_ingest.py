@@ -61,7 +61,8 @@ async def test_ingest(
     """Every resource that was accepted is one change in the store."""
     body = FIXTURES / f"{example}.json"
     type_, url = example.partition("-")[0], f"http://127.0.0.1:{_free_port()}"
-    for name, value in {"REDIS_URL": rq_redis_url, "BASE_URL": url, "DATA_DIR": str(tmp_path / "none")}.items():
+    wanted = {"REDIS_URL": rq_redis_url, "BASE_URL": url, "DATA_DIR": str(tmp_path / "none")}
+    for name, value in {**wanted, "MAX_UNMATCHED": "10000000"}.items():  # nobody matches here
         monkeypatch.setenv(f"HUB_{name}", value)
     api = Program(("hub", "api", "--port", url.rpartition(":")[2]), tmp_path / "api.log")
     with RedisServer() as other:

@@ -34,8 +34,8 @@ from tests.faults.story import STORY, Client
 
 #: Seconds: a request's deadline, and what a lease is longer. So a lane soon has to renew its lease.
 TIMEOUT, MARGIN = 2, 0.4
-#: Whatever: it seals what is kept nowhere else.
-SECRETS_KEY = urlsafe_b64encode(bytes(32)).decode()
+#: Whatever: they seal what is kept nowhere else.
+SECRETS_KEYS = ",".join(urlsafe_b64encode(bytes([number] * 32)).decode() for number in (0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Life:
             handshake_delay=0,
             request_timeout=TIMEOUT,
             retry_waits=(0.05,) * 400,
-            secrets_key=SECRETS_KEY,
+            secrets_key=SECRETS_KEYS,
             alert_url=f"{self.receiver}/operator",
             allow_http_endpoints=True,
             allow_private_endpoints=True,

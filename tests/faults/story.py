@@ -19,6 +19,9 @@ import httpx
 
 from hub.clock import Clock
 from hub.keys import OPEN, WAKING, OriginKeys
+from hub.resealing import Resealing
+from hub.seal import Seal
+from hub.secrets import Secrets
 from hub.wiring.parts import Parts
 from subscriptions.codes import FhirVersion
 from tests.facts import eventually
@@ -249,6 +252,15 @@ async def entrusts(client: Client) -> None:
     await client.say("POST", "Subscription/short/$credentials", {}, (200,))
 
 
+async def replaces_the_key(client: Client) -> None:
+    """The second key comes in front, and then the first one again: either time all is sealed anew."""
+    parts, (one, other) = client.parts, client.parts.seal.secrets.keys
+    for keys in ((other, one), (one, other)):
+        seal = Seal(parts.pipeline, Secrets(keys))
+        done = await Resealing(parts.pipeline, parts.registry, seal).run()
+        assert not done.unopened
+
+
 async def unsubscribes(client: Client) -> None:
     await client.say("DELETE", "Subscription/short", {}, (204,))
 
@@ -282,6 +294,7 @@ async def keeps_nothing(client: Client) -> None:
 STORY: list[Step] = [
     publishes_before_anybody_subscribes, publishes_a_topic, publishes_a_value_set, subscribes, subscribes_for_a_while,
     puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
-    tells_the_operator, writes_a_transaction_that_is_refused, entrusts, unsubscribes, reads, puts_more,
+    tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
+    unsubscribes, reads, puts_more,
     has_heard_of_everything, keeps_nothing,
 ]  # fmt: skip

@@ -31,6 +31,7 @@ from hub.store import Store
 from hub.stream import Changes, Entry
 from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
+from hub.wiring.workers import Engine
 from hub.write import Put, Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.retry import Policy
@@ -79,6 +80,7 @@ def sender(
         changes=changes or parts.changes,
         registry=parts.registry,
         keyring=parts.keyring,
+        seal=parts.seal,
         channel=RestHook(clients),
         origins=origins,
         breakers=Breakers(parts.pipeline, origins, lease_ms(timeout), lambda: 0.0),
@@ -99,7 +101,7 @@ def deliverer(
 
 
 @asynccontextmanager
-async def running(engine: Fanout | Delivery) -> AsyncIterator["asyncio.Task[None]"]:
+async def running(engine: Engine) -> AsyncIterator["asyncio.Task[None]"]:
     """The engine runs meanwhile; it must not end by itself."""
     task = asyncio.create_task(engine.run())
     try:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -49,7 +49,8 @@ PUBLIC = [
 ]  # fmt: skip
 
 NEVER = [
-    "169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192",
+    "169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16", "192.0.0.192",
+    "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254",
 ]  # fmt: skip
 
 CLOSED = Guard(allow_private=False, networks=(), ports=frozenset({443, 8443}))
@@ -59,7 +60,14 @@ OPEN = replace(CLOSED, allow_private=True)
 def hidden(address: str) -> list[str]:
     """The same address, and the IPv6 forms that lead to it."""
     ip = ip_address(address)
-    return [address, f"::ffff:{ip}", f"64:ff9b::{ip}"] if isinstance(ip, IPv4Address) else [address]
+    if not isinstance(ip, IPv4Address):
+        return [address]
+    six_to_four, teredo = (
+        IPv6Address(0x2002 << 112 | int(ip) << 80 | 1),
+        IPv6Address(0x20010000 << 96 | ~int(ip) % 2**32),
+    )
+    translated = [f"{prefix}{ip}" for prefix in ("::", "::ffff:", "::ffff:0:", "64:ff9b::", "64:ff9b:1::")]
+    return [address, *translated, str(six_to_four), str(teredo)]
 
 
 @pytest.mark.parametrize("network", BLOCKED)

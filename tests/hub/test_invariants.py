@@ -107,7 +107,7 @@ def test_contained(contained: list[Json], code: str, expression: str) -> None:
 
 
 def test_ids_of_contained_resources_are_unique() -> None:
-    twice = [PATIENT, {"resourceType": "Group", "id": "g", "type": "person", "actual": True}, PATIENT]
+    twice: list[Json] = [PATIENT, {"resourceType": "Group", "id": "g", "type": "person", "actual": True}, PATIENT]
     assert reasons(observation(*twice), FhirVersion.R4) == [
         ("duplicate", "Observation.contained[0].id"),
         ("duplicate", "Observation.contained[2].id"),

@@ -7,10 +7,24 @@ import pytest
 
 #: Commands that a full Redis takes; once one was done in a script, it takes all others.
 TAKEN = {"HDEL", "ZREM", "DEL", "UNLINK", "PEXPIRE", "PERSIST", "ZREMRANGEBYSCORE", "XTRIM", "XDEL"}
-READS = {"GET", "HGET", "HMGET", "HGETALL", "TIME", "ZSCORE", "ZRANGE", "ZRANGEBYSCORE", "XRANGE", "XREVRANGE", "XLEN"}
+READS = {
+    "GET",
+    "HSTRLEN",
+    "HGET",
+    "HMGET",
+    "HGETALL",
+    "TIME",
+    "ZSCORE",
+    "ZRANGE",
+    "ZRANGEBYSCORE",
+    "XRANGE",
+    "XREVRANGE",
+    "XLEN",
+}
 
 ON_ITS_WAY = (
     "hold alive advance remember owe mark remind rouse schedule ends claim renew take settle release unsubscribe"
+    " retain forget"
 )
 
 

@@ -97,6 +97,13 @@ async def test_any_2xx_is_an_acceptance(hook: RestHook, status: int) -> None:
     assert wire.requests[0].endswith(b"\r\n\r\n" + BODY)
 
 
+@pytest.mark.parametrize("reason", [b"", b"\xff\xfe"])
+async def test_the_reason_beside_a_status_says_nothing(hook: RestHook, reason: bytes) -> None:
+    """https://www.rfc-editor.org/rfc/rfc9112#section-4: it is to be ignored."""
+    answer = b"HTTP/1.1 200 %b\r\nContent-Length: 0\r\n\r\n" % reason
+    assert await attempt(hook, wire := Wire(), answering(wire, answer)) == Accepted(200)
+
+
 @pytest.mark.parametrize("status", [300, 304, 400, 401, 404, 410, 429, 499, 500, 503, 599, 999])
 async def test_anything_else_is_a_refusal(hook: RestHook, status: int) -> None:
     answer = b"HTTP/1.1 %d So\r\nContent-Length: 0\r\n\r\n" % status
@@ -150,11 +157,25 @@ async def test_the_connection_ends_without_an_answer(hook: RestHook, when: str, 
         pytest.param(b"HTTP/1.1 OK\r\n\r\n", id="no status"),
         pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", id="an endless header"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", id="a length that is none"),
-        pytest.param(b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 0\r\n\r\n", id="a reason that is no text"),
     ],
 )
 async def test_what_is_not_http_is_garbage(hook: RestHook, answer: bytes) -> None:
     assert await attempt(hook, wire := Wire(), answering(wire, answer)) == Unreachable(Fault.GARBAGE)
+
+
+@pytest.mark.parametrize("length", [16, 3_000])
+@pytest.mark.parametrize("before", [b"", "\u2026".encode() * 150], ids=["at once", "later"])
+async def test_an_answer_that_repeats_a_header_is_kept_without_it(hook: RestHook, length: int, before: bytes) -> None:
+    """However long it is, with its scheme or without; what is too short to be a secret stays."""
+    token, wire = "".join(f"{n:04x}" for n in range(length // 4)), Wire()
+    body = before + f"no {token} for Bearer {token} on ward 7".encode()
+    answer = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with serving(wire, answering(wire, answer)):
+        url = f"http://127.0.0.1:{wire.port}/hook"
+        said = await hook.send(to(url, ("Authorization", f"Bearer {token}"), ("X-Ward", "7")), BUNDLE, seconds=10)
+    assert isinstance(said, Refused)
+    hidden = "*" * length
+    assert said.said == f"{before.decode()}no {hidden} for {'*' * 7}{hidden} on ward 7"[:200]
 
 
 async def test_tls_with_a_port_that_speaks_none(hook: RestHook) -> None:
@@ -351,6 +372,44 @@ async def test_a_connection_is_used_again(hook: RestHook) -> None:
         for _ in range(3):
             await hook.send(to(f"http://127.0.0.1:{wire.port}/"), BUNDLE, seconds=10)
     assert (wire.connections, len(wire.requests)) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "target", ["/a%2Fb%7e", "//a//b;c=d", "/caf%C3%A9", "/?sig=a%2Fb%3A%2B+%3D&to=%20x", "/in?x=a%26b'~!$()*,@"]
+)
+async def test_path_and_query_are_asked_for_as_they_were_registered(hook: RestHook, target: str) -> None:
+    """Some endpoints are signed links, compared letter by letter."""
+    async with serving(wire := Wire(), answering(wire, OK)):
+        said = await hook.send(to(f"http://127.0.0.1:{wire.port}{target}"), BUNDLE, seconds=10)
+    assert said == Accepted(200)
+    assert wire.requests[0].startswith(b"POST %b HTTP/1.1\r\n" % target.encode())
+
+
+@pytest.mark.parametrize("more", [OK, b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", b"\0"])
+async def test_what_came_before_a_request_is_no_answer_to_it(hook: RestHook, more: bytes) -> None:
+    """Some servers say something on a connection that nobody uses: the next notification goes out on another one."""
+    said = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.request(reader)
+        if wire.connections == 2:
+            writer.write(b"HTTP/1.1 500 So\r\nContent-Length: 0\r\n\r\n")
+        else:
+            writer.write(OK)
+            await answered.wait()
+            writer.write(more)
+            said.set()
+        await reader.read()
+
+    answered = asyncio.Event()
+    async with serving(wire := Wire(), handle), serving(other := Wire(), answering(other, OK)):
+        endpoint = to(f"http://127.0.0.1:{wire.port}/")
+        assert await hook.send(endpoint, BUNDLE, seconds=10) == Accepted(200)
+        answered.set()
+        await said.wait()
+        await hook.send(to(f"http://127.0.0.1:{other.port}/"), BUNDLE, seconds=10)  # there and back: it has arrived
+        assert await hook.send(endpoint, BUNDLE, seconds=10) == Refused(500)
+    assert (wire.connections, len(wire.requests)) == (2, 2)
 
 
 _pieces = st.sampled_from(

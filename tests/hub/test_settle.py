@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.keys import SubscriptionKey
-from hub.outbox import Outboxes, Subscribed
+from hub.outbox import Outboxes, Owed, Subscribed
 from hub.pipeline import Pipeline
 from hub.resending import note
 from hub.turn import Kind, Later, Sending, Sent, Stale, Turn, Verb
@@ -28,6 +28,8 @@ MAX_COUNT = 2
 PERIOD = 1_000_000
 UNPACED = Pace(MAX_COUNT)
 SENT = Sent(1, 2, "yes")
+#: ms since 1970, before all changes.
+START = 1
 #: Events that a server wants brought along.
 AHEAD = 3
 _examples = count()
@@ -55,6 +57,9 @@ class World:
     sent: Numbers of events of which a server was told that they had arrived.
     resend: Numbers of those that are to be sent once more.
     called: Since that was asked for, what has failed is tried again now.
+    test: A test is to be sent.
+    start: It is to begin with the past; begun: it was active once.
+    filling: It is being filled with changes of the past; waiting: how many there are by now.
     """
 
     pipeline: Pipeline
@@ -76,6 +81,11 @@ class World:
     sent: list[int] = field(default_factory=list)
     resend: set[int] = field(default_factory=set)
     called: bool = False
+    test: bool = False
+    start: bool = False
+    begun: bool = False
+    filling: bool = False
+    waiting: int = 0
     tokens: int = 0
     servers: list[Served] = field(default_factory=list)
 
@@ -93,9 +103,11 @@ class World:
         step = follow(self.state, happening)
         assert step.state != self.state or happening in (Happening.WRITTEN, Happening.WRITTEN_OFF)
         self.state = step.state
+        if step.restart:
+            self.begun, self.filling, self.waiting = True, self.start and not self.begun, 0
         self.revision += 1
         self.pinned, self.attempt = None, 0
-        self.shut = self.beats = self.due = False
+        self.shut = self.beats = self.due = self.test = False
         if self.state.status in (SubscriptionStatus.ERROR, SubscriptionStatus.OFF):
             self.resend.clear()
         if step.skip:
@@ -106,6 +118,8 @@ class World:
         """The range of what must be pinned now, and its kind; last is 0 in a handshake."""
         if self.state.status is SubscriptionStatus.REQUESTED:
             return self.events, 0, Kind.HANDSHAKE
+        if self.state.status is SubscriptionStatus.ACTIVE and self.test:
+            return self.events, 0, Kind.HEARTBEAT
         if self.state.status is SubscriptionStatus.ACTIVE and self.resend:
             first = min(self.resend)
             return first, first + (MAX_COUNT == 2 and first + 1 in self.resend), Kind.RESEND
@@ -125,7 +139,7 @@ class World:
         """Compare what was fixed with what must be; from here on it stays as it is."""
         if self.pinned is None:
             assert (None if said is None else (said.first, said.last, said.kind)) == self.next()
-            self.pinned = said
+            self.pinned, self.test = said, False
         assert said == self.pinned
 
 
@@ -206,15 +220,54 @@ class Owe:
     many: int
 
     async def do(self, world: World) -> None:
-        changes = [entry(0, world.events + number) for number in range(1, self.many + 1)]
-        said = await world.outboxes.owe(world.key, 0, changes)
-        if not world.state.counting:
+        before = world.events + world.waiting
+        said = await world.outboxes.owe(world.key, 0, [entry(0, before + n) for n in range(1, self.many + 1)])
+        if not world.state.counting or world.filling:
+            assert said is None
+            world.waiting += self.many if world.state.counting else 0
+            return
+        owed(world, said, self.many)
+
+
+def owed(world: World, said: Owed | None, many: int) -> None:
+    """So many changes have become events."""
+    assert said is not None
+    world.events += many
+    send = world.status is SubscriptionStatus.ACTIVE and world.events > world.delivered
+    assert (said.events, said.fresh, said.send) == (world.events, many, send)
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Changes of the past become events: some of those that wait, and all that have come are looked through by then."""
+
+    many: int
+
+    async def do(self, world: World) -> None:
+        many = min(self.many, world.waiting)
+        changes = [entry(0, world.events + number) for number in range(1, many + 1)]
+        reached = entry(0, world.events + many).id
+        said = await world.outboxes.fill(world.key, 0, changes, reached=reached, goal=reached)
+        if not world.state.counting or not world.filling:
             assert said is None
             return
-        assert said is not None
-        world.events += self.many
-        send = world.status is SubscriptionStatus.ACTIVE and world.events > world.delivered
-        assert (said.events, said.fresh, said.send) == (world.events, self.many, send)
+        world.waiting -= many
+        world.filling = world.waiting > 0
+        owed(world, said, many)
+
+
+@dataclass(frozen=True)
+class AskTest:
+    """A test is asked for: it goes out next, whatever the window, and what has failed is tried again at once."""
+
+    async def do(self, world: World) -> None:
+        active = world.state.status is SubscriptionStatus.ACTIVE
+        assert await world.outboxes.call(world.key, test=True) is active
+        if not active:
+            return
+        if world.attempt:
+            world.waits, world.called = False, True
+        world.test, world.shut = True, False
 
 
 @dataclass(frozen=True)
@@ -235,7 +288,8 @@ class Take:
             return
         world.token = token
         sends = world.status in (SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE)
-        if sends and (world.waits or world.shut):
+        shut = world.shut and not world.pinned and not world.test
+        if sends and (world.waits or shut):
             assert isinstance(said, Later)
             assert (said.at == FAR) == world.waits
             return
@@ -244,7 +298,7 @@ class Take:
             world.looked_at(said)
         pinned, ahead = world.pinned, said.ahead
         assert _timeless(said) == Turn(world.status, world.revision, world.events, world.attempt, pinned)
-        assert not (pinned and world.shut)
+        assert not (pinned and world.shut) or pinned.kind is Kind.HEARTBEAT
         events = range(pinned.first, world.events + 1) if pinned and not pinned.eventless else ()
         assert [event.number for event in ahead] == list(events[:AHEAD])
         world.servers.append(Served(token, said))
@@ -257,7 +311,16 @@ def _timeless(turn: Turn) -> Turn:
 async def settle(world: World, server: Served, verb: Verb, *, again_at: int | None = None) -> Turn | None:
     ends = {0: "0-0"} if verb is Verb.ACTIVE else None
     return await world.outboxes.settle(
-        world.key, str(server.token), server.turn, verb, said="so", code="c", again_at=again_at, ends=ends, sent=SENT
+        world.key,
+        str(server.token),
+        server.turn,
+        verb,
+        said="so",
+        code="c",
+        again_at=again_at,
+        ends=ends,
+        sent=SENT,
+        start=START if world.start else None,
     )
 
 
@@ -308,7 +371,8 @@ class Settle:
         self._followed(world, sending, verb)
         assert said.status is world.status
         assert (said.revision, said.events, said.attempt) == (world.revision, world.events, 0)
-        if world.status in (SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE) and not world.shut:
+        sends = world.status in (SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE)
+        if sends and (not world.shut or world.test):
             world.looked_at(said)
         else:
             assert said.sending is None
@@ -387,7 +451,7 @@ class Serve:
         await Settle(0, self.choice, later=False, again=False).do(world)
 
 
-Step: TypeAlias = Write | WriteAtRevision | Delete | Owe | Take | Settle | Serve | Resend | Pass
+Step: TypeAlias = Write | WriteAtRevision | Delete | Owe | Fill | AskTest | Take | Settle | Serve | Resend | Pass
 
 
 async def fields(world: World) -> dict[bytes, bytes]:
@@ -406,6 +470,8 @@ async def agree(world: World) -> None:
     assert (state.events, state.delivered, state.skipped_events) == (world.events, world.delivered, world.skipped)
     assert state.delivered <= state.events
     assert (held.get(b"counting") == b"1", held.get(b"skip") == b"1") == (world.state.counting, world.state.skip)
+    assert (held.get(b"begun") == b"1", b"filling:0" in held) == (world.begun, world.filling)
+    assert state.test == world.test
     assert {number for each in state.resend for number in range(each.first, each.last + 1)} == world.resend
     # Each event is behind us because it was sent, once, in its turn; or because it was skipped, and that was counted.
     assert world.sent == sorted(set(world.sent))
@@ -424,6 +490,7 @@ _steps: st.SearchStrategy[list[Step]] = st.lists(
         ),
         st.builds(WriteAtRevision, st.integers(1, 5), st.booleans()) | st.just(Delete()),
         st.builds(Owe, st.integers(1, 5)),
+        st.builds(Fill, st.integers(0, 5)) | st.just(AskTest()),
         _takes,
         _takes,
         _settles,
@@ -441,6 +508,10 @@ _born = (
     Take(0),
     Settle(0, 0, later=False, again=False),
     Owe(3),
+    Fill(2),
+    Fill(1),
+    Serve(0),
+    AskTest(),
     Serve(0),
     Serve(0),
     Serve(0, long=True),
@@ -449,13 +520,14 @@ _born = (
 )
 
 
-@given(begun=st.integers(0, len(_born)), pace=_paces, steps=_steps)
-@settings(max_examples=800)
+@given(begun=st.integers(0, len(_born)), pace=_paces, start=st.booleans(), steps=_steps)
+@settings(max_examples=600)
 async def test_a_subscription_follows_the_law_whoever_serves_it_and_whatever_is_lost(
-    lasting: Parts, begun: int, pace: Pace, steps: list[Step]
+    lasting: Parts, begun: int, pace: Pace, start: bool, steps: list[Step]
 ) -> None:
     """Status, numbering, what is skipped, what is pinned, and whose word counts."""
     world = begin(lasting.pipeline)
+    world.start = start
     for step in (*(Write(SubscriptionStatus.REQUESTED, later=False, pace=pace), *_born[1:])[:begun], *steps):
         await step.do(world)
     await agree(world)

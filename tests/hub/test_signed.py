@@ -188,7 +188,7 @@ async def test_rotation(parts: Parts, receiver: Receiver) -> None:
     verify(received, one, found.secret)
     with pytest.raises(WebhookVerificationError):
         verify(received, Secret(b"x" * 32))
-    credentials = await parts.keyring.of(key)
+    credentials = await parts.keyring.of(key, None)
     assert credentials.signing == (found.secret, replace(one, until=found.before_until))
 
 
@@ -216,7 +216,7 @@ async def test_a_secret_outlives_an_update_and_not_a_delete(parts: Parts, receiv
     key = await subscribe(parts, f"{receiver.url}/hook")
     secret = await rotated(parts, key)
     await rewrite(parts, f"{receiver.url}/other")
-    assert (await parts.keyring.of(key)).signing == (secret,)
+    assert (await parts.keyring.of(key, None)).signing == (secret,)
     await parts.membership.delete(await member(parts), expected="*")
     assert await parts.keyring.rotate(key) is None
     assert await parts.pipeline.command("EXISTS", key.subscription) == 0
@@ -230,7 +230,7 @@ async def test_so_many_secrets_sign_at_once(parts: Parts) -> None:
     with pytest.raises(TooOften):
         await parts.keyring.rotate(key)
     assert await parts.pipeline.command("HGETALL", key.subscription) == before
-    signing = (await parts.keyring.of(key)).signing
+    signing = (await parts.keyring.of(key, None)).signing
     assert [secret.key for secret in signing] == [secret.key for secret in reversed(secrets)]
 
 
@@ -242,8 +242,8 @@ async def test_a_secret_whose_time_is_over_is_forgotten_at_the_next_rotation(par
     *newer, _ = held.decode().split(" ")
     await parts.pipeline.command("HSET", key.subscription, "secrets", " ".join([*newer, "1"]))
     await rotated(parts, key)
-    assert len((await parts.keyring.of(key)).signing) == 2
-    assert first.key not in [secret.key for secret in (await parts.keyring.of(key)).signing]
+    assert len((await parts.keyring.of(key, None)).signing) == 2
+    assert first.key not in [secret.key for secret in (await parts.keyring.of(key, None)).signing]
 
 
 async def test_a_rotation_that_is_repeated_is_one(parts: Parts) -> None:

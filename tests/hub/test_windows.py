@@ -7,6 +7,7 @@ import pytest
 
 from hub.wiring.parts import Parts
 from subscriptions.codes import SubscriptionStatus
+from subscriptions.ranges import Range
 from tests.facts import eventually
 from tests.hub.engines import (
     Publisher,
@@ -15,6 +16,7 @@ from tests.hub.engines import (
     fanout,
     matched,
     member,
+    now,
     rewrite,
     running,
     state,
@@ -146,6 +148,49 @@ async def test_a_client_that_changes_it_waits_for_no_window(parts: Parts, receiv
         await receiver.numbered("/s", 4)
     assert bundles(receiver) == [[1], [2, 3, 4]]
     assert [received.type for received in receiver.received if received.path == "/s"][2] == "handshake"
+
+
+async def test_what_is_sent_once_more_keeps_to_the_window_too(parts: Parts, receiver: Receiver) -> None:
+    """Whoever asks for it, the endpoint gets one Bundle in a window; it comes before what was gathered."""
+    key = await subscribe(parts, f"{receiver.url}/s", window=DAY)
+    publisher = Publisher(parts)
+    async with running(fanout(parts)), delivering(parts):
+        await becomes(parts, ACTIVE)
+        for count in (1, 2):
+            await publisher.put()
+            await receiver.numbered("/s", count)
+            await open_it(parts) if count == 1 else await shut(parts)
+        await publisher.put()
+        await matched(parts)
+        found = await parts.resending.ask(key, await state(parts), Range(1, 2), now=now())
+        assert found == Range(1, 2)
+        await shut(parts)
+        assert bundles(receiver) == [[1], [2]]
+        await open_it(parts)
+        await receiver.until(lambda: len(bundles(receiver)) > 2)
+        await shut(parts)
+        assert bundles(receiver) == [[1], [2], [1, 2]]
+        await open_it(parts)
+        await receiver.until(lambda: len(bundles(receiver)) > 3)
+    assert bundles(receiver) == [[1], [2], [1, 2], [3]]
+
+
+async def test_what_is_asked_for_once_more_lets_what_failed_be_tried_at_once(parts: Parts, receiver: Receiver) -> None:
+    """As without a window, which holds for what was answered with 2xx."""
+    receiver.answers["/s"] = after_handshake(200, 503, 200)
+    key = await subscribe(parts, f"{receiver.url}/s", window=DAY, retry_waits=str(DAY))
+    publisher = Publisher(parts)
+    async with running(fanout(parts)), delivering(parts):
+        await becomes(parts, ACTIVE)
+        await publisher.put()
+        await open_it(parts)
+        await publisher.put()
+        await receiver.numbered("/s", 2)
+        await shut(parts)
+        await parts.resending.ask(key, await state(parts), Range(1, 1), now=now())
+        await receiver.until(lambda: bundles(receiver) == [[1], [2], [2]])
+        await open_it(parts)
+        await receiver.until(lambda: bundles(receiver) == [[1], [2], [2], [1]])
 
 
 async def test_a_schedule_of_its_own_stands_for_the_hubs(parts: Parts, receiver: Receiver) -> None:

@@ -20,7 +20,7 @@ from subscriptions.breaker import (
 )
 from subscriptions.retry import Accepted, Blocked, Fault, Outcome, Refused, Unreachable
 
-UNCONNECTED = {Fault.DNS, Fault.REFUSED, Fault.CERTIFICATE, Fault.TLS, Fault.CONNECT_TIMEOUT}
+UNCONNECTED = {Fault.DNS, Fault.REFUSED, Fault.NO_ROUTE, Fault.CERTIFICATE, Fault.TLS, Fault.CONNECT_TIMEOUT}
 NOW = 1_800_000_000_000
 
 

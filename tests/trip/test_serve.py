@@ -117,6 +117,10 @@ async def test_restart(data: Path) -> None:
     """Whichever part is killed is started again, alone, and the hub still knows what it knew."""
     async with HubProcess(data) as hub:
         await put_patient(hub)
+        redis_url = (data / "redis.url").read_text()
+        # Who finds no Redis when it starts is not at work yet: it ends, and is started again.
+        await eventually(lambda: hub.have(1))
+        await eventually(lambda: check("clock", redis_url) == (0, ""))
         for part in PARTS:
             await eventually(lambda: complete(hub))
             [killed] = hub.pids(part)

@@ -100,11 +100,12 @@ async def test_credentials_are_kept_and_told_without_their_secrets(hub: Hub) -> 
     assert kept["tokenUrl"] == OAUTH["tokenUrl"]
     assert (kept["clientId"], kept["scope"], kept["clientAuthentication"]) == ("hub", "events", "basic")
     assert kept["certificateSubject"] == "CN=client"
+    assert kept["origin"] == "http://127.0.0.1:9"
     assert told(await hub.get("/Subscription/s/$credentials")) == kept
     assert OAUTH["clientSecret"] not in answer.text
     assert "PRIVATE" not in answer.text
     assert told(await entrust(hub, clientAuthentication="post", **OAUTH)).keys() == {
-        "tokenUrl", "clientId", "clientAuthentication",
+        "origin", "tokenUrl", "clientId", "clientAuthentication",
     }  # fmt: skip
     assert told(await hub.client.post("/Subscription/s/$credentials")) == {}
     assert told(await hub.get("/Subscription/s/$credentials")) == {}

@@ -7,11 +7,15 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
+from hub import clock
 from hub.keys import Partition
+from hub.wiring import workers
 from tests.facts import eventually
 from tests.hub.api.server import Hub, issue, patient, serving
 from tests.hub.conftest import settings
+from tests.hub.engines import fanout, matched, running
 from tests.processes import subscription
 from tests.redis_server import RedisServer
 
@@ -126,6 +130,54 @@ async def test_a_hub_that_is_behind(hub: Hub, redis: Redis) -> None:
     redis.set(other.matched, day_ago)
     await eventually(lambda: accepts(hub))
     assert (await hub.put("/Patient/a", patient("a"))).headers["ETag"] == 'W/"2"'
+
+
+async def test_a_hub_that_has_too_much_to_match(server: RedisServer, tmp_path: Path) -> None:
+    """By the number of changes that are not matched, however young they are; matching lets writes in again."""
+    wanted = settings(server.url, tmp_path).model_copy(update={"max_unmatched": 3})
+    async with serving(wanted) as hub:
+        await hub.put("/Subscription/s", subscription(ENDPOINT, status="off") | {"id": "s"})
+        for number in range(2):
+            assert (await hub.put(f"/Patient/p{number}", patient(f"p{number}"))).status_code == 201
+        assert await accepts(hub)
+        assert (await hub.put("/Patient/a", patient("a"))).status_code == 201
+        await eventually(lambda: is_declining(hub))
+        await check_all(hub, "The hub is behind: 3 changes are not matched yet")
+        async with running(fanout(hub.parts)):
+            await eventually(lambda: accepts(hub))
+        assert (await hub.put("/Patient/a", patient("a"))).headers["ETag"] == 'W/"2"'
+
+
+async def test_room_that_retention_makes_lets_writes_in_again(
+    server: RedisServer, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Nobody does anything but the clock: what was superseded two seconds ago goes, and all is as before. Also when Redis
+    itself takes nothing more.
+    """
+    monkeypatch.setattr(clock, "SELDOM", 0.1)
+    wanted = settings(server.url, tmp_path).model_copy(update={"retention_days": 2 / 86_400})
+    long = {"contact": [{"name": {"text": "x" * 20_000}}]}
+    async with serving(wanted) as hub, running(fanout(hub.parts)):
+        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.8) + 8_000_000)
+        written = 0
+        while not await is_declining(hub):
+            written += (await hub.put("/Patient/a", patient("a", **long))).is_success
+        assert "The hub is full" in declined(await hub.put("/Patient/a", patient("a")))
+        await matched(hub.parts)
+        redis.config_set("maxmemory", redis.info("memory")["used_memory"] - 1_000_000)
+        with pytest.raises(OutOfMemoryError):
+            redis.set("more", "x")
+        assert await is_declining(hub)
+        async with running(workers.clock(hub.parts, top_up=nothing)):
+            await eventually(lambda: accepts(hub))
+        answer = await hub.put("/Patient/a", patient("a"))
+        assert answer.headers["ETag"] == f'W/"{written + 1}"'
+        assert (await hub.get("/Patient/a/_history/1")).status_code in (404, 410)
+
+
+async def nothing() -> None:
+    """No pumps are needed here."""
 
 
 async def test_a_cluster_is_full_when_one_of_its_servers_is(redis_cluster_url: str, tmp_path: Path) -> None:

@@ -1,0 +1,155 @@
+"""Headers of Subscriptions, and what binds credentials to an origin, as a client of the api sees them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from hub.keyring import Entrusted
+from hub.secrets import Secrets
+from tests.dump import everything
+from tests.hub.api.server import Hub, issue, serving
+from tests.hub.api.subscriptions import ENDPOINT, put
+from tests.hub.api.test_entrusting import OAUTH, entrust
+from tests.hub.certificates import Authority
+from tests.hub.conftest import settings
+from tests.hub.engines import member, sender
+from tests.processes import subscription
+
+HEADERS = ["Authorization: Bearer hush-hush-hush", "X-Ward: 7"]
+
+
+@pytest.fixture
+async def plain(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    """One without a key for secrets."""
+    async with serving(settings(redis_url, tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture
+async def hub(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    key = Fernet.generate_key().decode()
+    async with serving(settings(redis_url, tmp_path).model_copy(update={"secrets_key": key})) as found:
+        yield found
+
+
+def wanted(endpoint: str = ENDPOINT, **options: Any) -> dict[str, Any]:
+    return {**subscription(endpoint, **options), "id": "s"}
+
+
+async def test_a_client_gets_back_what_it_gave_and_redis_has_none_of_it(hub: Hub) -> None:
+    """From a create, a change, a read, a read of the version, and a search."""
+    sent = wanted(headers=HEADERS)
+    for answer in (await hub.put("/Subscription/s", sent), await hub.put("/Subscription/s", sent)):
+        assert answer.json()["channel"] == sent["channel"]
+    for url in ("/Subscription/s", "/Subscription/s/_history/2"):
+        assert (await hub.get(url)).json()["channel"] == sent["channel"]
+    (entry,) = (await hub.get("/Subscription?url=" + ENDPOINT)).json()["entry"]
+    assert entry["resource"]["channel"] == sent["channel"]
+    created = await hub.post("/Subscription", sent)
+    assert (created.status_code, created.json()["channel"]) == (201, sent["channel"])
+    assert (await hub.get("/Subscription/s/$status")).status_code == 200
+    held = await everything(hub.parts.pipeline.command)
+    assert ENDPOINT.encode() in held
+    assert b"hush" not in held
+
+
+async def test_without_a_key_there_are_no_headers(plain: Hub) -> None:
+    """As for all other secrets: it is refused, $validate says so too, and nothing is stored."""
+    answer = await plain.put("/Subscription/s", wanted(headers=HEADERS))
+    assert (answer.status_code, issue(answer)["code"]) == (400, "not-supported")
+    assert issue(answer)["expression"] == ["Subscription.channel.header"]
+    assert "HUB_SECRETS_KEY is not set" in issue(answer)["details"]["text"]
+    tried = await plain.post("/Subscription/$validate", wanted(headers=HEADERS))
+    assert tried.json()["issue"][0]["expression"] == ["Subscription.channel.header"]
+    assert (await plain.get("/Subscription/s")).status_code == 404
+    await put(plain, "s")
+
+
+async def test_what_does_not_open_is_the_hubs_own_fault(hub: Hub) -> None:
+    """It says so, a search shows the others, and the client may still change it, or end it."""
+    for id_ in ("a", "b"):
+        sent = wanted(headers=HEADERS) | {"id": id_}
+        assert (await hub.put(f"/Subscription/{id_}", sent)).status_code == 201
+    strange = Secrets.of(Fernet.generate_key().decode(), None).seal(b"[]")
+    key = (await member(hub.parts, "a")).key
+    await hub.parts.pipeline.command("HSET", key.subscription, "headers", strange)
+    answer = await hub.get("/Subscription/a")
+    assert (answer.status_code, issue(answer)["code"]) == (500, "exception")
+    assert "HUB_SECRETS_KEY" in issue(answer)["details"]["text"]
+    found = (await hub.get("/Subscription")).json()["entry"]
+    assert [entry["resource"].get("id") for entry in found if entry["search"]["mode"] == "match"] == ["b"]
+    (remark,) = [entry["resource"] for entry in found if entry["search"]["mode"] == "outcome"]
+    assert "1 Subscription could not be evaluated" in remark["issue"][0]["details"]["text"]
+    assert (await hub.get("/Subscription/a/$status")).status_code == 200
+    assert (await hub.put("/Subscription/a", sent | {"id": "a"})).status_code == 200
+    assert (await hub.delete("/Subscription/a")).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["http://127.0.0.1:8/hook", "https://127.0.0.1:9/hook", "http://127.0.0.2:9/hook"],
+    ids=["port", "scheme", "host"],
+)
+async def test_credentials_do_not_move_to_another_origin(hub: Hub, elsewhere: str) -> None:
+    """The change is refused and says why; once they are taken back it is not."""
+    await put(hub, "s")
+    assert (await entrust(hub, **OAUTH)).status_code == 200
+    for url in ("/Subscription/s", "/Subscription/s/$validate"):
+        ask = hub.post if "$" in url else hub.put
+        answer = await ask(url, wanted(elsewhere))
+        (told,) = answer.json()["issue"]
+        assert (told["code"], told["expression"]) == ("business-rule", ["Subscription.channel.endpoint"])
+        assert "$credentials" in told["details"]["text"]
+        assert answer.status_code == (200 if "$" in url else 400)
+    held = (await hub.get("/Subscription/s")).json()
+    assert held["channel"]["endpoint"] == ENDPOINT
+    assert (await entrust(hub)).status_code == 200
+    assert (await hub.put("/Subscription/s", wanted(elsewhere))).status_code == 200
+    assert (await entrust(hub, **OAUTH)).status_code == 200
+    assert (await hub.put("/Subscription/s", wanted(elsewhere))).status_code == 200
+
+
+async def test_a_certificate_does_not_either(hub: Hub) -> None:
+    await put(hub, "s")
+    issued = Authority().issue()
+    assert (await entrust(hub, certificate=issued.certificate, privateKey=issued.key)).status_code == 200
+    assert (await hub.put("/Subscription/s", wanted("http://127.0.0.1:8/hook"))).status_code == 400
+
+
+@pytest.mark.parametrize("same", ["http://127.0.0.1:9/another?x=1", "http://127.0.0.1:9"])
+async def test_they_stay_within_an_origin(hub: Hub, same: str) -> None:
+    await put(hub, "s")
+    assert (await entrust(hub, **OAUTH)).status_code == 200
+    assert (await hub.put("/Subscription/s", wanted(same))).status_code == 200
+    assert (await shown(hub)).oauth is not None
+
+
+async def test_a_secret_to_sign_with_moves_along(hub: Hub) -> None:
+    """It is shown to nobody: whoever gets what it signs can't sign."""
+    await put(hub, "s")
+    assert (await hub.client.post("/Subscription/s/$rotate-secret")).status_code == 200
+    assert (await hub.put("/Subscription/s", wanted("http://127.0.0.1:8/hook"))).status_code == 200
+    assert (await shown(hub)).signing
+
+
+async def test_credentials_given_while_the_endpoint_moves_are_not_shown_to_the_new_one(hub: Hub) -> None:
+    """Both requests were accepted, and the later one knew nothing of the other."""
+    await put(hub, "s")
+    key = (await member(hub.parts)).key
+    assert (await hub.put("/Subscription/s", wanted("http://127.0.0.1:8/hook"))).status_code == 200
+    assert (await entrust(hub, **OAUTH)).status_code == 200
+    assert (await shown(hub)).oauth is not None
+    given = Entrusted((await shown(hub)).oauth, None, origin="http://127.0.0.1:9")
+    assert await hub.parts.keyring.entrust(key, given)
+    assert (await shown(hub)).oauth is None
+
+
+async def shown(hub: Hub) -> Any:
+    """What a deliver worker shows to the endpoint."""
+    held = await member(hub.parts)
+    recipient = await sender(hub.parts).recipient(held.key, held.state.revision)
+    assert recipient is not None
+    return recipient.credentials
