@@ -133,15 +133,19 @@ class Store:
         """The versions in force, in the order asked for."""
         keys = [self._partition(resource).resource(resource) for resource in resources]
         numbers = await self._pipeline.all([("HGET", key, "version") for key in keys])
+        return await self.versions([(r, int(number or 0)) for r, number in zip(resources, numbers, strict=True)])
+
+    async def versions(self, wanted: list[tuple[ResourceId, int]]) -> list[Version | None]:
+        """The versions of these numbers; None for one that is not there."""
         found = await self._pipeline.all(
             [
-                ("HMGET", key, *(field + (number or b"0") for field in (b"m", b"b", b"e")))
-                for key, number in zip(keys, numbers, strict=True)
+                ("HMGET", self._partition(resource).resource(resource), *(f"{field}{number}" for field in "mbe"))
+                for resource, number in wanted
             ]
         )
         return [
-            _version(int(number), meta, body, events) if number and meta else None
-            for number, (meta, body, events) in zip(numbers, found, strict=True)
+            _version(number, meta, body, events) if meta else None
+            for (_, number), (meta, body, events) in zip(wanted, found, strict=True)
         ]
 
     async def history(self, resource: ResourceId, *, before: int | None, count: int) -> tuple[int, list[Version]]:

@@ -11,7 +11,9 @@ Its ids are Redis' own, so that a time is a place in it. What was removed from i
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from hub.keys import Partition, ResourceId, SubscriptionKey
 from hub.pipeline import Client, Fields, Pipeline, Streams, script
@@ -25,6 +27,13 @@ START = "0-0"
 
 #: Changes that are looked through at once.
 CHUNK = 500
+
+
+#: ms by which the clocks of an api and of Redis may differ.
+CLOCKS = 60_000
+
+#: A place in the order of all partitions' changes: ms and the number within it, as in the id, and the partition.
+Spot = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +106,7 @@ class Changes:
         while found == CHUNK:
             # What is behind the mark is never trimmed; so what isn't there was matched before.
             rows = await self._pipeline.command("XRANGE", partition.changes, f"({mark}", "+", "COUNT", CHUNK)
-            for id_, fields in rows:
-                flat = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-                entry = _entry(id_.decode(), flat)
+            for entry in _entries(rows):
                 if (entry.resource, entry.number) == (resource, number):
                     return True
                 mark = entry.id
@@ -114,8 +121,7 @@ class Changes:
     async def between(self, partition: Partition, mark: str, last: str, *, count: int) -> list[Entry]:
         """Up to `count` changes behind a mark, up to the one of the id `last`."""
         rows = await self._pipeline.command("XRANGE", partition.changes, f"({mark}", last, "COUNT", count)
-        named = ((id_, f if isinstance(f, dict) else dict(zip(f[::2], f[1::2], strict=True))) for id_, f in rows)
-        return [_entry(id_.decode(), fields) for id_, fields in named]
+        return list(_entries(rows))
 
     async def end(self, partition: Partition) -> str:
         """The id of the last change that is in a partition; START where there is none."""
@@ -125,8 +131,43 @@ class Changes:
     async def oldest(self, partition: Partition, before: str, *, count: int) -> list[Entry]:
         """Up to `count` changes from the first one on, that are before an id."""
         rows = await self._pipeline.command("XRANGE", partition.changes, "-", f"({before}", "COUNT", count)
-        named = ((id_, f if isinstance(f, dict) else dict(zip(f[::2], f[1::2], strict=True))) for id_, f in rows)
-        return [_entry(id_.decode(), fields) for id_, fields in named]
+        return list(_entries(rows))
+
+    async def newest(self, *, after: Spot | None, since: int, chunk: int) -> AsyncIterator[tuple[Spot, Entry]]:
+        """
+        The changes of all partitions that are kept, newest first.
+
+        Args:
+            after: The one behind which they begin; None for the last one of all.
+            since: ms; those that were put before are left out, but not those of the minute before, since clocks differ.
+            chunk: So many of a partition are read at once.
+        """
+        sources = [self._newest_in(p, after, max(since - CLOCKS, 0), chunk) for p in self.partitions]
+        firsts = await asyncio.gather(*(anext(source, None) for source in sources))
+        heads = {number: head for number, head in enumerate(firsts) if head}
+        while heads:
+            number, newest = max(heads.items(), key=lambda head: head[1][0])
+            yield newest
+            if following := await anext(sources[number], None):
+                heads[number] = following
+            else:
+                del heads[number]
+
+    async def _newest_in(
+        self, partition: Partition, after: Spot | None, since: int, chunk: int
+    ) -> AsyncIterator[tuple[Spot, Entry]]:
+        top = "+"
+        if after:
+            # At the same place those of lower partitions come behind.
+            exclusive = "(" if partition.number >= after[2] else ""
+            top = f"{exclusive}{after[0]}-{after[1]}"
+        while True:
+            rows = await self._pipeline.command("XREVRANGE", partition.changes, top, since, "COUNT", chunk)
+            for entry in _entries(rows):
+                yield (*place(entry.id), partition.number), entry
+            if len(rows) < chunk:
+                return
+            top = f"({rows[-1][0].decode()}"
 
     async def remember_start(self, partition: Partition) -> None:
         """Note from where on changes are there, if that isn't known: what an early version removed, it didn't say."""
@@ -174,6 +215,13 @@ def place(id_: str) -> tuple[int, int]:
 def before(ms: int) -> str:
     """The id that is behind all changes before a time and before all others."""
     return f"{ms - 1}-{2**53}"
+
+
+def _entries(rows: Any) -> Iterator[Entry]:
+    """The changes in XRANGE's reply, whose fields are a list (RESP2) or a map."""
+    for id_, fields in rows:
+        named = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+        yield _entry(id_.decode(), named)
 
 
 def _entry(id_: str, fields: Fields) -> Entry:

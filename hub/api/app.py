@@ -24,6 +24,7 @@ from hub.publication import Publication
 from hub.search import Search
 from hub.settings import Settings
 from hub.store import Store, instant, now_ms
+from hub.stream import Changes
 from hub.topics import Topics
 from hub.transaction import TransactionCoordinator
 from subscriptions.codes import FhirVersion
@@ -56,6 +57,7 @@ def create_app(
     *,
     settings: Settings,
     store: Store,
+    changes: Changes,
     transactions: TransactionCoordinator,
     topics: Topics,
     publication: Publication,
@@ -70,6 +72,7 @@ def create_app(
     The application of one process.
 
     Args:
+        changes: What histories are read from.
         topics: What can be subscribed to, as the CapabilityStatement says. publication: How they are written.
         pressure: Asked before anything is stored.
         subscriptions: The interactions on Subscriptions at each base.
@@ -81,7 +84,7 @@ def create_app(
         at(
             f"/fhir/{version}",
             (
-                *_routes(version, settings, store, transactions, topics, publication, pressure, release),
+                *_routes(version, settings, store, changes, transactions, topics, publication, pressure, release),
                 *subscriptions.get(version, ()),
             ),
         )
@@ -108,6 +111,7 @@ def _routes(
     version: FhirVersion,
     settings: Settings,
     store: Store,
+    changes: Changes,
     transactions: TransactionCoordinator,
     topics: Topics,
     publication: Publication,
@@ -120,7 +124,9 @@ def _routes(
     interactions = Interactions(store, search, transactions, TENANT, topics.contexts[version], pressure)
     resources = Resources(interactions, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting)
     searches = Searches(interactions, search, base, most_bytes=settings.max_body_bytes, most_entries=settings.max_page)
-    histories = Histories(interactions, store, base, most_entries=settings.max_page)
+    histories = Histories(
+        interactions, store, changes, base, most_entries=settings.max_page, most_looked_at=settings.max_search_scan
+    )
     transacting = Transactions(interactions, store, transactions, base)
     bundles = Bundles(
         interactions,
@@ -152,6 +158,8 @@ def _routes(
         pressure=pressure,
     )
     metadata = Metadata(version, base, topics, instant(now_ms()), release)
+    # Before the reads, to which it would be an id.
+    yield Route("GET", "/{type:kept}/_history", histories.get_all, documentation.HISTORY_OF_TYPE)
     if version is FhirVersion.R4:
         yield from Basics(of_topics, resources, searches).routes()
     yield Route("POST", "/{type:kept}", resources.create, documentation.CREATE)
@@ -163,6 +171,7 @@ def _routes(
     yield Route("POST", "/{type:kept}/_search", searches.post, documentation.SEARCH_BY_FORM)
     yield Route("GET", "/{type:kept}/{id}/_history", histories.get, documentation.HISTORY)
     yield Route("GET", "/{type:kept}/{id}/_history/{number}", resources.vread, documentation.VREAD)
+    yield Route("GET", "/_history", histories.get_all, documentation.HISTORY_OF_ALL)
     yield Route("POST", "", bundles.post, documentation.BUNDLE)
     yield Route("POST", "/", bundles.post, documentation.BUNDLE)
     yield Route("POST", "/$process-message", messages.post, documentation.MESSAGE)

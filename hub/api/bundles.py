@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
-from hub.api.exchange import Answer, Exchange, Prefer
+from hub.api.exchange import Answer, Exchange, Prefer, without
 from hub.api.history import Histories
 from hub.api.interactions import Interactions, deleted
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
 from hub.api.resources import LARGE, version_number
 from hub.api.search import Searches
+from hub.api.subset import subset
 from hub.api.transactions import Row, Transactions, key_of
 from hub.errors import HubError, Refused
 from hub.ingest.strict import parse
@@ -131,14 +132,19 @@ class Bundles:
         )
 
     async def _get(self, entry: Entry) -> Answer:
+        if entry.history and not entry.id:
+            return await self._histories.of_all(entry.type, entry.query)
         if not entry.id:
             return await self._searches.answer(entry.type, entry.query)
         if entry.history and not entry.number:
             return await self._histories.answer(entry.type, entry.id, entry.query)
-        if entry.query:
-            raise Refused.because(400, IssueCode.NOT_SUPPORTED, "A read takes no parameters.")
+        wanted, rest = subset(entry.query, entry.type, self._interactions.version)
+        without(rest, "`_summary` or `_elements`")
         number = version_number(entry.number) if entry.number else None
-        return await self._interactions.read(entry.type, entry.id, if_none_match=entry.if_none_match, number=number)
+        answer = await self._interactions.read(entry.type, entry.id, number=number)
+        if entry.known.covers(answer.version, answer.at):
+            return replace(answer, status=304, body=b"")
+        return replace(answer, body=wanted.of(answer.body))
 
     async def _transaction(self, found: Bundle, exchange: Exchange, key: Key | None) -> list[dict[str, Any]]:
         rows = await self._transactions.answered(key) if key else None

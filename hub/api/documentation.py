@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hub.api.exchange import FHIR_JSON, JSON
+from hub.api.negotiation import FHIR_JSON, JSON
 from subscriptions.codes import Content, Interaction
 
 FORM = "application/x-www-form-urlencoded"
@@ -21,7 +21,7 @@ _REFUSALS = {
     400: "Malformed, or it asks for what is not supported",
     404: "There is none, or no such type here",
     405: "It is built in, or not written here",
-    406: "The client takes no JSON",
+    406: "The client takes no JSON, or of another FHIR version",
     409: "The id is in use already, or it can't be done in the present state",
     410: "It was deleted, or this version or event is not kept any more",
     412: "It is not as If-Match, If-None-Match or If-None-Exist expects",
@@ -60,6 +60,7 @@ _PREFER = _parameter(
 _IF_MATCH = _parameter("If-Match", "header", 'The version that must be in force: `W/"3"`')
 _IF_NONE = _parameter("If-None-Match", "header", "`*`: there must be none yet", enum=["*"])
 _IF_CHANGED = _parameter("If-None-Match", "header", 'The versions that the client has: `W/"3"`')
+_IF_LATER = _parameter("If-Modified-Since", "header", "When the client read it: heeded without If-None-Match")
 _IF_NONE_EXIST = _parameter("If-None-Exist", "header", "A search; a resource is created if it finds none")
 _IDEMPOTENCY_KEY = _parameter("Idempotency-Key", "header", "A repeat with the same key gets the first answer")
 _EVENT = _parameter(
@@ -75,7 +76,16 @@ _OTHERS = _parameter("parameters", "query", "Any search parameter in the Capabil
     "style": "form",
     "explode": True,
 }
-_SEARCHED = (*_PAGING, _parameter("_id", "query", "Ids, joined by commas"), _UPDATED, _OTHERS)
+_SUBSET = (
+    _parameter("_summary", "query", "How much of a resource", enum=["true", "text", "data", "false"]),
+    _parameter(
+        "_elements", "query", "Names of elements of the resource, joined by commas: of what else it is left out"
+    ),
+)
+_COUNTED = _SUBSET[0] | {"schema": {"type": "string", "enum": ["true", "text", "data", "count", "false"]}}
+_TOTAL = _parameter("_total", "query", "Whether the total is wanted", enum=["none", "estimate", "accurate"])
+_RESULTS = (*_PAGING, _COUNTED, _SUBSET[1], _TOTAL)
+_SEARCHED = (*_RESULTS, _parameter("_id", "query", "Ids, joined by commas"), _UPDATED, _OTHERS)
 _FORM_BODY = {
     "required": True,
     "content": {FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
@@ -145,6 +155,7 @@ def _told(description: str) -> dict[str, Any]:
 _FOUND = {200: "A page of what is found"}
 _READ = {200: "The version", 304: "The client has it already"}
 _WRITTEN = {200: "Updated", 201: "Created"}
+_READING = (_IF_CHANGED, _IF_LATER, *_SUBSET)
 _GONE = {204: "It is not there any more"}
 
 CREATE = Documented(
@@ -154,8 +165,8 @@ CREATE = Documented(
     body=_body(),
     refusals=(404, 409, 412, 422),
 )
-READ = Documented("Read a resource", _READ, takes=(_IF_CHANGED,), refusals=(404, 410))
-VREAD = Documented("Read one version of a resource", {200: "The version"}, refusals=(404, 410))
+READ = Documented("Read a resource", _READ, takes=_READING, refusals=(404, 410))
+VREAD = Documented("Read one version of a resource", _READ, takes=_READING, refusals=(404, 410))
 UPDATE = Documented(
     "Update a resource, or create it under this id",
     _WRITTEN,
@@ -172,8 +183,15 @@ HISTORY = Documented(
     "List the versions of a resource, newest first",
     {200: "A page of the versions"},
     "Bundle",
-    takes=(*_PAGING, _parameter("_since", "query", "An instant, before which no version is listed")),
+    takes=(*_PAGING, _parameter("_since", "query", "An instant, before which no version is listed"), *_SUBSET),
     refusals=(404,),
+)
+HISTORY_OF_TYPE = replace(HISTORY, summary="List the changes of all resources of a type that are kept, newest first")
+HISTORY_OF_ALL = replace(
+    HISTORY,
+    summary="List the changes of all resources that are kept, newest first",
+    takes=HISTORY.takes[:-1],
+    refusals=(),
 )
 BUNDLE = Documented(
     "Process a batch or a transaction",
@@ -202,10 +220,8 @@ METADATA = Documented(
 SUBSCRIBE = Documented(
     "Register a Subscription", {201: "Registered"}, "Subscription", takes=(_PREFER,), body=_body("Subscription")
 )
-READ_SUBSCRIPTION = Documented("Read a Subscription", _READ, "Subscription", takes=(_IF_CHANGED,), refusals=(404,))
-VREAD_SUBSCRIPTION = Documented(
-    "Read the current version of a Subscription by its number", {200: "The version"}, "Subscription", refusals=(404,)
-)
+READ_SUBSCRIPTION = Documented("Read a Subscription", _READ, "Subscription", takes=_READING, refusals=(404,))
+VREAD_SUBSCRIPTION = replace(READ_SUBSCRIPTION, summary="Read the current version of a Subscription by its number")
 CHANGE_SUBSCRIPTION = Documented(
     "Change a Subscription, or register it under this id",
     _WRITTEN,
@@ -237,13 +253,8 @@ PUBLISH_TOPIC = Documented(
     body=_body("SubscriptionTopic"),
     refusals=(405, 409),
 )
-READ_TOPIC = Documented("Read a topic", _READ, "SubscriptionTopic", takes=(_IF_CHANGED,), refusals=(404, 410))
-VREAD_TOPIC = Documented(
-    "Read the current version of a topic by its number",
-    {200: "The version"},
-    "SubscriptionTopic",
-    refusals=(404, 410),
-)
+READ_TOPIC = Documented("Read a topic", _READ, "SubscriptionTopic", takes=_READING, refusals=(404, 410))
+VREAD_TOPIC = replace(READ_TOPIC, summary="Read the current version of a topic by its number")
 CHANGE_TOPIC = Documented(
     "Change a topic, or publish it under this id",
     _WRITTEN,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -10,12 +10,15 @@ import msgspec
 
 from hub.api.exchange import expected, parameters
 from hub.api.interactions import conditions
+from hub.api.known import Known
 from hub.errors import Refused
 from hub.ingest import Draft, drafted
 from hub.ingest.validation import MOST_ISSUES, issues
+from hub.store import ms
 from hub.write import NO_EVENTS, Events
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
+from subscriptions.versions import instant
 
 #: The order in which a transaction's entries are done, and so a batch's.
 ORDER = ("DELETE", "POST", "PUT", "GET")
@@ -32,10 +35,11 @@ class Entry:
     """
     One entry, understood.
 
-    type, id, history, number: What `request.url` names: `Patient`, `Patient/1`, `Patient/1/_history[/2]`.
+    type, id, history, number: What `request.url` names: `Patient`, `Patient/1`, `[Patient[/1]/]_history[/2]`.
     query: Of a search or history.
     draft: The resource of a POST or PUT.
     expected: What must be there, as `If-Match` and `If-None-Match: *` say.
+    known: What the client of a read has, as `ifNoneMatch` and `ifModifiedSince` say.
     if_none_exist: The condition of a conditional create; None without one.
     events: Those that the publisher names with it.
     """
@@ -50,9 +54,9 @@ class Entry:
     full_url: str
     draft: Draft | None
     expected: str
-    if_none_match: str
     if_none_exist: list[tuple[str, str]] | None = None
     events: Events = NO_EVENTS
+    known: Known = field(default_factory=Known)
 
     @property
     def expression(self) -> str:
@@ -154,23 +158,25 @@ def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, versio
         method=method,
         type=target.type,
         id=target.id,
-        history=target.history != "",
+        history=target.history,
         number=target.number,
         query=query,
         full_url=entry.get("fullUrl", ""),
         draft=draft,
         expected=there,
-        if_none_match=none_match if method == "GET" else "",
+        known=Known(none_match, _since(request)) if method == "GET" else Known(),
         if_none_exist=condition,
     )
 
 
-_URL = re.compile(
-    r"(?P<type>[A-Za-z]+)(?:/(?P<id>[^/?]+)(?P<history>/_history(?:/(?P<number>[^/?]+))?)?)?(?:\?(?P<query>.*))?",
-    re.DOTALL,
-)
+def _since(request: Mapping[str, Any]) -> int | None:
+    """`ifModifiedSince`, in ms since 1970; None without one."""
+    return ms(instant.read(request["ifModifiedSince"])) if "ifModifiedSince" in request else None
+
+
+_TYPE = re.compile(r"[A-Za-z]+")
 _FORMS = {
-    "GET": "`Patient/1`, `Patient/1/_history/2`, `Patient/1/_history` or `Patient?name=x`",
+    "GET": "`Patient/1`, `Patient/1/_history[/2]`, `Patient/_history`, `_history` or `Patient?name=x`",
     "POST": "`Patient`",
     "PUT": "`Patient/1`; conditional updates are not supported",
     "DELETE": "`Patient/1`; conditional deletes are not supported",
@@ -178,22 +184,21 @@ _FORMS = {
 
 
 class _Target(NamedTuple):
-    """What the URL of a request names. `history`: `/_history[/number]`."""
+    """What the URL of a request names; empty for what it doesn't. Of all types, there is only the history."""
 
-    type: str
-    id: str
-    history: str
-    number: str
-    query: str
+    type: str = ""
+    id: str = ""
+    history: bool = False
+    number: str = ""
+    query: str = ""
 
 
 def _target(method: str, url: str, expression: str, base: str) -> _Target:
     """Read a URL, relative to the base or below it."""
-    found = _URL.fullmatch(url.removeprefix(base).lstrip("/"))
-    target = _Target(*[part or "" for part in found.groups()]) if found else None
+    target = _named(url.removeprefix(base).lstrip("/"))
     fits = target and (
         method == "GET"
-        or (method == "POST" and not target.id and not target.query)
+        or (method == "POST" and not target.id and not target.history and not target.query)
         or (method in ("PUT", "DELETE") and target.id and not target.history and not target.query)
     )
     if not target or not fits:
@@ -203,6 +208,24 @@ def _target(method: str, url: str, expression: str, base: str) -> _Target:
         text = f"Subscriptions are not handled in Bundles: send them to {base}/Subscription on their own."
         raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, expression)
     return target._replace(id=unquote(target.id))
+
+
+def _named(url: str) -> _Target | None:
+    """What a URL below the base names; None for what is none of an interaction."""
+    path, _, query = url.partition("?")
+    parts = path.split("/")
+    match parts:
+        case ["_history"]:
+            return _Target(history=True, query=query)
+        case [type_, "_history"]:
+            found = _Target(type_, history=True, query=query)
+        case [type_] | [type_, _]:
+            found = _Target(type_, "".join(parts[1:]), query=query)
+        case [type_, id_, "_history"] | [type_, id_, "_history", _]:
+            found = _Target(type_, id_, True, "".join(parts[3:]), query)
+        case _:
+            return None
+    return found if all(parts) and _TYPE.fullmatch(type_) else None
 
 
 def draft_of(

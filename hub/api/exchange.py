@@ -3,27 +3,25 @@
 import re
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from enum import StrEnum
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.api.known import Known, http_date
+from hub.api.negotiation import FHIR_JSON, JSON, accepted, format_of, speaks
 from hub.api.outcome import outcome
+from hub.api.subset import Subset, subset, whole
 from hub.errors import Refused
 from hub.write import NO_EVENTS, NOTHING, Events
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
 
-FHIR_JSON = "application/fhir+json"
-JSON = "application/json"
-
-_JSON_FORMATS = frozenset({"json", FHIR_JSON, JSON, "text/json"})
 _ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,15})"')
-#: A parameter of a media type in Accept that says no to it.
-_REFUSED = re.compile(r"q=0(\.0*)?")
 #: The base of a FHIR version, in a path.
 _BASE = re.compile(r"/fhir/(r4b?|r5)(?=/|$)")
 #: `system|code` in the header `Event`.
@@ -75,11 +73,15 @@ class Exchange:
         base = _BASE.search(request.scope["path"])
         #: The FHIR version of the base that is asked; at no base R4.
         self.version = FhirVersion(base[1]) if base else FhirVersion.R4
+        #: Whether JSON is to be indented.
+        self.pretty = False
         self._headers: dict[bytes, bytes] = {}
         for name, value in request.scope["headers"]:
             held = self._headers.get(name)
             self._headers[name] = value if held is None else held + b", " + value
-        self.media_type = self._negotiated()
+        self.media_type = ""
+        self.heed(request.scope["query_string"].decode("latin-1"))
+        self.media_type = self.media_type or accepted(self.header(b"accept"), self.version)
 
     def header(self, name: bytes) -> str:
         """A header by its name in lower case; empty when it is missing, joined by commas when it is repeated."""
@@ -97,14 +99,28 @@ class Exchange:
 
     @property
     def query(self) -> list[tuple[str, str]]:
-        """The query's parameters without `_format`, which was heeded, and `_pretty`, which changes no meaning."""
+        """The query's parameters without `_format` and `_pretty`, which were heeded."""
         raw = self.request.scope["query_string"]
         return parameters(raw.decode("latin-1")) if raw else []
 
     def without_parameters(self) -> None:
         """Raise Refused when there are parameters: none of them would be heeded."""
-        if names := ", ".join(f"`{name}`" for name, _ in self.query):
-            raise Refused.because(400, IssueCode.NOT_SUPPORTED, f"{names}: this interaction takes no parameters.")
+        without(self.query, "no parameters")
+
+    def subset(self, type_: str) -> Subset:
+        """What of a resource is wanted. Raise Refused when there are other parameters."""
+        query = self.query
+        if not query:
+            return whole(self.version)
+        wanted, rest = subset(query, type_, self.version)
+        without(rest, "`_summary` or `_elements`")
+        return wanted
+
+    def heed(self, query: str) -> None:
+        """Take `_format` and `_pretty` from a query or form: see `format_of`."""
+        media_type, indented = format_of(query, self.version)
+        self.media_type = media_type or self.media_type
+        self.pretty = self.pretty if indented is None else indented
 
     @property
     def if_none_exist(self) -> str:
@@ -190,6 +206,13 @@ class Exchange:
         packed = b"".join(chunks)
         return _unpacked(packed, most) if "gzip" in encoding else packed
 
+    def respond_to_read(self, answer: Answer, subset: Subset) -> Response:
+        """The response to a read: what is wanted of the version, or 304 when the client has it."""
+        known = Known(self.header(b"if-none-match"), http_date(self.header(b"if-modified-since")))
+        if known.covers(answer.version, answer.at):
+            return self.respond(Answer(304, version=answer.version, at=answer.at))
+        return self.respond(replace(answer, body=subset.of(answer.body)))
+
     def respond(self, answer: Answer, base: str = "", prefer: Prefer | None = None) -> Response:
         """
         The response to an interaction.
@@ -211,40 +234,9 @@ class Exchange:
         elif prefer is Prefer.OUTCOME:
             text = f"{answer.location} is stored."
             body = outcome(Issue(IssueCode.INFORMATIONAL, text), severity="information")
+        if self.pretty and body:
+            body = msgspec.json.format(body, indent=2)  # no number is read: each keeps its digits
         return Response(body, answer.status, headers, f"{self.media_type}; charset=utf-8" if body else None)
-
-    def _negotiated(self) -> str:
-        """The media type of the answer."""
-        asked = [value for name, value in self._raw_query() if name == "_format"]
-        if asked:
-            format_ = asked[0].partition(";")[0].strip().replace(" ", "+")
-            if format_ in _JSON_FORMATS:
-                return FHIR_JSON
-            raise _not_acceptable(format_)
-        accept = self.header(b"accept")
-        if accept in ("", "*/*", FHIR_JSON):
-            return FHIR_JSON
-        wanted = set()
-        for part in accept.split(","):
-            media_type, *rest = (piece.strip().lower() for piece in part.split(";"))
-            if not any(_REFUSED.fullmatch(piece) for piece in rest) and self._speaks(rest):
-                wanted.add(media_type)
-        if wanted & {FHIR_JSON, "*/*", "application/*"}:
-            return FHIR_JSON
-        if JSON in wanted:
-            return JSON
-        raise _not_acceptable(accept)
-
-    def _speaks(self, options: Iterable[str]) -> bool:
-        """Whether the parameters of a media type, in lower case, ask for no other FHIR version than the base's."""
-        versions = (
-            value.strip('"') for name, _, value in (each.partition("=") for each in options) if name == "fhirversion"
-        )
-        return all(value in (self.version.mime, self.version.number) for value in versions)
-
-    def _raw_query(self) -> list[tuple[str, str]]:
-        raw: bytes = self.request.scope["query_string"]
-        return parse_qsl(raw.decode("latin-1"), keep_blank_values=True) if b"_format" in raw else []
 
     def _check_content_type(self, media_types: frozenset[str]) -> None:
         given = self.header(b"content-type")
@@ -253,7 +245,7 @@ class Exchange:
         media_type, *rest = (part.strip().lower() for part in given.split(";"))
         options = dict(part.partition("=")[::2] for part in rest)
         charset = options.get("charset", "utf-8").strip('"')
-        if media_type in media_types and charset in ("utf-8", "utf8") and self._speaks(rest):
+        if media_type in media_types and charset in ("utf-8", "utf8") and speaks(rest, self.version):
             return
         known = " or ".join(sorted(media_types))
         text = f"Content-Type is {given[:100] or 'missing'}; send {known}, in UTF-8 and FHIR {self.version.mime}."
@@ -283,10 +275,10 @@ def expected(if_match: str, if_none_match: str = "") -> str:
     return NOTHING if if_none_match else ""
 
 
-def is_known(if_none_match: str, version: int) -> bool:
-    """Whether the client has this version already."""
-    given = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return bool(given & {"*", f'"{version}"'})
+def without(parameters: Iterable[tuple[str, str]], taken: str) -> None:
+    """Raise Refused, 400, when parameters are left that an interaction does not take. `taken`: What it does take."""
+    if names := ", ".join(f"`{name[:60]}`" for name, _ in parameters):
+        raise Refused.because(400, IssueCode.NOT_SUPPORTED, f"{names}: this interaction takes {taken}.")
 
 
 def _unpacked(packed: bytes, most: int) -> bytes:
@@ -309,8 +301,3 @@ def _unpacked(packed: bytes, most: int) -> bytes:
 
 def _too_large(most: int) -> Refused:
     return Refused.because(413, IssueCode.TOO_LONG, f"The body is larger than {most} bytes, unpacked.")
-
-
-def _not_acceptable(asked: str) -> Refused:
-    text = f"The hub answers in JSON only ({FHIR_JSON}), not {asked[:100]}."
-    return Refused(406, Issue(IssueCode.NOT_SUPPORTED, text))

@@ -1,5 +1,13 @@
-"""`GET /{Type}/{id}/_history`: https://hl7.org/fhir/R4/http.html#history."""
+"""
+Histories of a resource, a type and a base: https://hl7.org/fhir/R4/http.html#history.
 
+That of a resource is read from its versions. Those of a type and of a base are read from the streams of changes, which
+have an order in time: they reach back as far as changes are kept. A page ends after so many changes, whether these are
+of the type or not; then there is a link to the next one.
+"""
+
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,14 +18,39 @@ from starlette.responses import Response
 from hub.api.exchange import Answer, Exchange
 from hub.api.interactions import Interactions
 from hub.api.pages import Parameters, bad_cursor, bundle, links, paging
+from hub.api.subset import Subset, one, subset
 from hub.errors import Refused
 from hub.keys import ResourceId
-from hub.store import Store, Version
+from hub.store import Store, Version, instant, ms
+from hub.stream import Changes, Entry, Spot
 from subscriptions.codes import Interaction, IssueCode
-from subscriptions.versions import instant
+from subscriptions.versions.instant import read, write
 
 _METHOD = {Interaction.CREATE: "POST", Interaction.UPDATE: "PUT", Interaction.DELETE: "DELETE"}
 _STATUS = {Interaction.CREATE: "201 Created", Interaction.UPDATE: "200 OK", Interaction.DELETE: "204 No Content"}
+_SPOT = re.compile(r"([0-9]{1,15})-([0-9]{1,15})\.([0-9]{1,6})", re.ASCII)
+
+#: The order of every history, as `_sort` has it.
+_ORDER = "-_lastUpdated"
+
+#: Changes of a partition that are read at once.
+_CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """
+    What is asked of a history.
+
+    count: Entries on a page.
+    cursor: Where it begins; None for the first one.
+    since: From before no version is listed; None for all.
+    """
+
+    count: int
+    cursor: str | None
+    since: datetime | None
+    subset: Subset
 
 
 class Histories:
@@ -26,71 +59,151 @@ class Histories:
 
     base: Without a slash at its end.
     most_entries: On a page.
+    most_looked_at: Changes for one page of a type's history, or the base's.
     """
 
-    def __init__(self, interactions: Interactions, store: Store, base: str, *, most_entries: int) -> None:
+    def __init__(
+        self,
+        interactions: Interactions,
+        store: Store,
+        changes: Changes,
+        base: str,
+        *,
+        most_entries: int,
+        most_looked_at: int,
+    ) -> None:
         self._interactions = interactions
         self._store = store
+        self._changes = changes
         self._base = base
         self._most_entries = most_entries
+        self._most_looked_at = most_looked_at
 
     async def get(self, request: Request) -> Response:
         exchange = Exchange(request)
         type_, id_ = request.path_params["type"], request.path_params["id"]
         return exchange.respond(await self.answer(type_, id_, exchange.query))
 
-    async def answer(self, type_: str, id_: str, asked: Parameters) -> Answer:
+    async def get_all(self, request: Request) -> Response:
+        exchange = Exchange(request)
+        return exchange.respond(await self.of_all(request.path_params.get("type", ""), exchange.query))
+
+    async def answer(self, type_: str, id_: str, parameters: Parameters) -> Answer:
         """
         A page of a resource's versions, newest first.
 
         Raises:
-            Refused: There never was such a resource, or a parameter is not `_count`, `_since` or a cursor.
+            Refused: There never was such a resource, or a parameter is malformed or not supported.
         """
         resource = self._interactions.resource(type_, id_)
-        count, cursor, rest = paging(asked, self._most_entries)
-        since = _since(rest)
-        if cursor is not None and not cursor.isdecimal():
+        asked = self._asked(type_, parameters)
+        cursor = asked.cursor
+        if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
             raise bad_cursor()
         before = int(cursor) if cursor is not None else None
-        newest, versions = await self._store.history(resource, before=before, count=count + 1)
+        newest, versions = await self._store.history(resource, before=before, count=asked.count + 1)
         if newest == 0:
             raise Refused.because(404, IssueCode.NOT_FOUND, f"{type_}/{id_} is not known here.")
-        wanted = [version for version in versions if since is None or version.at >= since]
-        page = wanted[:count]
+        wanted = [version for version in versions if asked.since is None or version.at >= asked.since]
+        page = wanted[: asked.count]
         # One more than asked for was read: whether there is a next page, or this is all.
-        more = count > 0 and len(wanted) > count
-        total = len(wanted) if before is None and not more and count > 0 else None
+        more = asked.count > 0 and len(wanted) > asked.count
+        total = len(wanted) if before is None and not more and asked.count > 0 else None
         url = f"{self._base}/{type_}/{id_}/_history"
         following = str(page[-1].number) if more else None
-        entries = [self._entry(resource, version) for version in page]
-        return Answer(200, bundle("history", entries, links(url, asked, following), total))
+        entries = [self._entry(resource, version, asked.subset) for version in page]
+        return Answer(200, bundle("history", entries, links(url, parameters, following), total))
 
-    def _entry(self, resource: ResourceId, version: Version) -> dict[str, Any]:
+    async def of_all(self, type_: str, parameters: Parameters) -> Answer:
+        """
+        A page of the changes of a type, or of all types, newest first.
+
+        Args:
+            type_: Empty for all.
+
+        Raises:
+            Refused: There is no such type, or a parameter is malformed or not supported.
+        """
+        if type_:
+            self._interactions.known(type_)
+        asked = self._asked(type_, parameters)
+        page, following = await self._changed(type_, asked)
+        versions = await self._store.versions([(entry.resource, entry.number) for entry in page])
+        # What retention has taken in this moment is left out.
+        entries = [
+            self._entry(entry.resource, version, asked.subset)
+            for entry, version in zip(page, versions, strict=True)
+            if version and (version.body is not None or version.interaction is Interaction.DELETE)
+        ]
+        total = len(entries) if asked.cursor is None and following is None and asked.count > 0 else None
+        url = "/".join(filter(None, (self._base, type_, "_history")))
+        told = "{}-{}.{}".format(*following) if following else None
+        return Answer(200, bundle("history", entries, links(url, parameters, told), total))
+
+    async def _changed(self, type_: str, asked: Asked) -> tuple[list[Entry], Spot | None]:
+        """The changes on a page, and behind which one the next page begins; None at the end."""
+        found: list[Entry] = []
+        last = _spot(asked.cursor)
+        if asked.count == 0:
+            return found, None
+        looked_at = 0
+        since = ms(asked.since) if asked.since else 0
+        async for spot, entry in self._changes.newest(after=last, since=since, chunk=_CHUNK):
+            if looked_at == self._most_looked_at:
+                return found, last
+            looked_at += 1
+            if self._interactions.holds(entry.resource, type_) and not _before(entry, asked.since):
+                if len(found) == asked.count:
+                    return found, last
+                found.append(entry)
+            last = spot
+        return found, None
+
+    def _asked(self, type_: str, parameters: Parameters) -> Asked:
+        """Refused: 400, for what is malformed, repeated or not supported."""
+        count, cursor, rest = paging(parameters, self._most_entries)
+        wanted, rest = subset(rest, type_, self._interactions.version)
+        since, by = one(rest, "_since", _since), one(rest, "_sort", str)
+        others = [name for name, _ in rest if name not in ("_since", "_sort")]
+        if others or by not in (None, _ORDER):
+            name = others[0][:60] if others else "_sort"
+            text = f"`{name}`: a history takes `_count`, `_since`, `_summary`, `_elements` and `_sort={_ORDER}`."
+            raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, name)
+        return Asked(count, cursor, since, wanted)
+
+    def _entry(self, resource: ResourceId, version: Version, wanted: Subset) -> dict[str, Any]:
         name = f"{resource.type}/{resource.id}"
         entry: dict[str, Any] = {"fullUrl": f"{self._base}/{name}"}
         if version.body is not None:
-            entry["resource"] = msgspec.Raw(version.body)
+            entry["resource"] = msgspec.Raw(wanted.of(version.body))
         created = version.interaction is Interaction.CREATE
         entry["request"] = {"method": _METHOD[version.interaction], "url": resource.type if created else name}
         entry["response"] = {
             "status": _STATUS[version.interaction],
             "etag": f'W/"{version.number}"',
-            "lastModified": instant.write(version.at),
+            "lastModified": write(version.at),
         }
         return entry
 
 
-def _since(parameters: Parameters) -> datetime | None:
-    """The time that `_since` names; None without it."""
-    found = None
-    for name, value in parameters:
-        if name != "_since" or found is not None:
-            text = f"`{name[:60]}`: a history takes `_count` and one `_since`."
-            raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, name[:60])
-        try:
-            # A query string's decoder leaves a blank where the client did not encode the plus.
-            found = instant.read(value.replace(" ", "+"))
-        except ValueError:
-            text = "`_since` is an instant: 2026-11-21T10:00:00Z."
-            raise Refused.because(400, IssueCode.VALUE, text, name) from None
-    return found
+def _before(entry: Entry, since: datetime | None) -> bool:
+    return since is not None and instant(entry.at) < since
+
+
+def _spot(cursor: str | None) -> Spot | None:
+    if cursor is None:
+        return None
+    found = _SPOT.fullmatch(cursor)
+    if not found:
+        raise bad_cursor()
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def _since(value: str) -> datetime:
+    """The time that `_since` names."""
+    try:
+        # A query string's decoder leaves a blank where the client did not encode the plus.
+        return read(value.replace(" ", "+"))
+    except ValueError:
+        text = "`_since` is an instant: 2026-11-21T10:00:00Z."
+        raise Refused.because(400, IssueCode.VALUE, text, "_since") from None

@@ -14,7 +14,7 @@ from itertools import count
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from hub.api.exchange import Answer, is_known, parameters
+from hub.api.exchange import Answer, parameters
 from hub.errors import Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
 from hub.keys import ResourceId
@@ -90,11 +90,16 @@ class Interactions:
             raise Refused.because(404, IssueCode.VALUE, text)
         return ResourceId(self._tenant, self.version, self.known(type_), id_)
 
+    def holds(self, resource: ResourceId, type_: str = "") -> bool:
+        """Whether a resource is of this tenant and FHIR version, and of a type, unless that is empty."""
+        here = resource.tenant == self._tenant and resource.version is self.version
+        return here and (not type_ or resource.type == type_)
+
     def indexed(self, draft: Draft, id_: str) -> tuple[Indexed, ...]:
         """All that a draft is found by under this id."""
         return draft.indexed(id_, self._bases)
 
-    async def read(self, type_: str, id_: str, *, if_none_match: str = "", number: int | None = None) -> Answer:
+    async def read(self, type_: str, id_: str, *, number: int | None = None) -> Answer:
         """The version in force, or the one of this number."""
         resource = self.resource(type_, id_)
         version = await self._store.read(resource, number)
@@ -106,8 +111,6 @@ class Interactions:
         answer = answer_of(resource, version)
         if version.body is None:
             raise Refused.because(410, IssueCode.NOT_FOUND, f"{name} is not kept any more.")
-        if if_none_match and is_known(if_none_match, version.number):
-            return Answer(304, version=answer.version, at=answer.at)
         return answer
 
     async def create(

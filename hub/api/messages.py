@@ -164,7 +164,6 @@ class Messages:
             full_url=entry.get("fullUrl", ""),
             draft=draft,
             expected="",
-            if_none_match="",
         )
 
     def _about(self, header: Resource, entries: Sequence[Entry]) -> set[int]:

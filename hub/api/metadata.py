@@ -25,7 +25,7 @@ _SERVERS = {
     FhirVersion.R4: "backport-subscription-server-r4",
     FhirVersion.R4B: "backport-subscription-server",
 }
-_INTERACTIONS = ("create", "read", "vread", "update", "delete", "history-instance", "search-type")
+_INTERACTIONS = ("create", "read", "vread", "update", "delete", "history-instance", "history-type", "search-type")
 _OF_SUBSCRIPTION = ("create", "read", "vread", "update", "delete", "search-type")
 
 
@@ -73,7 +73,7 @@ def capabilities(
             {
                 "mode": "server",
                 "resource": sorted(_resources(version, topics), key=itemgetter("type")),
-                "interaction": [{"code": "batch"}, {"code": "transaction"}],
+                "interaction": [{"code": "batch"}, {"code": "transaction"}, {"code": "history-system"}],
                 "operation": [
                     {
                         "name": "process-message",
@@ -100,7 +100,7 @@ def _resource(version: FhirVersion, type_: str) -> dict[str, Any]:
         "readHistory": True,
         "updateCreate": True,
         "conditionalCreate": True,
-        "conditionalRead": "not-match",
+        "conditionalRead": "full-support",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, type_)],
@@ -119,7 +119,7 @@ def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, An
         "readHistory": False,
         "updateCreate": True,
         "conditionalCreate": False,
-        "conditionalRead": "not-match",
+        "conditionalRead": "full-support",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, "Subscription")],
@@ -147,7 +147,7 @@ def _topic(version: FhirVersion) -> dict[str, Any]:
         "readHistory": False,
         "updateCreate": True,
         "conditionalCreate": False,
-        "conditionalRead": "not-match",
+        "conditionalRead": "full-support",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, "SubscriptionTopic")],

@@ -76,13 +76,13 @@ def install(app: FastAPI) -> None:
     app.add_middleware(Unexpected)
 
 
-async def _answer(_: Request, error: Exception) -> Response:
+async def _answer(request: Request, error: Exception) -> Response:
     status, issues, headers = failure(error)
     if isinstance(error, Unavailable) and not isinstance(error, Declined):  # that is logged once, when it begins
         log.warning("request.unavailable", extra={"reason": str(error)})
     if isinstance(error, Unopened):
         log.error("request.unopened", extra={"reason": str(error)})
-    return Response(outcome(*issues), status, headers, MEDIA_TYPE)
+    return Response(_written(request, *issues), status, headers, MEDIA_TYPE)
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:
@@ -99,7 +99,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
             issue = Issue(IssueCode.NOT_SUPPORTED, text)
         case _:
             issue = Issue(IssueCode.INVALID, str(error.detail))
-    return Response(outcome(issue), error.status_code, headers, MEDIA_TYPE)
+    return Response(_written(request, issue), error.status_code, headers, MEDIA_TYPE)
 
 
 async def _answer_parameters(_: Request, error: Exception) -> Response:
@@ -110,6 +110,12 @@ async def _answer_parameters(_: Request, error: Exception) -> Response:
         for detail in error.errors()
     )
     return Response(outcome(*issues), 400, media_type=MEDIA_TYPE)
+
+
+def _written(request: Request, *issues: Issue) -> bytes:
+    """An OperationOutcome, indented if the client wants that."""
+    body = outcome(*issues)
+    return msgspec.json.format(body, indent=2) if b"_pretty=true" in request.scope["query_string"] else body
 
 
 def _allowed(request: Request) -> Iterable[str]:

@@ -45,16 +45,16 @@ class Resources:
 
     async def read(self, request: Request) -> Response:
         exchange = Exchange(request)
-        exchange.without_parameters()
         type_, id_ = request.path_params["type"], request.path_params["id"]
-        answer = await self._interactions.read(type_, id_, if_none_match=exchange.header(b"if-none-match"))
-        return exchange.respond(answer)
+        wanted = exchange.subset(type_)
+        return exchange.respond_to_read(await self._interactions.read(type_, id_), wanted)
 
     async def vread(self, request: Request) -> Response:
         exchange = Exchange(request)
-        exchange.without_parameters()
         type_, id_, number = (request.path_params[name] for name in ("type", "id", "number"))
-        return exchange.respond(await self._interactions.read(type_, id_, number=version_number(number)))
+        wanted = exchange.subset(type_)
+        answer = await self._interactions.read(type_, id_, number=version_number(number))
+        return exchange.respond_to_read(answer, wanted)
 
     async def update(self, request: Request) -> Response:
         exchange = Exchange(request)

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from hub.api.exchange import Answer, Exchange, parameters
 from hub.api.interactions import Interactions
 from hub.api.outcome import outcome
-from hub.api.pages import Parameters, bad_cursor, bundle, links, paging
+from hub.api.pages import Parameters, bad_cursor, bundle, links
+from hub.api.results import Total, results
 from hub.search import Cursor, Page, Search
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
@@ -56,28 +57,31 @@ class Searches:
             Rejected: A parameter that is unknown or not supported: none is ignored.
         """
         self._interactions.known(type_)
-        count, cursor, rest = paging(asked, self._most_entries)
-        query = await self._search.compiled(rest, type_)
+        version = self._interactions.version
+        wanted, rest = results(asked, type_, version, most=self._most_entries, order="-_lastUpdated")
+        with wanted.refusing():
+            query = await self._search.compiled(rest, type_)
         url = f"{self._base}/{type_}"
-        if count == 0:
+        if wanted.count == 0:
             total = await self._search.count(query)
-            remarks = [] if total is not None else [_remark(f"Too many {type_} to count what matches.")]
-            return searchset(url, asked, (), total=total, remarks=remarks)
-        page = await self._search.page(query, most=count, after=_read(cursor))
-        total = None
-        if query.everything:
-            total = await self._search.count(query)
-        elif cursor is None and page.following is None and not page.unreadable:
+            return searchset(url, asked, (), total=total, remarks=_uncounted(total, type_))
+        page = await self._search.page(query, most=wanted.count, after=_read(wanted.cursor))
+        total, remarks = None, _remarks(page, type_)
+        if wanted.cursor is None and page.following is None and not page.unreadable:
             total = len(page.found)
+        elif query.everything or wanted.total in (Total.ACCURATE, Total.ESTIMATE):
+            total = await self._search.count(query)
+            remarks += _uncounted(total, type_)
         following = f"{page.following[0]}.{page.following[1]}" if page.following else None
-        found = ((resource.id, version.body or b"") for resource, version in page.found)
-        return searchset(url, asked, found, following=following, total=total, remarks=_remarks(page, type_))
+        found = ((resource.id, wanted.subset.of(version.body or b"")) for resource, version in page.found)
+        return searchset(url, asked, found, following=following, total=wanted.known(total), remarks=remarks)
 
 
 async def posted(exchange: Exchange, most: int) -> Parameters:
     """The parameters of a search by POST: those of its query, and those of its form of at most so many bytes."""
-    form = await exchange.body(most, _FORM)
-    return [*exchange.query, *parameters(form.decode("latin-1"))]
+    form = (await exchange.body(most, _FORM)).decode("latin-1")
+    exchange.heed(form)
+    return [*exchange.query, *parameters(form)]
 
 
 def searchset(
@@ -127,6 +131,11 @@ def _remarks(page: Page, type_: str) -> list[dict[str, Any]]:
         )
         found.append(_remark(text))
     return found + left_out(page.unreadable, type_)
+
+
+def _uncounted(total: int | None, type_: str) -> list[dict[str, Any]]:
+    """The remark that a total which was asked for is not known; none if it is."""
+    return [] if total is not None else [_remark(f"Too many {type_} to count what matches.")]
 
 
 def _remark(text: str, severity: str = "information") -> dict[str, Any]:

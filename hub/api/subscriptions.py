@@ -16,9 +16,10 @@ from starlette.responses import Response
 
 from hub.admission import Admission, Admitted
 from hub.api import documentation
-from hub.api.exchange import Answer, Exchange, is_known
-from hub.api.pages import Parameters, bad_cursor, paging
+from hub.api.exchange import Answer, Exchange
+from hub.api.pages import Parameters, bad_cursor
 from hub.api.resources import version_number
+from hub.api.results import results
 from hub.api.routes import Route
 from hub.api.search import left_out, posted, searchset
 from hub.binding import Binding
@@ -106,20 +107,20 @@ class Subscriptions:
     async def read(self, request: Request) -> Response:
         """A Subscription as its client sent it, with the status in force."""
         exchange = Exchange(request)
+        wanted = exchange.subset("Subscription")
         member = await self.member(request.path_params["id"])
-        if is_known(exchange.header(b"if-none-match"), member.state.revision):
-            return exchange.respond(Answer(304, version=member.state.revision))
-        return exchange.respond(self._answer(member, 200))
+        return exchange.respond_to_read(self._answer(member, 200), wanted)
 
     async def vread(self, request: Request) -> Response:
         """The version in force, if it is the one of this number: earlier ones are not kept."""
         exchange = Exchange(request)
+        wanted = exchange.subset("Subscription")
         number = version_number(request.path_params["number"])
         member = await self.member(request.path_params["id"])
         if number != member.state.revision:
             text = f"Only the current version of a Subscription is kept, which is version {member.state.revision}."
             raise Refused.because(404, IssueCode.NOT_FOUND, text)
-        return exchange.respond(self._answer(member, 200))
+        return exchange.respond_to_read(self._answer(member, 200), wanted)
 
     async def update(self, request: Request) -> Response:
         """Change a Subscription, or create it under this id. Its endpoint is asked again by a handshake."""
@@ -175,18 +176,19 @@ class Subscriptions:
 
     async def _found(self, asked: Parameters) -> Answer:
         """A page of what a search finds, by id: an order that no change of status disturbs."""
-        count, cursor, rest = paging(asked, self.max_page)
-        if cursor is not None and not is_id(cursor):
+        wanted, rest = results(asked, "Subscription", self.version, most=self.max_page, order="_id")
+        if wanted.cursor is not None and not is_id(wanted.cursor):
             raise bad_cursor()
-        query = compiled(rest, "Subscription", Context(self.version, frozenset({self.base})))
+        with wanted.refusing():
+            query = compiled(rest, "Subscription", Context(self.version, frozenset({self.base})))
         page: list[tuple[str, bytes]] = []
         total = behind = unreadable = 0
         async for member in self.membership.all(self.tenant, self.version, query.ids):
             try:
                 matches = await self._matches(query, member.state)
-                shown = matches and (cursor is None or member.key.id > cursor)
-                if shown and len(page) < count:
-                    page.append((member.key.id, self.rendered(member)))
+                shown = matches and (wanted.cursor is None or member.key.id > wanted.cursor)
+                if shown and len(page) < wanted.count:
+                    page.append((member.key.id, wanted.subset.of(self.rendered(member))))
             except (EvaluationError, Unopened):
                 unreadable += 1
                 continue
@@ -197,7 +199,7 @@ class Subscriptions:
             asked,
             page,
             following=page[-1][0] if behind > len(page) > 0 else None,
-            total=None if unreadable else total,
+            total=wanted.known(None if unreadable else total),
             remarks=left_out(unreadable, "Subscription"),
         )
 

@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.api import documentation
-from hub.api.exchange import Answer, Exchange, Prefer, is_known
+from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.interactions import deleted
 from hub.api.outcome import outcome
-from hub.api.pages import Parameters, bad_cursor, paging
+from hub.api.pages import Parameters, bad_cursor
 from hub.api.resources import Resources, version_number
+from hub.api.results import results
 from hub.api.routes import Route
 from hub.api.search import Searches, left_out, posted, searchset
 from hub.errors import Refused
@@ -119,20 +120,20 @@ class TopicResources:
     async def read(self, request: Request) -> Response:
         """A topic, as it was sent where that was to a base of this FHIR version."""
         exchange = Exchange(request)
+        wanted = exchange.subset(self.type)
         published = await self.published(request.path_params["id"])
-        if is_known(exchange.header(b"if-none-match"), published.number):
-            return exchange.respond(Answer(304, version=published.number))
-        return exchange.respond(self._answer(published, 200))
+        return exchange.respond_to_read(self._answer(published, 200), wanted)
 
     async def vread(self, request: Request) -> Response:
         """The version in force, if it is the one of this number: earlier ones are not kept."""
         exchange = Exchange(request)
+        wanted = exchange.subset(self.type)
         number = version_number(request.path_params["number"])
         published = await self.published(request.path_params["id"])
         if number != published.number:
             text = f"Only the current version of a topic is kept, which is version {published.number}."
             raise Refused.because(404, IssueCode.NOT_FOUND, text)
-        return exchange.respond(self._answer(published, 200))
+        return exchange.respond_to_read(self._answer(published, 200), wanted)
 
     async def published(self, id_: str) -> Published:
         """The topic of an id; Refused with 404 or 410 when there is none."""
@@ -156,10 +157,12 @@ class TopicResources:
 
     async def found(self, asked: Parameters) -> Answer:
         """A page of the topics that a search finds, by id."""
-        count, cursor, rest = paging(asked, self.max_page)
+        wanted, rest = results(asked, self.type, self.version, most=self.max_page, order="_id")
+        cursor = wanted.cursor
         if cursor is not None and not is_id(cursor):
             raise bad_cursor()
-        query = compiled(map(_either, rest), self.type, Context(self.version, frozenset({self.base})))
+        with wanted.refusing():
+            query = compiled(map(_either, rest), self.type, Context(self.version, frozenset({self.base})))
         await self.topics.refresh()
         every = sorted(self.topics.all(self.version), key=lambda each: each.id)
         matched: list[Published] = []
@@ -171,14 +174,16 @@ class TopicResources:
                 unreadable += 1
         behind = [published for published in matched if cursor is None or published.id > cursor]
         # What a built-in topic can filter by is found by trying, once in a process: others are not to wait for it.
-        page = await asyncio.to_thread(lambda: [(each.id, self._json(each)) for each in behind[:count]])
+        page = await asyncio.to_thread(
+            lambda: [(each.id, wanted.subset.of(self._json(each))) for each in behind[: wanted.count]]
+        )
         following = page[-1][0] if len(behind) > len(page) > 0 else None
         return searchset(
             f"{self.base}/{self.type}",
             asked,
             page,
             following=following,
-            total=None if unreadable else len(matched),
+            total=wanted.known(None if unreadable else len(matched)),
             remarks=left_out(unreadable, self.type),
         )
 

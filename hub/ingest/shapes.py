@@ -74,6 +74,8 @@ class Element:
     path: Its name in FHIRPath: `occurrence` for `occurrenceDateTime`, `status` for `_status`.
     many: Whether it is an array.
     sibling: Of a primitive, the name that its extensions stand under (`_status`), and the other way round.
+    summary: Whether it belongs to a summary (Σ): https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.isSummary
+    required: Whether it is mandatory, or one of those of which one is.
     """
 
     type: str
@@ -81,6 +83,8 @@ class Element:
     kind: Kind
     many: bool
     sibling: str = ""
+    summary: bool = False
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +142,21 @@ def _elements(model: type[FHIRAbstractModel], version: FhirVersion) -> Iterator[
         if key.endswith("__ext") or key == "fhir_comments" or (version is FhirVersion.R4 and type_ in _NOT_IN_R4):
             continue
         name, extra = info.alias or key, info.json_schema_extra
-        path = str(extra["one_of_many"]) if isinstance(extra, dict) and "one_of_many" in extra else name
+        said = extra if isinstance(extra, dict) else {}
+        path = str(said.get("one_of_many", name))
         many = is_list_type(info)
+        summary = bool(said.get("summary_element_property"))
+        required = info.is_required() or bool(said.get("element_required") or said.get("one_of_many_required"))
         if type_ not in _PRIMITIVES:
             kind = Kind.RESOURCE if type_ == "Resource" else Kind.OBJECT
-            yield name, Element(type_, path, kind, many)
+            yield name, Element(type_, path, kind, many, "", summary, required)
             continue
         if name == "reference" and model.get_resource_type() == "Reference":
             type_ = REFERENCE
         sibling = f"_{name}" if f"{key}__ext" in model.model_fields else ""
-        yield name, Element(type_, path, _KINDS.get(type_, Kind.STRING), many, sibling)
+        yield name, Element(type_, path, _KINDS.get(type_, Kind.STRING), many, sibling, summary, required)
         if sibling:
-            yield sibling, Element("Element", path, Kind.OBJECT, many, name)
+            yield sibling, Element("Element", path, Kind.OBJECT, many, name, summary, required)
 
 
 def _type(info: FieldInfo) -> str:

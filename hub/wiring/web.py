@@ -62,6 +62,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
     return create_app(
         settings=settings,
         store=p.store,
+        changes=p.changes,
         transactions=p.transactions,
         topics=p.topics,
         publication=Publication(p.topics, p.registry),

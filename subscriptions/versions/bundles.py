@@ -5,8 +5,8 @@ http://hl7.org/fhir/uv/subscriptions-backport/STU1.1/notifications.html, .../pay
 https://hl7.org/fhir/R5/subscriptionstatus.html
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -14,15 +14,17 @@ from subscriptions.codes import Content, Interaction
 from subscriptions.notification import AdditionalContext, Event, Failure, Notification
 from subscriptions.versions import instant
 
+#: An entry, behind what makes it another one: where the resource is, and its JSON if that is told.
+_Told: TypeAlias = tuple[tuple[str, bytes | None], dict[str, Any]]
+
 _ERRORS = "http://terminology.hl7.org/CodeSystem/subscription-error"
 
 
 def bundle(notification: Notification, type_: str, first: Mapping[str, Any], profile: str | None = None) -> bytes:
     """Render a notification. `first`: The entry of its status."""
-    entries: list[Mapping[str, Any]] = [first]
-    if notification.content is not Content.EMPTY:
-        for event in notification.events:
-            entries += _entries(notification, event)
+    events = notification.events if notification.content is not Content.EMPTY else ()
+    told = [each for event in events for each in _entries(notification, event)]
+    entries = [first, *(_distinct(told) if type_ != "history" else (entry for _, entry in told))]
     return orjson.dumps(
         {
             "resourceType": "Bundle",
@@ -84,7 +86,15 @@ def concept(error: Failure) -> dict[str, Any]:
     return found
 
 
-def _entries(notification: Notification, event: Event) -> Iterator[dict[str, Any]]:
+def _distinct(told: Iterable[_Told]) -> Iterable[dict[str, Any]]:
+    """Each version of a resource once: only a history may have the same twice (bdl-7)."""
+    found: dict[tuple[str, bytes | None], dict[str, Any]] = {}
+    for version, entry in told:
+        found.setdefault(version, entry)
+    return found.values()
+
+
+def _entries(notification: Notification, event: Event) -> Iterator[_Told]:
     full = notification.content is Content.FULL_RESOURCE
     local = f"{event.type}/{event.id}"
     if event.interaction is Interaction.DELETE:
@@ -107,13 +117,13 @@ def _entry(
     local: str,
     status: str,
     body: bytes | None = None,
-) -> dict[str, Any]:
+) -> _Told:
     entry: dict[str, Any] = {"fullUrl": url(notification, found)}
     if body is not None:
         entry["resource"] = orjson.Fragment(body)
     entry["request"] = {"method": method, "url": local}
     entry["response"] = {"status": status}
-    return entry
+    return (entry["fullUrl"], body), entry
 
 
 def url(notification: Notification, found: Event | AdditionalContext) -> str:

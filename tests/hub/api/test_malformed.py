@@ -172,7 +172,7 @@ async def test_sound_gzip_is_read_in_as_many_members_as_it_has(hub: Hub) -> None
         ("PUT", "/Patient", 405),
         ("GET", "", 405),
         ("POST", "/metadata", 405),
-        ("GET", "/Patient/1?_summary=true", 400),
+        ("GET", "/Patient/1?_summary=yes", 400),
         ("DELETE", "/Patient/1?x=y", 400),
         ("GET", "/Patient?_count=-1", 400),
         ("GET", "/Patient?_count=many", 400),

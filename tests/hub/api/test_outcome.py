@@ -39,6 +39,7 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
     app = create_app(
         settings=settings(redis_url, tmp_path),
         store=parts.store,
+        changes=parts.changes,
         transactions=parts.transactions,
         topics=parts.topics,
         publication=Publication(parts.topics, parts.registry),

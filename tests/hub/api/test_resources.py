@@ -207,7 +207,8 @@ async def test_the_capability_statement_tells_what_is_there(hub: Hub) -> None:
     statement = answer.json()
     resources = {entry["type"]: entry for entry in statement["rest"][0]["resource"]}
     assert (statement["fhirVersion"], statement["kind"], len(resources)) == ("4.0.1", "instance", 146)
-    assert {entry["code"] for entry in statement["rest"][0]["interaction"]} == {"batch", "transaction"}
+    codes = {entry["code"] for entry in statement["rest"][0]["interaction"]}
+    assert codes == {"batch", "transaction", "history-system"}
     assert {"_id", "_lastUpdated", "identifier", "name"} <= {one["name"] for one in resources["Patient"]["searchParam"]}
     topics = {extension["valueCanonical"] for extension in resources["Subscription"]["extension"]}
     assert "https://fhir-event-hub.example/SubscriptionTopic/immunization-change" in topics

@@ -227,10 +227,10 @@ async def test_a_condition_that_would_look_at_too_much_is_refused(limited: Hub) 
 
 
 async def test_every_refused_parameter_is_named(hub: Hub) -> None:
-    answer = await hub.get("/Patient?_sort=name&colour=red&name:above=x&family=doe&_summary=true&birthdate=gt20")
+    answer = await hub.get("/Patient?_sort=name&colour=red&name:above=x&family=doe&_text=x&birthdate=gt20")
     assert answer.status_code == 400
     named = {issue["expression"][0] for issue in answer.json()["issue"]}
-    assert named == {"_sort", "colour", "name:above", "_summary", "birthdate"}
+    assert named == {"_sort", "colour", "name:above", "_text", "birthdate"}
 
 
 async def test_links_lead_back_to_the_same_search(hub: Hub) -> None:
