@@ -297,6 +297,8 @@ class Outboxes:
             why,
             headers,
         )
+        if why:
+            await self.alert([subscription])
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 
     async def delete(self, subscription: SubscriptionKey, *, expected: str) -> tuple[Subscribed, int]:
