@@ -64,9 +64,9 @@ class Lane:
 
     def __post_init__(self) -> None:
         sender, key = self.sender, self.lease.subscription
-        ahead = {owed.number: owed for owed in self.turn.ahead}
+        base, ahead = sender.bases[key.version], {owed.number: owed for owed in self.turn.ahead}
         self._rendering = Rendering(
-            sender.outboxes, sender.store, sender.hub, sender.bases[key.version], key, FAIR_SHARE, ahead
+            sender.outboxes, sender.store, sender.hub, base, key, FAIR_SHARE, sender.most_bytes, ahead
         )
 
     async def run(self) -> None:
@@ -137,9 +137,9 @@ class Lane:
         Returns the next turn; or the ms before which nothing is sent; or None when this lane has no say any more.
         """
         sender, subscription = self.sender, recipient.subscription
-        message = await self._rendering.message(subscription, sending, events=self.turn.events)
-        if message is None:
+        if (rendered := await self._rendering.message(subscription, sending, events=self.turn.events)) is None:
             return await self._pass_by(sending)
+        message, sending = rendered
         if not await self._outlasts():  # the last question to Redis: the request begins at once
             return None
         started = monotonic()
@@ -193,6 +193,7 @@ class Lane:
                 again_at=again_at,
                 charged=early is None,
                 sent=sent,
+                told=sending,
             )
         )
         return again_at if turn is not None and again_at is not None else turn

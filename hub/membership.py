@@ -249,7 +249,6 @@ class Membership:
             if outcome is not Subscribed.CHANGED:
                 return None
             log.info("subscription.ended", extra={"subscription": str(key)})
-            await self.outboxes.alert([key])
             await self.registry.put(Registered(key, False, revision, now, state.resource, state.style))
         return await self.due.ends(key, None)
 

@@ -184,6 +184,7 @@ class Outboxes:
         ends: dict[int, str] | None = None,
         start: int | None = None,
         sent: Sent | None = None,
+        told: Sending | None = None,
     ) -> Turn | None:
         """
         Record what became of `turn.sending`; returns what is next, or None when it is not ours to say any more
@@ -195,10 +196,12 @@ class Outboxes:
         ends: For ACTIVE: the streams' ends, before which nothing is numbered.
         start: For ACTIVE: ms from which on changes are numbered all the same, if it is the first time.
         sent: What went over the wire; None when nothing was tried.
+        told: What was told of `turn.sending`, if not all of it.
         """
         extra: list[Argument] = ["", "", "", ""]
         if sent is not None:
             extra = [turn.attempt + 1, sent.milliseconds, sent.bytes, sent.answer]
+        extra.append(str(told or turn.sending or ""))
         if again_at is not None:
             extra += (again_at, turn.attempt + charged)
         if ends is not None:
@@ -294,6 +297,8 @@ class Outboxes:
             why,
             headers,
         )
+        if why:
+            await self.alert([subscription])
         return Subscribed(reply[0].decode()), int(reply[1]) if len(reply) > 1 else 0
 
     async def delete(self, subscription: SubscriptionKey, *, expected: str) -> tuple[Subscribed, int]:

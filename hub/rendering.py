@@ -33,7 +33,8 @@ class Rendering:
 
     hub: The random id of the store; stands in the bundles' ids.
     base: The FHIR base, without a slash at its end.
-    share: How many events are read at once.
+    share: How many events are read at once, and of how many the resources.
+    most_bytes: Of resources in one notification, beyond its first event's.
     ahead: Events that were read before they are needed, by number.
     """
 
@@ -43,11 +44,16 @@ class Rendering:
     base: str
     key: SubscriptionKey
     share: int
+    most_bytes: int
     ahead: dict[int, OwedEvent] = field(default_factory=dict)
 
-    async def message(self, subscription: Subscription, sending: Sending, *, events: int) -> Message | None:
+    async def message(
+        self, subscription: Subscription, sending: Sending, *, events: int
+    ) -> tuple[Message, Sending] | None:
         """
-        What was pinned, as it is sent; None if nothing can be sent of it, see `of_event`.
+        What was pinned, as it is sent, and what of it that is: as many of its events as there is room for.
+
+        None if nothing can be sent of it, see `of_event`.
 
         Args:
             events: How many there are so far.
@@ -55,12 +61,14 @@ class Rendering:
         told = () if sending.eventless else await self._events(subscription, sending, events)
         if told is None:
             return None
+        if told:
+            sending = replace(sending, last=told[-1].number)
         id_ = self._id(sending)
         if subscription.style is Style.TOPIC:
-            return of_bundle(subscription, self._notification(subscription, sending, told, id_), id_)
+            return of_bundle(subscription, self._notification(subscription, sending, told, id_), id_), sending
         (event,) = told
         message = of_event(subscription, event)
-        return message and replace(message, id=id_)
+        return (replace(message, id=id_), sending) if message else None
 
     def _id(self, sending: Sending) -> str:
         return notification_id(
@@ -99,7 +107,24 @@ class Rendering:
             self.ahead = {owed.number: owed for owed in await self.outboxes.events(key, sending.first, last)}
             if not all(number in self.ahead for number in wanted):
                 return None
-        return await told(self.store, key, [self.ahead[number] for number in wanted], subscription.content)
+        return await self._with_room([self.ahead[number] for number in wanted], subscription.content)
+
+    async def _with_room(self, owed: list[OwedEvent], content: Content) -> tuple[Event, ...]:
+        """
+        What is told of these events, as far as their resources are not too many bytes; of the first one in any case.
+
+        Not all resources are read before it is known: a thousand large ones would take the memory of all lanes.
+        """
+        if content is not Content.FULL_RESOURCE:
+            return await told(self.store, self.key, owed, content)
+        found, size = list[Event](), 0
+        for chunk in (owed[i : i + self.share] for i in range(0, len(owed), self.share)):
+            for event in await told(self.store, self.key, chunk, content):
+                size += event.size
+                if found and size > self.most_bytes:
+                    return tuple(found)
+                found.append(event)
+        return tuple(found)
 
 
 def _lost(sending: Sending, told: tuple[Event, ...], content: Content) -> Iterator[Failure]:

@@ -58,6 +58,7 @@ class Sender:
     hub: The random id of the store; stands in the bundles' ids.
     bases: The FHIR base of each version, without a slash at its end.
     timeout: Seconds for one request, unless the subscription asks for less.
+    most_bytes: Of resources in one notification, beyond its first event's.
     policy: When a failed attempt is followed by another, unless the subscription says so itself.
     dice, now: Chance in [0, 1) and the time, for the decisions.
     stopping: Lanes end after the notification that they are sending.
@@ -76,6 +77,7 @@ class Sender:
     hub: str
     bases: dict[FhirVersion, str]
     timeout: float
+    most_bytes: int
     policy: Policy
     dice: Callable[[], float]
     now: Callable[[], datetime]

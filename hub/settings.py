@@ -184,7 +184,12 @@ class Settings(BaseSettings):
         " each may become an event for every subscription.",
     )
 
-    max_body_bytes: int = Field(5_000_000, gt=0, description="Bytes, unpacked. A larger request gets 413.")
+    max_body_bytes: int = Field(
+        5_000_000,
+        gt=0,
+        description="Bytes, unpacked. A larger request gets 413; nor are there more of resources in a notification of"
+        " several events.",
+    )
     max_nesting: int = Field(64, gt=0, description="Levels of JSON. A deeper body gets 400.")
     max_bundle_entries: int = Field(
         1_000, gt=0, description="Count. A batch or transaction with more entries gets 413."

@@ -4,6 +4,9 @@ How often a subscriber is told, and of how much at once.
 A notification starts two clocks: after `beat` a heartbeat goes out if nothing else did, and during `window` nothing
 does; what comes meanwhile is gathered. A handshake starts the first one only. What failed is repeated when the schedule
 says so (`retry`): then neither counts.
+
+Each counts from its own notification, so those that are told of the same change don't beat at once, but as far apart as
+they were told.
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-backport-heartbeat-period.html
 """
 

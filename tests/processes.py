@@ -47,15 +47,16 @@ class HubProcess:
     _process: asyncio.subprocess.Process | None = None
     _reader: asyncio.Task[None] | None = None
     output: list[str] = field(default_factory=list)
-    _more: list[asyncio.subprocess.Process] = field(default_factory=list)
+    _more: dict[asyncio.subprocess.Process, asyncio.Task[None]] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
         await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for worker in self._more:
+        for worker, reader in self._more.items():
             await _end(worker)
+            await reader
         await self.stop()
 
     @property
@@ -72,16 +73,23 @@ class HubProcess:
             stderr=asyncio.subprocess.STDOUT,
         )
         ready = asyncio.get_running_loop().create_future()
-        self._reader = asyncio.create_task(self._read(ready))
+        self._reader = asyncio.create_task(self._read_until(ready, self._process))
         async with asyncio.timeout(60):
             self.url = await ready
 
-    async def _read(self, ready: "asyncio.Future[str]") -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        async for raw in self._process.stdout:
+    async def _lines(self, process: asyncio.subprocess.Process) -> AsyncIterator[str]:
+        assert process.stdout is not None
+        async for raw in process.stdout:
             line = raw.decode(errors="replace").rstrip()
             self.output.append(line)
+            yield line
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        async for _ in self._lines(process):
+            pass
+
+    async def _read_until(self, ready: "asyncio.Future[str]", process: asyncio.subprocess.Process) -> None:
+        async for line in self._lines(process):
             if (found := re.match(r"hub ready: (http://\S+)/fhir/r4", line)) and not ready.done():
                 ready.set_result(found[1])
         if not ready.done():
@@ -143,15 +151,18 @@ class HubProcess:
         """A further worker on the same Redis, which nobody supervises."""
         own = {"HUB_REDIS_URL": self.redis_url, "HUB_BASE_URL": self.url, "HUB_DATA_DIR": str(self.data)}
         worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "hub", "worker", kind), env=os.environ | ENVIRONMENT | self.settings | own
+            *(sys.executable, "-m", "hub", "worker", kind),
+            env=os.environ | ENVIRONMENT | self.settings | own,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
-        self._more.append(worker)
+        self._more[worker] = asyncio.create_task(self._read(worker))
         return worker
 
     @property
     def redis_url(self) -> str:
         """Where its Redis is, for tests that break what it holds."""
-        return (self.data / "redis.url").read_text()
+        return self.settings.get("HUB_REDIS_URL") or (self.data / "redis.url").read_text()
 
     def client(self, version: str = "r4") -> httpx.AsyncClient:
         """A client for its base of a FHIR version."""

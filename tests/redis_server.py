@@ -2,9 +2,12 @@
 
 import random
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -71,6 +74,16 @@ class RedisServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It stands still, as if its machine did."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def client(self) -> "Redis":
         return Redis.from_url(self.url, decode_responses=True)

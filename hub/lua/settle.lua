@@ -5,10 +5,10 @@
 -- ARGV  1 token of the lease   2 revision that was served   3 sending, as it was served
 --       4 delivered | again | error | off | active   5 what is said of the attempt   6 FHIR error code, or ''
 --       7 number of the attempt, or '' when nothing was tried   8 ms that it took   9 bytes that were sent
---       10 how it was answered, or ''
---       11 again: ms of the next attempt   12 again: attempts that have failed so far
---       11 active: stream id behind which a first activation begins with the past, or ''
---       12... active: partition, stream id of its end, in pairs. Else what was put before is not numbered
+--       10 how it was answered, or ''   11 what was told of `sending`: all of it, or fewer events from its first on
+--       12 again: ms of the next attempt   13 again: attempts that have failed so far
+--       12 active: stream id behind which a first activation begins with the past, or ''
+--       13... active: partition, stream id of its end, in pairs. Else what was put before is not numbered
 -- Returns  {'settled', status, revision, events, sending, ms before which nothing is sent, ms of the next heartbeat,
 --           '1' if somebody is to be told of something}
 --                        sending: the next one, as in pin; '' for nothing now. The next two: only then; '' for none
@@ -52,7 +52,7 @@ local function note(now, kind, first, last)
   tell = '1'
 end
 if (held[6] or '') ~= ARGV[3] then return settled(held[6] or '') end
-if verb == 'again' and held[11] == ARGV[11] and held[12] == ARGV[12] then return settled('') end
+if verb == 'again' and held[11] == ARGV[12] and held[12] == ARGV[13] then return settled('') end
 
 -- A write that can't grow comes first: then the rest is done even when memory is full, and what came is not sent again.
 redis.call('HDEL', KEYS[1], 'next', 'early', 'beat_at', 'quiet_until')
@@ -60,7 +60,7 @@ local now = now_ms()
 redis.call('HSET', KEYS[1], 'outcome', said, 'outcome_at', string.format('%.0f', now))
 
 if ARGV[7] ~= '' then
-  local attempt = {'sending', ARGV[3], 'number', ARGV[7], 'verb', verb, 'said', said,
+  local attempt = {'sending', ARGV[11], 'number', ARGV[7], 'verb', verb, 'said', said,
     'milliseconds', ARGV[8], 'bytes', ARGV[9]}
   if ARGV[10] ~= '' then
     attempt[#attempt + 1] = 'answer'
@@ -70,9 +70,9 @@ if ARGV[7] ~= '' then
 end
 
 if verb == 'again' then
-  redis.call('HSET', KEYS[1], 'attempt', ARGV[12], 'next', ARGV[11],
+  redis.call('HSET', KEYS[1], 'attempt', ARGV[13], 'next', ARGV[12],
     'failing', said, 'failing_code', code)
-  if ARGV[12] == '3' and held[12] == '2' then note(now, 'failing') end
+  if ARGV[13] == '3' and held[12] == '2' then note(now, 'failing') end
   return settled('')
 end
 
@@ -82,7 +82,7 @@ if (verb == 'delivered' or verb == 'active') and held[7] then
 end
 if verb == 'delivered' then
   if held[14] then note(now, 'recovered') end
-  local first, last, kind = string.match(held[6], '^(%d+) (%d+) %d+ (%l+)')
+  local first, last, kind = string.match(ARGV[11], '^(%d+) (%d+) %d+ (%l+)')
   if kind == 'resend' then
     strike_out(tonumber(first), tonumber(last))
   elseif kind == 'events' then
@@ -103,9 +103,9 @@ else
     redis.call('HDEL', KEYS[1], 'error', 'error_code', 'skip')
     if held[10] ~= '1' then
       redis.call('HSET', KEYS[1], 'counting', '1')
-      local past = redis.call('HSETNX', KEYS[1], 'begun', '1') == 1 and ARGV[11] ~= ''
-      for i = 12, #ARGV, 2 do
-        redis.call('HSET', KEYS[1], 'owed:' .. ARGV[i], past and ARGV[11] or ARGV[i + 1])
+      local past = redis.call('HSETNX', KEYS[1], 'begun', '1') == 1 and ARGV[12] ~= ''
+      for i = 13, #ARGV, 2 do
+        redis.call('HSET', KEYS[1], 'owed:' .. ARGV[i], past and ARGV[12] or ARGV[i + 1])
         if past then
           redis.call('HSET', KEYS[1], 'filling:' .. ARGV[i], '0-0')
         else

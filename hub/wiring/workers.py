@@ -74,6 +74,7 @@ def delivering(p: Parts) -> Engine:
         hub=p.foundation.epoch,
         bases=p.bases,
         timeout=settings.request_timeout,
+        most_bytes=settings.max_body_bytes,
         policy=Policy(settings.retry_waits),
         dice=random.random,
         now=lambda: datetime.now(UTC),

@@ -5,8 +5,9 @@ import contextlib
 import os
 import platform
 import random
+from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -15,7 +16,8 @@ from typing import Any
 
 from redis import Redis
 
-from tests.faults.checker import Verdict, check
+from tests.facts import eventually
+from tests.faults.checker import Fault, Verdict, causes, check
 from tests.faults.proxy import Proxy
 from tests.faults.publishers import Publishers, Told
 from tests.faults.subscribers import BEHAVIOURS, Subscribers
@@ -24,13 +26,17 @@ from tests.processes import HubProcess, subscription
 from tests.redis_server import RedisServer
 
 #: Seconds for a request; a lease is 5 s longer, and a stop outlasts it.
-TIMEOUT, STOPPED = 1, 7.5
+TIMEOUT, STOPPED = 2, 8.5
 SETTINGS = {
     "HUB_REQUEST_TIMEOUT": str(TIMEOUT),
     "HUB_RETRY_WAITS": ",".join(["0.1", "0.2", *["0.5"] * 500]),
     "HUB_PUMP_SECONDS": "5",
 }
-HEALTHY = ("/ids-1", "/ids-2", "/full-1", "/full-2")
+HEALTHY = ("/ids", "/ids-slow", "/full", "/full-slow")
+#: Seconds in which these answer, so that most of what happens finds something on its way.
+SLOW = {"/ids-slow": 0.1, "/full-slow": 0.3}
+#: What can't touch a notification that is on its way.
+HARMLESS = frozenset({"api killed", "api stopped", "match worker killed", "match worker stopped", "clock killed"})
 
 
 @dataclass
@@ -39,15 +45,26 @@ class Chaos:
     One run.
 
     seconds: For which things happen, one after the other, with some seconds of quiet between.
+    happened: How often each thing did. `faults` has each time, and that of each of several resets in a row.
+    caused: How many notifications each thing made healthy subscribers get again.
+    uncaused: What healthy subscribers got again for no reason, or more than once for one.
+    behind: Subscribers that did not get all.
+    waits: Seconds from an acknowledgement to the first arrival at a healthy subscriber.
+    ended: Exit codes of workers that nobody killed, and nobody supervised.
+    bugs: What the hub logged of its failures.
     """
 
     seconds: float
     seed: int
     data: Path
     happened: Counter[str] = field(default_factory=Counter)
+    faults: list[Fault] = field(default_factory=list)
+    caused: Counter[str] = field(default_factory=Counter)
+    uncaused: list[str] = field(default_factory=list)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     behind: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
     bugs: list[str] = field(default_factory=list)
     took: float = 0
     changes: int = 0
@@ -59,14 +76,20 @@ class Chaos:
     async def run(self) -> None:
         with RedisServer() as self.redis, RedisServer() as self.rq:
             proxy, subscribers = Proxy(str(self.redis.socket)), Subscribers(random.Random(self.seed))
-            good = Subscribers(random.Random(self.seed))
+            good = Subscribers(random.Random(self.seed), pauses=SLOW)
             async with proxy.listening() as self.proxy, subscribers.serving(), good.serving():
                 urls = {"HUB_REDIS_URL": proxy.url, "HUB_RQ_REDIS_URL": self.rq.url}
                 async with HubProcess(self.data, SETTINGS | urls) as self.hub:
                     try:
+                        await self._start_others()
                         await self._run(good, subscribers)
                     finally:
                         self.bugs = [line for line in self.hub.output if '"error"' in line or "Traceback" in line]
+
+    async def _start_others(self) -> None:
+        """Workers that share the work with those of `hub serve`: they take over what a stopped one holds."""
+        self.others: list[Process] = [await self.hub.another(kind) for kind in ("match", "deliver")]
+        await eventually(lambda: self.hub.have(2), within=60)
 
     async def _run(self, good: Subscribers, bad: Subscribers) -> None:
         paths = dict.fromkeys(HEALTHY, good) | {f"/{name}": bad for name in BEHAVIOURS}
@@ -87,14 +110,30 @@ class Chaos:
             if not await where.numbered(path, self.changes, seconds=120):
                 self.behind.append(path)
             self.verdicts[path] = check(where.received(path), versions, told)
-        self.waits = [wait for path in HEALTHY if "full" in path for wait in _waits(good, path, told)]
+        for path in HEALTHY:
+            for again, fault in causes(good.received(path), self.faults):
+                if fault is None:
+                    self.uncaused.append(f"{path}: {again.numbers} came again at {again.at:.2f}")
+                else:
+                    self.caused[fault.name] += 1
+        self.waits = _waits(good, "/full", told)
+        self.ended = [code for other in self.others if (code := other.returncode) is not None]
 
     async def _happen(self) -> None:
         """What has happened least so far is the likeliest: so a short run sees most of it."""
         least = min(self.happened[name] for name in _EVENTS)
         name = self.dice.choice([name for name in _EVENTS if self.happened[name] == least])
-        await _EVENTS[name](self)
+        async with self._fault(name):
+            await _EVENTS[name](self)
         self.happened[name] += 1
+
+    @contextlib.asynccontextmanager
+    async def _fault(self, name: str) -> AsyncIterator[None]:
+        """Note it, unless nothing that is on its way to a subscriber can come again for it."""
+        began = monotonic()
+        yield
+        if name not in HARMLESS:
+            self.faults.append(Fault(name, began, monotonic()))
 
     async def kill(self, part: str) -> None:
         await self.hub.kill(part)
@@ -111,12 +150,21 @@ class Chaos:
     async def kill_everything(self) -> None:
         for part in ("api", "worker match", "worker deliver", "clock"):
             await self.hub.kill(part)
+        for other in self.others:
+            with contextlib.suppress(ProcessLookupError):
+                other.kill()
+            await other.wait()
         await self.kill_redis(self.redis)
+        self.others = [await self.hub.another(kind) for kind in ("match", "deliver")]
 
     async def stop(self, part: str) -> None:
         if self.hub.pids(part):
             async with self.hub.paused(part):
                 await asyncio.sleep(STOPPED)
+
+    async def stop_redis(self, server: RedisServer) -> None:
+        with server.paused():
+            await asyncio.sleep(STOPPED)
 
     async def slow(self) -> None:
         self.proxy.latency = self.dice.uniform(0.05, 0.3)
@@ -124,10 +172,15 @@ class Chaos:
         self.proxy.latency = 0
 
     async def cut(self) -> None:
-        """Reset in the middle of an answer, several times."""
-        for _ in range(3):
-            self.proxy.cut_after = self.dice.randrange(1, 5_000)
-            await asyncio.sleep(0.5)
+        """Reset in the middle of an answer, several times: each is a fault of its own."""
+        for _ in range(2):
+            async with self._fault("connections reset"):
+                await self._cut()
+        await self._cut()
+
+    async def _cut(self) -> None:
+        self.proxy.cut_after = self.dice.randrange(1, 5_000)
+        await asyncio.sleep(0.5)
 
     async def silence(self) -> None:
         """For about as long as the hub waits for an answer."""
@@ -142,11 +195,6 @@ class Chaos:
             await asyncio.sleep(3)
             redis.config_set("maxmemory", 0)
 
-    @property
-    def most_duplicates(self) -> int:
-        """At most one bundle of each subscription is on its way when something happens; three connections are cut."""
-        return sum(count * (3 if name == "connections reset" else 1) for name, count in self.happened.items())
-
     def table(self) -> str:
         """What happened and what came of it, in Markdown."""
         cuts = quantiles(self.waits, n=100)
@@ -156,7 +204,11 @@ class Chaos:
             f" {platform.python_version()}, load {load}. {self.changes} changes acknowledged to 4 publishers, who"
             f" had to repeat {self.repeats} writes.",
             "",
-            "Happened: " + ", ".join(f"{name} {count}×" for name, count in sorted(self.happened.items())) + ".",
+            "| what happened | times | notifications that healthy subscribers got again for it |",
+            "|---|---|---|",
+            *(f"| {name} | {self.happened[name]} | {self.caused[name]} |" for name in _EVENTS),
+            "",
+            f"For one of these a subscriber got one again at most; for no reason: {len(self.uncaused)}.",
             "",
             "| subscriber | events | notifications again | lost | out of order | conflicts |",
             "|---|---|---|---|---|---|",
@@ -168,7 +220,7 @@ class Chaos:
         ]
         lines += [
             "",
-            f"From the acknowledgement to the first arrival at healthy subscribers: p50 {cuts[49] * 1000:.0f} ms, p99"
+            f"From the acknowledgement to the first arrival at `full`: p50 {cuts[49] * 1000:.0f} ms, p99"
             f" {cuts[98] * 1000:.0f} ms.",
         ]
         return "\n".join(lines)
@@ -200,8 +252,11 @@ _EVENTS: dict[str, Callable[[Chaos], Awaitable[None]]] = {
     "RQ's Redis killed": lambda chaos: chaos.kill_redis(chaos.rq),
     "supervisor killed": Chaos.kill_the_supervisor,
     "everything killed": Chaos.kill_everything,
+    "api stopped": _stop("api"),
     "match worker stopped": _stop("worker match"),
     "deliver worker stopped": _stop("worker deliver"),
+    "Redis stopped": lambda chaos: chaos.stop_redis(chaos.redis),
+    "RQ's Redis stopped": lambda chaos: chaos.stop_redis(chaos.rq),
     "Redis slow": Chaos.slow,
     "connections reset": Chaos.cut,
     "Redis silent": Chaos.silence,

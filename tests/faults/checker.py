@@ -7,6 +7,18 @@ from dataclasses import dataclass, field
 from tests.faults.publishers import Told
 from tests.receiver import Received
 
+#: Seconds after a fault in which a request may still be read that was sent before it.
+LATE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that happened to the hub: from when to when, monotonic, in seconds."""
+
+    name: str
+    began: float
+    ended: float
+
 
 @dataclass
 class Verdict:
@@ -47,6 +59,27 @@ def check(received: Iterable[Received], versions: Mapping[str, int], told: Itera
     full = any(len(each.bundle["entry"]) > 1 for each in firsts)
     _check_events(firsts, versions, {(each.reference, each.version): each.lot for each in told}, full, verdict)
     return verdict
+
+
+def causes(received: Iterable[Received], faults: Iterable[Fault]) -> list[tuple[Received, Fault | None]]:
+    """
+    Which fault made each notification of one subscription come again; None: there is none.
+
+    A fault lay between that notification's last arrival and this one. It accounts for one: strictly one notification of
+    a subscription is on its way when something happens.
+    """
+    unused = sorted(faults, key=lambda fault: fault.ended)
+    last: dict[str, float] = {}
+    found: list[tuple[Received, Fault | None]] = []
+    for each in received:
+        before = last.get(each.bundle["id"])
+        if before is not None:
+            fault = next((fault for fault in unused if fault.began <= each.at and before <= fault.ended + LATE), None)
+            if fault is not None:
+                unused.remove(fault)
+            found.append((each, fault))
+        last[each.bundle["id"]] = each.at
+    return found
 
 
 def _firsts(received: Iterable[Received], verdict: Verdict) -> list[Received]:

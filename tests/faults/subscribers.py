@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -77,9 +77,11 @@ class Subscribers:
     A server on a free port of loopback, each path of which is a subscriber.
 
     dice: Decides when one misbehaves; paths that name no behaviour never do. `/black-hole` answers handshakes only.
+    pauses: Seconds that a path takes to answer.
     """
 
     dice: random.Random
+    pauses: Mapping[str, float] = field(default_factory=dict)
     url: str = ""
     requests: defaultdict[str, list[tuple[float, bytes]]] = field(default_factory=lambda: defaultdict(list))
     numbers: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -126,6 +128,8 @@ class Subscribers:
         behaviour = BEHAVIOURS.get(path.strip("/").partition(".")[0])
         if path == "/black-hole":
             await asyncio.sleep(3600)
+        if path in self.pauses:
+            await asyncio.sleep(self.pauses[path])
         if behaviour is None or self.dice.random() > 1 / 3:
             writer.write(OK)
             return True

@@ -1,11 +1,12 @@
 """The checker sees what it is there to see: each kind of broken promise, and none where there is none."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.faults.checker import Verdict, check
+from tests.faults.checker import Fault, Verdict, causes, check
 from tests.faults.publishers import Told
 from tests.receiver import Received
 
@@ -71,3 +72,22 @@ def test_broken(received: list[Received], found: list[str]) -> None:
     verdict = check(received, VERSIONS, TOLD)
     kinds = ("lost", "doubled", "out_of_order", "conflicts")
     assert [kind for kind in kinds if getattr(verdict, kind)] == found
+
+
+KILL, CUT = Fault("kill", 10, 10), Fault("cut", 20, 22)
+
+
+@pytest.mark.parametrize(
+    ("came", "faults", "found"),
+    [
+        pytest.param([9, 15], [KILL, CUT], [KILL], id="between-two-arrivals"),
+        pytest.param([10.5, 15], [KILL], [KILL], id="read-late"),
+        pytest.param([21, 25], [KILL, CUT], [CUT], id="while-it-lasts"),
+        pytest.param([9, 15, 25], [KILL, CUT], [KILL, CUT], id="one-each"),
+        pytest.param([12, 15], [KILL, CUT], [None], id="nothing-happened"),
+        pytest.param([9, 10.2, 10.4], [KILL], [KILL, None], id="twice-for-one"),
+    ],
+)
+def test_causes(came: list[float], faults: list[Fault], found: list[Fault | None]) -> None:
+    """Each fault accounts for one notification that comes again, if it lay between the two arrivals."""
+    assert [fault for _, fault in causes([replace(FIRST, at=at) for at in came], faults)] == found

@@ -68,6 +68,7 @@ def sender(
     slots: int = 64,
     lanes: int = 300,
     timeout: float = 0,
+    most_bytes: int = 0,
     name_servers: tuple[str, ...] = (),
     waits: tuple[float, ...] | None = None,
 ) -> Sender:
@@ -87,6 +88,7 @@ def sender(
         hub=parts.foundation.epoch,
         bases=parts.bases,
         timeout=timeout,
+        most_bytes=most_bytes or parts.settings.max_body_bytes,
         policy=Policy(parts.settings.retry_waits if waits is None else waits),
         dice=lambda: 0.0,
         now=lambda: datetime.now(UTC),

@@ -72,7 +72,9 @@ async def probe_is_due(parts: Parts, where: str) -> None:
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(("fail", "fail", "minute", "due", "hour", "admit", "admit", "probe")), st.integers(0, 3)),
+    st.tuples(
+        st.sampled_from(("fail", "fail", "minute", "due", "hour", "admit", "admit", "probe", "late")), st.integers(0, 3)
+    ),
     max_size=25,
 )
 
@@ -80,7 +82,7 @@ steps = st.lists(
 @settings(max_examples=60)
 @given(steps=steps, dice=st.floats(0, 1, exclude_max=True))
 async def test_the_scripts_do_what_the_rules_say(lasting: Parts, steps: list[tuple[str, int]], dice: float) -> None:
-    """Whoever fails and asks in whatever order, against the pure functions."""
+    """Whoever fails and asks in whatever order, against the pure functions. `late`: a probe that another followed."""
     parts, where = lasting, f"http://o{next(_names)}.example:80"
     keys, run = OriginKeys(where).all, lasting.pipeline.run
     standing: Standing | None = None
@@ -97,10 +99,11 @@ async def test_the_scripts_do_what_the_rules_say(lasting: Parts, steps: list[tup
         name = str(key(f"s{number}"))
         standing = await read()
         at = now()
-        if verb in ("fail", "probe"):
+        if verb in ("fail", "probe", "late"):
             probe = verb == "probe" and bool(holder)
             rules = (FAILURES, QUIET, FIRST, LONGEST, JITTER, 3_600_000)
-            await run(script("failed"), keys, where, name, holder if probe else "", dice, *rules)
+            claimed = holder if probe else "s9 1" if verb == "late" else ""
+            await run(script("failed"), keys, where, name, claimed, dice, *rules)
             after = await read()
             wanted = failed(standing, now=at, dice=dice, probe=probe)
             assert after is not None
@@ -122,6 +125,11 @@ async def test_the_scripts_do_what_the_rules_say(lasting: Parts, steps: list[tup
             assert said.get(reply[0], Admission.PARK) is may
             if may is Admission.PROBE:
                 holder = f"{name} 1"
+            left = await parts.pipeline.command("ZSCORE", keys[2], name)
+            if reply[0] == b"send":
+                assert left is None, "it is not parked any more"
+            elif parked is not None:
+                assert int(float(left)) == parked, "who asks again does not wait from then on"
 
 
 def breakers(parts: Parts, origins: Origins | None = None) -> Breakers:

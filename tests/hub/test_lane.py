@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.attempts import Attempts
 from hub.due import Claimed, Due
 from hub.keys import ResourceId, Shard
 from hub.lane import FAIR_SHARE, Lane
@@ -18,6 +19,7 @@ from hub.turn import Turn
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from subscriptions.codes import SubscriptionStatus
+from subscriptions.ranges import Range
 from tests.facts import eventually
 from tests.hub import conftest
 from tests.hub.engines import (
@@ -332,6 +334,36 @@ async def test_a_failed_notification_is_repeated_with_the_same_bytes_until_it_is
     assert receiver.numbers("/s") == [1, 1, 1, 2]
     assert len({received.body for received in receiver.at("/s")[:3]}) == 1
     assert (await state(parts)).failing == ""
+
+
+async def test_a_notification_ends_before_its_resources_are_too_many_bytes(parts: Parts, receiver: Receiver) -> None:
+    """Of more than are read at once, in repeats, and in what is sent once more. One event is told in any case."""
+    key, publisher, many = (
+        await subscribe(parts, f"{receiver.url}/s", max_count=100, content="full-resource"),
+        Publisher(parts),
+        30,
+    )
+    async with running(fanout(parts)):
+        async with delivering(parts):
+            await becomes(parts, ACTIVE)
+        for _ in range(2 * many):
+            resource = await publisher.put("x")
+        await matched(parts)
+    (largest,) = await parts.store.bodies([(resource, 2 * many)])
+    assert largest is not None
+    receiver.answers["/s"] = after_handshake(500, 200)
+    async with delivering(parts, most_bytes=many * len(largest), waits=(0.1,)):
+        await delivered(parts, 2 * many)
+        await parts.resending.ask(key, await state(parts), Range(2, many + 2), now=now())
+        came = [received.numbers for received in await receiver.events("/s", 5)]
+    first, second = list(range(1, many + 1)), list(range(many + 1, 2 * many + 1))
+    assert came == [first, first, second, list(range(2, many + 2)), [many + 2]]
+    assert len({received.body for received in receiver.at("/s")}) == 4
+    async with delivering(parts, most_bytes=1):
+        await parts.resending.ask(key, await state(parts), Range(1, 2), now=now())
+        assert [received.numbers for received in (await receiver.events("/s", 7))[5:]] == [[1], [2]]
+    told = [attempt.sending for attempt in await Attempts(parts.pipeline).last(key)]
+    assert [(each.first, each.last) for each in reversed(told)][1:4] == [(1, many), (1, many), (many + 1, 2 * many)]
 
 
 async def test_when_all_attempts_have_failed_it_is_in_error_and_its_events_are_numbered_on(
