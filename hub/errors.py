@@ -3,6 +3,7 @@ What can go wrong in the hub, as one tree.
 
 * HubError
   x Refused             the client's request can't be done as it is: 4xx
+    + Overtaken         another version is in force than the write expects: 412
   x Unavailable         a part of ours failed; the same request may succeed later: 503
     + Declined          the hub does nothing of the kind for now, and says why: 503
   x NotTheHub           the settings, the Redis or the data directory don't fit: refused at start, in one line
@@ -33,6 +34,10 @@ class Refused(HubError):
     @classmethod
     def because(cls, status: int, code: IssueCode, text: str, expression: str = "") -> "Refused":
         return cls(status, Issue(code, text, expression))
+
+
+class Overtaken(Refused):
+    """Another version is in force than the write expects; nothing was done."""
 
 
 class Unavailable(HubError):

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from hub.errors import Refused, Unavailable
+from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest.validation import issues
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
@@ -162,4 +162,4 @@ def _refused(id_: str, done: Definition) -> Refused:
         case _:
             there = f"version {done.detail} is in force" if done.detail != "0" else "there is none"
             text = f"SubscriptionTopic/{id_} is not at the version that was expected: {there}. Read it, and try again."
-            return Refused.because(412, IssueCode.CONFLICT, text)
+            return Overtaken(412, Issue(IssueCode.CONFLICT, text))

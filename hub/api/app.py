@@ -8,11 +8,14 @@ from fastapi import APIRouter, FastAPI
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from hub.api import documentation, outcome
+from hub.api.amending import TopicAmending
 from hub.api.bundles import Bundles
+from hub.api.conditional import Conditional
 from hub.api.history import Histories
 from hub.api.interactions import Interactions
 from hub.api.messages import Messages
 from hub.api.metadata import Metadata
+from hub.api.patching import Patching
 from hub.api.resources import Resources
 from hub.api.routes import Application, Route, at
 from hub.api.search import Searches
@@ -122,14 +125,19 @@ def _routes(
     base = f"{settings.base_url}/fhir/{version}"
     search = Search(store, TENANT, version, topics.contexts, settings.max_search_scan)
     interactions = Interactions(store, search, transactions, TENANT, topics.contexts[version], pressure)
-    resources = Resources(interactions, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting)
+    patching = Patching(interactions, settings.max_body_bytes, settings.max_nesting)
+    conditional = Conditional(interactions, patching)
+    resources = Resources(
+        interactions, patching, conditional, base, most_bytes=settings.max_body_bytes, most_nesting=settings.max_nesting
+    )
     searches = Searches(interactions, search, base, most_bytes=settings.max_body_bytes, most_entries=settings.max_page)
     histories = Histories(
         interactions, store, changes, base, most_entries=settings.max_page, most_looked_at=settings.max_search_scan
     )
-    transacting = Transactions(interactions, store, transactions, base)
+    transacting = Transactions(interactions, patching, store, transactions, base)
     bundles = Bundles(
         interactions,
+        conditional,
         searches,
         histories,
         transacting,
@@ -167,6 +175,10 @@ def _routes(
     yield Route("GET", "/metadata", metadata.get, documentation.METADATA)
     yield Route("GET", "/{type:kept}/{id}", resources.read, documentation.READ)
     yield Route("DELETE", "/{type:kept}/{id}", resources.delete, documentation.DELETE)
+    yield Route("PATCH", "/{type:kept}/{id}", resources.patch, documentation.PATCH)
+    yield Route("PUT", "/{type:kept}", resources.update_found, documentation.UPDATE_FOUND)
+    yield Route("PATCH", "/{type:kept}", resources.patch_found, documentation.PATCH_FOUND)
+    yield Route("DELETE", "/{type:kept}", resources.delete_found, documentation.DELETE_FOUND)
     yield Route("GET", "/{type:kept}", searches.get, documentation.SEARCH)
     yield Route("POST", "/{type:kept}/_search", searches.post, documentation.SEARCH_BY_FORM)
     yield Route("GET", "/{type:kept}/{id}/_history", histories.get, documentation.HISTORY)
@@ -177,3 +189,4 @@ def _routes(
     yield Route("POST", "/$process-message", messages.post, documentation.MESSAGE)
     if version is not FhirVersion.R4:
         yield from of_topics.routes()
+        yield from TopicAmending(of_topics).routes()

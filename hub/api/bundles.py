@@ -5,19 +5,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.api.conditional import Conditional
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
 from hub.api.exchange import Answer, Exchange, Prefer, without
 from hub.api.history import Histories
 from hub.api.interactions import Interactions, deleted
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
-from hub.api.resources import LARGE, version_number
+from hub.api.patching import LARGE
+from hub.api.resources import version_number
 from hub.api.search import Searches
 from hub.api.subset import subset
 from hub.api.transactions import Row, Transactions, key_of
@@ -33,6 +35,17 @@ from subscriptions.versions.instant import write
 #: Entries of a batch that are done at once.
 AT_ONCE = 16
 
+#: What writes under an id that the Bundle names.
+_WRITING = ("PUT", "PATCH", "DELETE")
+
+
+class _Said(TypedDict):
+    """What a client says beside what it writes."""
+
+    client: str
+    expected: str
+    events: Events
+
 
 class Bundles:
     """
@@ -45,6 +58,7 @@ class Bundles:
     def __init__(
         self,
         interactions: Interactions,
+        conditional: Conditional,
         searches: Searches,
         histories: Histories,
         transactions: Transactions,
@@ -55,6 +69,7 @@ class Bundles:
         most_entries: int,
     ) -> None:
         self._interactions = interactions
+        self._conditional = conditional
         self._searches = searches
         self._histories = histories
         self._transactions = transactions
@@ -82,7 +97,14 @@ class Bundles:
 
     def _read(self, body: bytes, events: Events) -> Bundle:
         parsed = parse(body, max_nesting=self._most_nesting)
-        found = bundle(parsed, body, self._interactions.version, most_entries=self._most_entries, base=self._base)
+        found = bundle(
+            parsed,
+            body,
+            self._interactions.version,
+            most_entries=self._most_entries,
+            most_nesting=self._most_nesting,
+            base=self._base,
+        )
         entries = [replace(each, events=events) if isinstance(each, Entry) else each for each in found.entries]
         return Bundle(found.type, entries) if events else found
 
@@ -118,15 +140,20 @@ class Bundles:
             return _refused(error)
 
     async def _write(self, entry: Entry, client: str) -> Answer:
+        said = _Said(client=client, expected=entry.expected, events=entry.events)
+        type_ = self._interactions.known(entry.type)
+        if entry.patch and entry.id:
+            return await self._conditional.patching.patch(entry.patch, type_, entry.id, **said)
+        if entry.patch:
+            return await self._conditional.patch(entry.patch, type_, entry.query, **said)
+        if entry.draft is None and entry.id:
+            return await self._interactions.delete(type_, entry.id, **said)
         if entry.draft is None:
-            return await self._interactions.delete(
-                entry.type, entry.id, client=client, expected=entry.expected, events=entry.events
-            )
-        self._interactions.known(entry.type)
+            return await self._conditional.delete(type_, entry.query, **said)
+        if entry.method == "PUT" and entry.id:
+            return await self._interactions.update(entry.draft, entry.id, **said)
         if entry.method == "PUT":
-            return await self._interactions.update(
-                entry.draft, entry.id, client=client, expected=entry.expected, events=entry.events
-            )
+            return await self._conditional.update(entry.draft, entry.query, **said)
         return await self._interactions.create(
             entry.draft, client=client, condition=entry.if_none_exist, events=entry.events
         )
@@ -163,7 +190,7 @@ class Bundles:
 
     async def _check_gets(self, entries: Sequence[Entry]) -> None:
         """Refuse a transaction after which a GET would fail, as far as its own writes decide it."""
-        writes = {(entry.type, entry.id): entry.method for entry in entries if entry.method in ("PUT", "DELETE")}
+        writes = {(entry.type, entry.id): entry.method for entry in entries if entry.method in _WRITING}
         for entry in entries:
             if entry.method == "GET":
                 try:
@@ -176,7 +203,7 @@ class Bundles:
         Raise what a GET would raise after a transaction.
 
         Args:
-            write: PUT or DELETE, if the transaction does that to the same resource; else empty.
+            write: PUT, PATCH or DELETE, if the transaction does that to the same resource; else empty.
         """
         made = 0
         if write:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub.api.negotiation import FHIR_JSON, JSON
+from hub.patch import JSON_PATCH
 from subscriptions.codes import Content, Interaction
 
 FORM = "application/x-www-form-urlencoded"
@@ -24,10 +25,10 @@ _REFUSALS = {
     406: "The client takes no JSON, or of another FHIR version",
     409: "The id is in use already, or it can't be done in the present state",
     410: "It was deleted, or this version or event is not kept any more",
-    412: "It is not as If-Match, If-None-Match or If-None-Exist expects",
+    412: "It is not as If-Match, If-None-Match or If-None-Exist expects, or a search finds several",
     413: "The body is too large, or the Bundle has too many entries",
     415: "The body's media type, FHIR version or encoding is not supported",
-    422: "The Idempotency-Key was used with another body",
+    422: "The Idempotency-Key was used with another body, or a patch can't be done on what is there",
     503: "Not at the moment, since Redis does not answer: try again",
 }
 _IN_PATH = {
@@ -89,6 +90,13 @@ _SEARCHED = (*_RESULTS, _parameter("_id", "query", "Ids, joined by commas"), _UP
 _FORM_BODY = {
     "required": True,
     "content": {FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
+}
+_PATCHES = {
+    "required": True,
+    "content": {
+        JSON_PATCH: {"schema": {"type": "array", "items": {"type": "object", "required": ["op", "path"]}}},
+        **_content((FHIR_JSON, JSON), "Parameters"),
+    },
 }
 
 
@@ -175,6 +183,33 @@ UPDATE = Documented(
     refusals=(404, 412),
 )
 DELETE = Documented("Delete a resource", _GONE, takes=(_IF_MATCH, _EVENT), refusals=(404, 412))
+PATCH = Documented(
+    "Change a resource by a JSON Patch or a FHIRPath Patch",
+    {200: "Updated"},
+    takes=(_IF_MATCH, _EVENT, _PREFER),
+    body=_PATCHES,
+    refusals=(404, 409, 410, 412, 422),
+)
+UPDATE_FOUND = Documented(
+    "Update the one resource that a search finds, or create it",
+    _WRITTEN,
+    takes=(_OTHERS, _IF_MATCH, _EVENT, _PREFER),
+    body=_body(),
+    refusals=(404, 409, 412),
+)
+PATCH_FOUND = Documented(
+    "Change the one resource that a search finds by a JSON Patch or a FHIRPath Patch",
+    {200: "Updated"},
+    takes=(_OTHERS, _IF_MATCH, _EVENT, _PREFER),
+    body=_PATCHES,
+    refusals=(404, 409, 410, 412, 422),
+)
+DELETE_FOUND = Documented(
+    "Delete the one resource that a search finds",
+    _GONE,
+    takes=(_OTHERS, _IF_MATCH, _EVENT),
+    refusals=(404, 409, 412),
+)
 SEARCH = Documented(
     "Search in the resources of a type, newest first", _FOUND, "Bundle", takes=_SEARCHED, refusals=(404,)
 )
@@ -230,6 +265,14 @@ CHANGE_SUBSCRIPTION = Documented(
     body=_body("Subscription"),
     refusals=(412,),
 )
+PATCH_SUBSCRIPTION = Documented(
+    "Change a Subscription by a JSON Patch or a FHIRPath Patch",
+    {200: "Updated"},
+    "Subscription",
+    takes=(_IF_MATCH, _PREFER),
+    body=_PATCHES,
+    refusals=(404, 409, 412, 422),
+)
 END_SUBSCRIPTION = Documented("End a Subscription", _GONE, takes=(_IF_MATCH,), refusals=(412,))
 SEARCH_SUBSCRIPTIONS = Documented(
     "Search in the Subscriptions, by id",
@@ -262,6 +305,14 @@ CHANGE_TOPIC = Documented(
     takes=(_IF_MATCH, _IF_NONE, _PREFER),
     body=_body("SubscriptionTopic"),
     refusals=(405, 409, 412),
+)
+PATCH_TOPIC = Documented(
+    "Change a topic by a JSON Patch or a FHIRPath Patch",
+    {200: "Updated"},
+    "SubscriptionTopic",
+    takes=(_IF_MATCH, _PREFER),
+    body=_PATCHES,
+    refusals=(404, 405, 409, 410, 412, 422),
 )
 DELETE_TOPIC = Documented("Delete a topic that nobody uses", _GONE, takes=(_IF_MATCH,), refusals=(405, 409, 412))
 SEARCH_TOPICS = Documented(

@@ -1,6 +1,7 @@
 """The entries of a batch or transaction: https://hl7.org/fhir/R4/http.html#transaction."""
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ from hub.api.known import Known
 from hub.errors import Refused
 from hub.ingest import Draft, drafted
 from hub.ingest.validation import MOST_ISSUES, issues
+from hub.patch import JSON_PATCH, Patch
+from hub.patch.fhirpath_patch import FhirPathPatch
+from hub.patch.json_patch import JsonPatch
 from hub.store import ms
 from hub.write import NO_EVENTS, Events
 from subscriptions.codes import FhirVersion, IssueCode
@@ -21,7 +25,7 @@ from subscriptions.errors import Issue, Rejected
 from subscriptions.versions import instant
 
 #: The order in which a transaction's entries are done, and so a batch's.
-ORDER = ("DELETE", "POST", "PUT", "GET")
+ORDER = ("DELETE", "POST", "PUT", "PATCH", "GET")
 
 #: What stands for a resource while the Bundle around it is checked.
 _STAND_IN = {"resourceType": "Basic", "code": {"text": "stands for another"}}
@@ -36,8 +40,9 @@ class Entry:
     One entry, understood.
 
     type, id, history, number: What `request.url` names: `Patient`, `Patient/1`, `[Patient[/1]/]_history[/2]`.
-    query: Of a search or history.
-    draft: The resource of a POST or PUT.
+    query: Of a search or history, and the condition of a PUT, PATCH or DELETE without an id.
+    draft: The resource of a POST or PUT; in a transaction also what a PATCH makes.
+    patch: Of a PATCH.
     expected: What must be there, as `If-Match` and `If-None-Match: *` say.
     known: What the client of a read has, as `ifNoneMatch` and `ifModifiedSince` say.
     if_none_exist: The condition of a conditional create; None without one.
@@ -57,6 +62,7 @@ class Entry:
     if_none_exist: list[tuple[str, str]] | None = None
     events: Events = NO_EVENTS
     known: Known = field(default_factory=Known)
+    patch: Patch | None = None
 
     @property
     def expression(self) -> str:
@@ -71,7 +77,9 @@ class Bundle:
     entries: list[Entry | Refused | Rejected]
 
 
-def bundle(parsed: dict[str, Any], body: bytes, version: FhirVersion, *, most_entries: int, base: str) -> Bundle:
+def bundle(
+    parsed: dict[str, Any], body: bytes, version: FhirVersion, *, most_entries: int, most_nesting: int, base: str
+) -> Bundle:
     """
     Read a Bundle that `strict.parse` has read from a body.
 
@@ -84,7 +92,7 @@ def bundle(parsed: dict[str, Any], body: bytes, version: FhirVersion, *, most_en
     found: list[Entry | Refused | Rejected] = []
     for index, (entry, raw) in enumerate(opened(parsed, body, version, most_entries=most_entries)):
         try:
-            found.append(_entry(index, entry, raw, version, base))
+            found.append(_entry(index, entry, raw, version, most_nesting, base))
         except (Refused, Rejected) as error:
             found.append(error)
     return Bundle(parsed["type"], found)
@@ -125,7 +133,9 @@ def _with_stand_in(entry: Any) -> Any:
     return {**entry, "resource": _STAND_IN} if held else entry
 
 
-def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, version: FhirVersion, base: str) -> Entry:
+def _entry(
+    index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, version: FhirVersion, most_nesting: int, base: str
+) -> Entry:
     expression = f"Bundle.entry[{index}]"
     request = entry.get("request")
     if request is None:
@@ -135,10 +145,12 @@ def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, versio
         text = f"{method} is not supported in a Bundle: {', '.join(ORDER)} are."
         raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, f"{expression}.request.method")
     target = _target(method, request.get("url", ""), f"{expression}.request.url", base)
-    draft = None
-    if method in ("POST", "PUT"):
+    draft = patch = None
+    if method == "PATCH":
+        patch = _patch(draft_of(entry, raw, version, expression), expression, most_nesting)
+    elif method in ("POST", "PUT"):
         draft = draft_of(entry, raw, version, expression, type_=target.type)
-        if method == "PUT" and draft.id != target.id:
+        if method == "PUT" and target.id and draft.id != target.id:
             text = f"id must be {target.id}, as in request.url."
             raise Refused.because(400, IssueCode.INVALID, text, f"{expression}.resource.id")
     elif raw is not None:
@@ -166,6 +178,7 @@ def _entry(index: int, entry: Mapping[str, Any], raw: msgspec.Raw | None, versio
         expected=there,
         known=Known(none_match, _since(request)) if method == "GET" else Known(),
         if_none_exist=condition,
+        patch=patch,
     )
 
 
@@ -174,12 +187,34 @@ def _since(request: Mapping[str, Any]) -> int | None:
     return ms(instant.read(request["ifModifiedSince"])) if "ifModifiedSince" in request else None
 
 
+def _patch(carrier: Draft, expression: str, most_nesting: int) -> Patch:
+    """The patch of an entry: https://hl7.org/fhir/R4/http.html#jsonpatch-transaction."""
+    expression = f"{expression}.resource"
+    try:
+        if carrier.type == "Parameters":
+            return FhirPathPatch.read(carrier)
+        if carrier.type == "Binary" and carrier.resource.get("contentType") == JSON_PATCH:
+            return JsonPatch.read(_data(carrier.resource.get("data", "")), max_nesting=most_nesting)
+    except Rejected as rejected:
+        raise Rejected(*(Issue(each.code, each.text, expression) for each in rejected.issues)) from None
+    text = f"A PATCH carries Parameters, or a Binary with a contentType of {JSON_PATCH}."
+    raise Refused.because(400, IssueCode.INVALID, text, expression)
+
+
+def _data(base64: str) -> bytes:
+    try:
+        return b64decode(base64)
+    except ValueError:
+        raise Rejected(Issue(IssueCode.VALUE, "data is not base64.")) from None
+
+
 _TYPE = re.compile(r"[A-Za-z]+")
 _FORMS = {
     "GET": "`Patient/1`, `Patient/1/_history[/2]`, `Patient/_history`, `_history` or `Patient?name=x`",
     "POST": "`Patient`",
-    "PUT": "`Patient/1`; conditional updates are not supported",
-    "DELETE": "`Patient/1`; conditional deletes are not supported",
+    "PUT": "`Patient/1` or `Patient?identifier=x`",
+    "PATCH": "`Patient/1` or `Patient?identifier=x`",
+    "DELETE": "`Patient/1` or `Patient?identifier=x`",
 }
 
 
@@ -199,7 +234,7 @@ def _target(method: str, url: str, expression: str, base: str) -> _Target:
     fits = target and (
         method == "GET"
         or (method == "POST" and not target.id and not target.history and not target.query)
-        or (method in ("PUT", "DELETE") and target.id and not target.history and not target.query)
+        or (method in ("PUT", "PATCH", "DELETE") and not target.history and bool(target.id) is not bool(target.query))
     )
     if not target or not fits:
         text = f"{method} takes a URL such as {_FORMS[method]}."
@@ -255,7 +290,7 @@ def doubles(entries: list[Entry]) -> Iterator[Issue]:
     seen: dict[object, int] = {}
     for entry in entries:
         about: list[object] = [entry.full_url] if entry.full_url and entry.method != "GET" else []
-        if entry.method in ("PUT", "DELETE"):
+        if entry.method in ("PUT", "PATCH", "DELETE"):
             about.append((entry.type, entry.id))
         if entry.if_none_exist is not None:
             about.append((entry.type, tuple(sorted(entry.if_none_exist))))

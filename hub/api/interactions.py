@@ -6,8 +6,8 @@ The same whether a request asks for one, or an entry of a batch.
 
 import re
 import time
-from collections.abc import Callable, Sequence, Set
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence, Set
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from hub.api.exchange import Answer, parameters
-from hub.errors import Refused, Unavailable
+from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
 from hub.keys import ResourceId
 from hub.pressure import Pressure
@@ -134,18 +134,14 @@ class Interactions:
         name = self.lock_name(draft.type, condition) if condition else ""
         id_ = self.new_id(draft.type, name, idempotency)
         if not condition:
-            return await self._create(draft, id_, client, idempotency, events)
+            return await self.create_as(id_, draft, client, idempotency=idempotency, events=events)
         if idempotency and await self._store.read(self.resource(draft.type, id_)):
-            return await self._create(draft, id_, client, idempotency, events)
-        lock = await self._transactions.lock(name)
-        try:
+            return await self.create_as(id_, draft, client, idempotency=idempotency, events=events)
+        async with self.locked(name) as lock:
             existing = await self.one_match(draft.type, condition)
             if existing is not None:
                 return answer_of(*existing)
-            return await self._create(draft, id_, client, idempotency, events, lock)
-        finally:
-            with suppress(Unavailable):  # it runs out by itself
-                await self._store.unlock(lock)
+            return await self.create_as(id_, draft, client, idempotency=idempotency, events=events, lock=lock)
 
     async def update(
         self, draft: Draft, id_: str, *, client: str, expected: str = "", events: Events = NO_EVENTS
@@ -221,8 +217,18 @@ class Interactions:
         return version.number + 1 if version else 1
 
     def lock_name(self, type_: str, query: list[tuple[str, str]]) -> str:
-        """The name of the lock on a conditional create."""
+        """The name of the lock on a conditional write."""
         return f"{self._tenant}/{self.version}/{type_}?{urlencode(sorted(query))}"
+
+    @asynccontextmanager
+    async def locked(self, name: str) -> AsyncIterator[Lock]:
+        """Hold the lock of a conditional write, waiting for whoever has it."""
+        lock = await self._transactions.lock(name)
+        try:
+            yield lock
+        finally:
+            with suppress(Unavailable):  # it runs out by itself
+                await self._store.unlock(lock)
 
     def new_id(self, type_: str, lock_name: str = "", idempotency: Idempotency | None = None) -> str:
         """An id for a new resource, which lies where the lock of its conditional create lies."""
@@ -244,19 +250,26 @@ class Interactions:
                 raise Refused.because(409, IssueCode.DUPLICATE, f"{name} exists already.")
             case Put.CONFLICT:
                 there = f"at version {result.version}" if result.version else "not there"
-                raise Refused.because(412, IssueCode.CONFLICT, f"{name} is {there}, not as the request expects.")
+                raise Overtaken.because(412, IssueCode.CONFLICT, f"{name} is {there}, not as the request expects.")
             case Put.FENCED:
                 raise Unavailable("a conditional create took too long: somebody else may do it now")
 
-    async def _create(
+    async def create_as(
         self,
-        draft: Draft,
         id_: str,
+        draft: Draft,
         client: str,
-        idempotency: Idempotency | None,
-        events: Events,
+        *,
+        idempotency: Idempotency | None = None,
+        events: Events = NO_EVENTS,
         lock: Lock | None = None,
     ) -> Answer:
+        """
+        Create a resource under a `new_id`.
+
+        Args:
+            lock: Of its conditional create, in whose partition the id lies.
+        """
         resource = self.resource(draft.type, id_)
         fingerprint = idempotency.fingerprint if idempotency else ""
         indexed = self.indexed(draft, id_)
@@ -301,10 +314,14 @@ def conditions(query: str, type_: str) -> list[tuple[str, str]]:
     if named and named[1] not in ("", type_):
         text = f"The condition is about {named[1][:60]}, not {type_}."
         raise Refused.because(400, IssueCode.VALUE, text)
-    found = parameters(query[named.end() :] if named else query)
-    if not found:
+    return condition(parameters(query[named.end() :] if named else query))
+
+
+def condition(asked: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The parameters of a search as a condition. Raises Refused, 400, when there are none."""
+    if not asked:
         raise Refused.because(400, IssueCode.VALUE, "A condition is a search with at least one parameter.")
-    return found
+    return asked
 
 
 def deleted(name: str, version: int) -> Refused:

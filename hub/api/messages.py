@@ -20,7 +20,7 @@ from hub.api.exchange import Answer, Exchange
 from hub.api.given import named
 from hub.api.interactions import Interactions
 from hub.api.outcome import outcome
-from hub.api.resources import LARGE
+from hub.api.patching import LARGE
 from hub.api.transactions import Row, Transactions, key_of
 from hub.errors import Refused
 from hub.ingest.strict import parse

@@ -25,8 +25,18 @@ _SERVERS = {
     FhirVersion.R4: "backport-subscription-server-r4",
     FhirVersion.R4B: "backport-subscription-server",
 }
-_INTERACTIONS = ("create", "read", "vread", "update", "delete", "history-instance", "history-type", "search-type")
-_OF_SUBSCRIPTION = ("create", "read", "vread", "update", "delete", "search-type")
+_INTERACTIONS = (
+    "create",
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "search-type",
+)
+_OF_SUBSCRIPTION = ("create", "read", "vread", "update", "patch", "delete", "search-type")
 
 
 class Metadata:
@@ -68,6 +78,7 @@ def capabilities(
         "implementation": {"description": "FHIR event notification hub", "url": base},
         "fhirVersion": version.number,
         "format": ["json", "application/fhir+json"],
+        "patchFormat": ["application/json-patch+json", "application/fhir+json"],
         **({"implementationGuide": [_GUIDE]} if version in _SERVERS else {}),
         "rest": [
             {
@@ -101,8 +112,9 @@ def _resource(version: FhirVersion, type_: str) -> dict[str, Any]:
         "updateCreate": True,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": True,
+        **({"conditionalPatch": True} if version is FhirVersion.R5 else {}),
+        "conditionalDelete": "single",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, type_)],
     }
 
@@ -121,6 +133,7 @@ def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, An
         "conditionalCreate": False,
         "conditionalRead": "full-support",
         "conditionalUpdate": False,
+        **({"conditionalPatch": False} if version is FhirVersion.R5 else {}),
         "conditionalDelete": "not-supported",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, "Subscription")],
         "operation": [{"name": name, "definition": url} for name, url in _operations(version).items()],
@@ -149,6 +162,7 @@ def _topic(version: FhirVersion) -> dict[str, Any]:
         "conditionalCreate": False,
         "conditionalRead": "full-support",
         "conditionalUpdate": False,
+        **({"conditionalPatch": False} if version is FhirVersion.R5 else {}),
         "conditionalDelete": "not-supported",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, "SubscriptionTopic")],
     }

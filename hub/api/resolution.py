@@ -102,7 +102,9 @@ class Resolution:
         if step is None and (versioned := _VERSIONED.fullmatch(link.target)):
             step = self._pointed_at(versioned[1], entry)
         if step is None:
-            if link.holder is Holder.REFERENCE and link.target.startswith(("urn:uuid:", "urn:oid:")):
+            # What a PATCH is done on may hold one that leads nowhere since long before.
+            urn = link.holder is Holder.REFERENCE and link.target.startswith(("urn:uuid:", "urn:oid:"))
+            if urn and entry.patch is None:
                 text = f"{link.target} is not the fullUrl of an entry that is stored."
                 raise Refused.because(400, IssueCode.NOT_FOUND, text)
             return None

@@ -23,7 +23,7 @@ from hub.api.results import results
 from hub.api.routes import Route
 from hub.api.search import left_out, posted, searchset
 from hub.binding import Binding
-from hub.errors import Refused, Unavailable
+from hub.errors import Overtaken, Refused, Unavailable
 from hub.holdings import Holdings
 from hub.ingest import is_id
 from hub.ingest.strict import parse
@@ -102,7 +102,7 @@ class Subscriptions:
             await self.membership.create(
                 self.tenant, self.version, id_, wanted.subscription, resource, now=self.now(), on=wanted.on
             )
-        return await self._respond(exchange, id_, 201)
+        return await self.respond(exchange, id_, 201)
 
     async def read(self, request: Request) -> Response:
         """A Subscription as its client sent it, with the status in force."""
@@ -129,16 +129,33 @@ class Subscriptions:
             raise Refused.because(400, IssueCode.VALUE, f"{id_[:80]} is not an id", "Subscription.id")
         wanted, resource = await self._wanted(exchange, id_)
         member = await self.membership.find(self.tenant, self.version, id_)
-        now, expected = self.now(), exchange.if_match
+        expected = exchange.if_match
         if expected == NOTHING and member:
             raise _conflict(id_, member.state.revision)
         if expected not in ("", NOTHING) and not member:
             raise _conflict(id_, 0)
+        outcome = await self.put(id_, wanted, resource, member, expected=expected or "*")
+        return await self.respond(exchange, id_, 201 if outcome is Subscribed.CREATED else 200)
+
+    async def put(
+        self, id_: str, wanted: Admitted, resource: bytes, member: Member | None, *, expected: str
+    ) -> Subscribed:
+        """
+        Change a Subscription, or create it under this id.
+
+        Args:
+            member: What stands under the id; None for nothing.
+            expected: The revision that it must be at; `*` for any.
+
+        Raises:
+            Overtaken: It is at another one.
+        """
+        now = self.now()
         await self._check(wanted.subscription, member)
         with topic_changed(self.form.topic_element):
             if member:
                 written = await self.membership.update(
-                    member, wanted.subscription, resource, expected=expected or "*", now=now, on=wanted.on
+                    member, wanted.subscription, resource, expected=expected, now=now, on=wanted.on
                 )
             else:
                 await self.pressure.check()
@@ -149,7 +166,7 @@ class Subscriptions:
             raise _conflict(id_, written.revision)
         if written.outcome is Subscribed.MISSING:
             raise Unavailable(f"Subscription/{id_} was deleted in this moment")
-        return await self._respond(exchange, id_, 201 if written.outcome is Subscribed.CREATED else 200)
+        return written.outcome
 
     async def delete(self, request: Request) -> Response:
         """End a Subscription. At most the request that is on its way already arrives afterwards."""
@@ -237,13 +254,25 @@ class Subscriptions:
     async def _wanted(self, exchange: Exchange, id_: str = "") -> tuple[Admitted, bytes]:
         """What the client asks for, and the JSON in which it did."""
         resource, body = await self.sent(exchange)
+        return await self.admitted(resource, id_), body
+
+    async def admitted(self, resource: dict[str, Any], id_: str = "") -> Admitted:
+        """
+        A Subscription that may be.
+
+        Args:
+            id_: The one that it must have; empty for any.
+
+        Raises:
+            Refused, Rejected: It may not.
+        """
         if id_ and resource.get("id") != id_:
             text = f"The id must be {id_}, as in the URL."
             raise Refused.because(400, IssueCode.INVALID, text, "Subscription.id")
         wanted = await self.admission.admit(self.version, resource, now=instant(self.now()))
         if found := issues(resource, self.version):
             raise Rejected(*found)
-        return wanted, body
+        return wanted
 
     async def _check(self, wanted: Subscription, held: Member | None) -> None:
         if found := await self.against(wanted, held):
@@ -257,12 +286,16 @@ class Subscriptions:
     async def sent(self, exchange: Exchange) -> tuple[dict[str, Any], bytes]:
         """The Subscription in a request, and its JSON. Raises Refused for anything else."""
         body = await exchange.body(self.max_body)
+        return self.parsed(body), body
+
+    def parsed(self, body: bytes) -> dict[str, Any]:
+        """The Subscription in some JSON. Raises Refused, Rejected for anything else."""
         resource = parse(body, max_nesting=self.max_nesting)
         if resource.get("resourceType") != "Subscription":
             raise Refused.because(400, IssueCode.INVALID, "A Subscription is expected.", "Subscription.resourceType")
-        return resource, body
+        return resource
 
-    async def _respond(self, exchange: Exchange, id_: str, status: int) -> Response:
+    async def respond(self, exchange: Exchange, id_: str, status: int) -> Response:
         member = await self.member(id_)
         return exchange.respond(self._answer(member, status), base=self.base, prefer=exchange.prefer)
 
@@ -287,7 +320,7 @@ def topic_changed(element: str) -> Iterator[None]:
         raise Refused.because(409, IssueCode.CONFLICT, text, element) from None
 
 
-def _conflict(id_: str, revision: int) -> Refused:
+def _conflict(id_: str, revision: int) -> Overtaken:
     now = f"version {revision} is in force" if revision else "there is none"
     text = f"Subscription/{id_} is not at the version that was expected: {now}. Read it, and try again."
-    return Refused.because(412, IssueCode.CONFLICT, text)
+    return Overtaken(412, Issue(IssueCode.CONFLICT, text))

@@ -7,6 +7,7 @@ https://hl7.org/fhir/R5/subscriptiontopic.html, http://hl7.org/fhir/uv/subscript
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -94,22 +95,35 @@ class TopicResources:
 
     async def _put(self, exchange: Exchange, id_: str, status: int, *, named: bool = False) -> Response:
         body = await exchange.body(self.max_body)
-        resource = parse(body, max_nesting=self.max_nesting)
-        if resource.get("resourceType") != self.type:
-            text = f"A {self.type} is expected."
-            raise Refused.because(400, IssueCode.INVALID, text, f"{self.type}.resourceType")
-        if named and resource.get("id") != id_:
-            text = f"The id must be {id_}, as in the URL."
-            raise Refused.because(400, IssueCode.INVALID, text, f"{self.type}.id")
+        resource = self.parsed(body, id_ if named else "")
         await self.pressure.check()
         published, warnings = await self.publication.put(
             id_, resource, body, self.version, now=self.now(), expected=exchange.if_match
         )
-        answer = self._answer(published, status)
+        answer = self.answer(published, status)
         if warnings and exchange.prefer is Prefer.OUTCOME:
             told = Answer(status, outcome(*warnings, severity="warning"), answer.location, answer.version, answer.at)
             return exchange.respond(told, self.base)
         return exchange.respond(answer, self.base, exchange.prefer)
+
+    def parsed(self, body: bytes, id_: str = "") -> dict[str, Any]:
+        """
+        The topic in some JSON.
+
+        Args:
+            id_: The one that it must have; empty for any.
+
+        Raises:
+            Refused, Rejected: It is something else.
+        """
+        resource = parse(body, max_nesting=self.max_nesting)
+        if resource.get("resourceType") != self.type:
+            text = f"A {self.type} is expected."
+            raise Refused.because(400, IssueCode.INVALID, text, f"{self.type}.resourceType")
+        if id_ and resource.get("id") != id_:
+            text = f"The id must be {id_}, as in the URL."
+            raise Refused.because(400, IssueCode.INVALID, text, f"{self.type}.id")
+        return resource
 
     async def delete(self, request: Request) -> Response:
         """Delete a topic that nobody uses."""
@@ -122,7 +136,7 @@ class TopicResources:
         exchange = Exchange(request)
         wanted = exchange.subset(self.type)
         published = await self.published(request.path_params["id"])
-        return exchange.respond_to_read(self._answer(published, 200), wanted)
+        return exchange.respond_to_read(self.answer(published, 200), wanted)
 
     async def vread(self, request: Request) -> Response:
         """The version in force, if it is the one of this number: earlier ones are not kept."""
@@ -133,7 +147,7 @@ class TopicResources:
         if number != published.number:
             text = f"Only the current version of a topic is kept, which is version {published.number}."
             raise Refused.because(404, IssueCode.NOT_FOUND, text)
-        return exchange.respond_to_read(self._answer(published, 200), wanted)
+        return exchange.respond_to_read(self.answer(published, 200), wanted)
 
     async def published(self, id_: str) -> Published:
         """The topic of an id; Refused with 404 or 410 when there is none."""
@@ -175,7 +189,7 @@ class TopicResources:
         behind = [published for published in matched if cursor is None or published.id > cursor]
         # What a built-in topic can filter by is found by trying, once in a process: others are not to wait for it.
         page = await asyncio.to_thread(
-            lambda: [(each.id, wanted.subset.of(self._json(each))) for each in behind[: wanted.count]]
+            lambda: [(each.id, wanted.subset.of(self.written(each))) for each in behind[: wanted.count]]
         )
         following = page[-1][0] if len(behind) > len(page) > 0 else None
         return searchset(
@@ -193,10 +207,11 @@ class TopicResources:
         if not query.covers(published.at):
             return False
         # No parameter looks at the filters.
-        plain = msgspec.json.decode(self._json(replace(published, topic=replace(published.topic, can_filter_by=()))))
+        plain = msgspec.json.decode(self.written(replace(published, topic=replace(published.topic, can_filter_by=()))))
         return all(criterion.matches(plain, Held(instant(published.at))) for criterion in query.criteria)
 
-    def _json(self, published: Published) -> bytes:
+    def written(self, published: Published) -> bytes:
+        """A topic's JSON in this FHIR version."""
         return topic_json(
             published.topic,
             published.sent,
@@ -207,9 +222,10 @@ class TopicResources:
             last_updated=instant(published.at),
         )
 
-    def _answer(self, published: Published, status: int) -> Answer:
+    def answer(self, published: Published, status: int) -> Answer:
+        """A topic as it is answered."""
         location = f"{self.type}/{published.id}/_history/{published.number}"
-        return Answer(status, self._json(published), location, published.number, published.at)
+        return Answer(status, self.written(published), location, published.number, published.at)
 
 
 @dataclass(frozen=True)
@@ -225,6 +241,7 @@ class Basics:
         yield Route("GET", "/{type:basic}", self.find, documentation.SEARCH)
         yield Route("POST", "/{type:basic}/_search", self.find_posted, documentation.SEARCH_BY_FORM)
         yield Route("PUT", "/{type:basic}/{id}", self.update, documentation.UPDATE)
+        yield Route("PATCH", "/{type:basic}/{id}", self.patch, documentation.PATCH)
         yield Route("DELETE", "/{type:basic}/{id}", self.delete, documentation.DELETE)
         yield Route("GET", "/{type:basic}/{id}/_history/{number}", self.vread, documentation.VREAD)
 
@@ -257,6 +274,11 @@ class Basics:
         """Any Basic, but not under the id of a topic."""
         await self._no_topic(request.path_params["id"])
         return await self.resources.update(request)
+
+    async def patch(self, request: Request) -> Response:
+        """Any Basic that is no topic."""
+        await self._no_topic(request.path_params["id"])
+        return await self.resources.patch(request)
 
     async def delete(self, request: Request) -> Response:
         """Any Basic that is no topic."""

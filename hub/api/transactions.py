@@ -4,17 +4,18 @@ A transaction Bundle: https://hl7.org/fhir/R4/http.html#trules.
 Everything that can be wrong is found before anything is reserved: entries, duplicates, conditions, references.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
 from hub.api.entries import Entry, doubles, told_at
 from hub.api.interactions import Interactions, fingerprint_of
+from hub.api.patching import Patching, check_expected, persistently
 from hub.api.resolution import Resolution, Step
-from hub.errors import Refused, Unavailable
+from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest import Draft
 from hub.ingest.validation import MOST_ISSUES
 from hub.intent import Blocked, Key
@@ -22,8 +23,8 @@ from hub.keys import ResourceId
 from hub.store import Store, Version, now_ms
 from hub.transaction import TransactionCoordinator
 from hub.write import Events, Lock, PutResult, Write
-from subscriptions.codes import Interaction
-from subscriptions.errors import Rejected
+from subscriptions.codes import Interaction, IssueCode
+from subscriptions.errors import Issue, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,15 @@ class Transactions:
     """Transaction Bundles at one FHIR base."""
 
     def __init__(
-        self, interactions: Interactions, store: Store, coordinator: TransactionCoordinator, base: str
+        self,
+        interactions: Interactions,
+        patching: Patching,
+        store: Store,
+        coordinator: TransactionCoordinator,
+        base: str,
     ) -> None:
         self._interactions = interactions
+        self._patching = patching
         self._store = store
         self._coordinator = coordinator
         self._base = base
@@ -59,7 +66,7 @@ class Transactions:
 
     async def run(self, entries: Sequence[Entry], *, client: str, key: Key | None) -> list[Row]:
         """
-        Do all entries that write, or none.
+        Do all entries that write, or none; again, if somebody else was quicker with what a PATCH is about.
 
         Raises:
             Refused, Rejected: Something is wrong with an entry, named by `expression`.
@@ -68,8 +75,13 @@ class Transactions:
         writing = [entry for entry in entries if entry.method != "GET"]
         if writing:
             await self._interactions.pressure.check()
-        if issues := list(doubles(writing)):
+        if issues := [*_unsupported(writing), *doubles(writing)]:
             raise Rejected(*issues[:MOST_ISSUES])
+        patching = [entry for entry in writing if entry.patch and not entry.expected]
+        return await persistently(lambda: self._once(writing, client, key), again=bool(patching))
+
+    async def _once(self, writing: Sequence[Entry], client: str, key: Key | None) -> list[Row]:
+        writing = [await self._patched(entry) if entry.patch else entry for entry in writing]
         locks: dict[int, Lock] = {}
         try:
             found = await self._conditions(writing, locks)
@@ -79,6 +91,20 @@ class Transactions:
             with suppress(Unavailable):  # they run out by themselves; those of reservations are the transaction's
                 for lock in locks.values():
                     await self._store.unlock(lock)
+
+    async def _patched(self, entry: Entry) -> Entry:
+        """A PATCH as the update that it is of the version in force."""
+        assert entry.patch  # noqa: S101 (what it is called for)
+        try:
+            held = await self._interactions.read(entry.type, entry.id)
+            check_expected(entry.expected, held.version, f"{entry.type}/{entry.id}")
+            made = await self._patching.made(entry.patch, held.body, entry.type)
+        except (Refused, Rejected) as error:
+            raise told_at(entry.expression, error) from None
+        if made.id != entry.id:
+            text = f"A patch can't change the id, which is {entry.id}."
+            raise Refused.because(400, IssueCode.INVALID, text, entry.expression)
+        return replace(entry, draft=made, expected=str(held.version))
 
     async def _conditions(
         self, entries: Sequence[Entry], locks: dict[int, Lock]
@@ -131,6 +157,10 @@ class Transactions:
             index = next(index for index, write in writes.items() if write.resource == blocked.write.resource)
             try:
                 self._interactions.check(blocked.write, blocked.result)
+            except Overtaken as overtaken:
+                told = told_at(f"Bundle.entry[{index}]", overtaken)
+                again = any(step.entry.index == index and step.entry.patch for step in steps)
+                raise (Overtaken(told.status, *told.issues) if again else told) from None
             except Refused as refused:
                 raise told_at(f"Bundle.entry[{index}]", refused) from None
             raise
@@ -162,6 +192,14 @@ class Transactions:
             )
         except Refused as refused:
             raise told_at(f"{entry.expression}.request.url", refused) from None
+
+
+def _unsupported(entries: Sequence[Entry]) -> Iterator[Issue]:
+    """Entries that a transaction does not do, though a batch does."""
+    for entry in entries:
+        if entry.method != "POST" and not entry.id:
+            text = f"A {entry.method} by a search is not supported in a transaction: name the resource, or use a batch."
+            yield Issue(IssueCode.NOT_SUPPORTED, text, f"{entry.expression}.request.url")
 
 
 def key_of(base: str, client: str, key: str, body: bytes, events: Events) -> Key:

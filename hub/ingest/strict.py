@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from json import JSONDecodeError, JSONDecoder
-from typing import Any
+from typing import Any, TypeVar
 
 from hub.ingest.places import Place, Sought, place
 from subscriptions.codes import IssueCode
@@ -22,6 +22,8 @@ _SUSPICIOUS = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
 _FINE = re.compile(
     r"(?:[^\\]++|\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?!0000|[dD][89a-fA-F]))*+"
 )
+
+_Outermost = TypeVar("_Outermost", dict[str, Any], list[Any])
 
 
 class _Fault(Exception):
@@ -43,13 +45,23 @@ def parse(body: bytes, *, max_nesting: int) -> dict[str, Any]:
         Rejected: It is not one JSON object in UTF-8, repeats a name, is nested too deeply, or holds NaN, an absurd
             number, NUL or half a surrogate pair. It says where: the body is read again for that.
     """
+    return _read(body, max_nesting, dict)
+
+
+def parse_array(body: bytes, *, max_nesting: int) -> list[Any]:
+    """The same for a JSON array."""
+    return _read(body, max_nesting, list)
+
+
+def _read(body: bytes, max_nesting: int, wanted: type[_Outermost]) -> _Outermost:
     try:
-        return _parsed(body, max_nesting)
+        return _parsed(body, max_nesting, wanted)
     except _Fault as fault:
         raise _rejected(str(fault), place(body.decode(errors="replace"), fault.sought)) from None
 
 
-def _parsed(body: bytes, max_nesting: int) -> dict[str, Any]:
+def _parsed(body: bytes, max_nesting: int, wanted: type[_Outermost]) -> _Outermost:
+    expected = kind(wanted())
     try:
         text = body.decode()
         parsed = _DECODER.decode(text)
@@ -58,15 +70,15 @@ def _parsed(body: bytes, max_nesting: int) -> dict[str, Any]:
         raise _Fault(f"the body is not UTF-8: byte {error.start} can't be read", Sought(offset=offset)) from None
     except JSONDecodeError as error:
         if not body.strip():
-            raise _rejected("not JSON: the body is empty; a JSON object is expected") from None
+            raise _rejected(f"not JSON: the body is empty; {expected} is expected") from None
         if body.startswith(BOM_UTF8):
             reason = "the body begins with a byte order mark (U+FEFF), which no JSON does: leave it out"
             raise _rejected(f"not JSON: {reason}") from None
         raise _Fault(f"not JSON: {error.msg.removesuffix(' at')}", Sought(offset=error.pos)) from None
     except RecursionError:
         raise _too_deep(max_nesting) from None
-    if not isinstance(parsed, dict):
-        raise _rejected(f"the body is JSON, but not an object: it is {kind(parsed)}")
+    if not isinstance(parsed, wanted):
+        raise _rejected(f"the body is JSON, but not {expected}: it is {kind(parsed)}")
     # Each level takes a bracket: most bodies need no closer look.
     if body.count(b"{") + body.count(b"[") > max_nesting and _depth(parsed, max_nesting) > max_nesting:
         raise _too_deep(max_nesting)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from hub.admission import Admission
 from hub.api.admin import Administration
+from hub.api.amending import Amending
 from hub.api.app import create_app
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.explaining import Explaining
@@ -105,4 +106,5 @@ def _subscriptions(version: FhirVersion, settings: Settings, p: Parts, pressure:
     yield from Entrusting(subscriptions, p.keyring).routes()
     yield from Validation(subscriptions).routes()
     yield from Explaining(subscriptions, p.store, p.changes, p.outboxes).routes()
+    yield from Amending(subscriptions).routes()
     yield from subscriptions.routes()

@@ -76,12 +76,12 @@ class _Model(dict[str, Any]):
         return super().__getitem__(table)
 
 
-def metered(expression: str, version: FhirVersion) -> Compiled:
-    """An accepted expression, compiled, whose evaluation raises TooCostly when it takes more than LIMIT steps."""
+def metered(expression: str, version: FhirVersion, *, steps: int = LIMIT) -> Compiled:
+    """An accepted expression, compiled, whose evaluation raises TooCostly when it takes more steps."""
     syntax = _parsed(expression)["children"][0]
 
     def evaluate(resource: Any, variables: dict[str, Any] | None) -> list[Any]:
-        root, meter = [resource], _Meter(LIMIT)
+        root, meter = [resource], _Meter(steps)
         context = {
             "dataRoot": root,
             "vars": {"context": resource, "ucum": "http://unitsofmeasure.org", **(variables or {})},

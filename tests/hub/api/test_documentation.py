@@ -56,6 +56,9 @@ async def test_each_write_lists_its_body(hub: Hub) -> None:
             form = {"application/x-www-form-urlencoded"}
             assert operation["requestBody"]["content"].keys() == (form if "_search" in path else FHIR_JSON), path
             assert {"413", "415"} <= operation["responses"].keys()
+        elif method == "patch":
+            assert operation["requestBody"]["content"].keys() == FHIR_JSON | {"application/json-patch+json"}
+            assert {"413", "415", "422"} <= operation["responses"].keys()
         else:
             assert "requestBody" not in operation
 
@@ -65,6 +68,9 @@ async def test_each_write_lists_its_body(hub: Hub) -> None:
     [
         ("post", "/{type}", {"201", "200", "422"}, {"If-None-Exist", "Idempotency-Key", "Prefer"}),
         ("put", "/{type}/{id}", {"201", "200", "412"}, {"If-Match", "If-None-Match", "Prefer"}),
+        ("patch", "/{type}/{id}", {"200", "404", "412", "422"}, {"If-Match", "Prefer"}),
+        ("put", "/{type}", {"201", "200", "412"}, {"If-Match", "Prefer"}),
+        ("patch", "/Subscription/{id}", {"200", "404", "412", "422"}, {"If-Match", "Prefer"}),
         ("get", "/{type}/{id}", {"200", "304", "404", "410"}, {"If-None-Match"}),
         ("delete", "/{type}/{id}", {"204", "412"}, {"If-Match"}),
         ("get", "/{type}", {"200"}, {"_id", "_lastUpdated", "_count"}),

@@ -167,9 +167,18 @@ async def test_sound_gzip_is_read_in_as_many_members_as_it_has(hub: Hub) -> None
         ("DELETE", "/Patient/a%20b", 404),
         ("GET", "/nowhere", 404),
         ("GET", "/Patient/1/2/3/4", 404),
-        ("PATCH", "/Patient/1", 405),
-        ("DELETE", "/Patient", 405),
-        ("PUT", "/Patient", 405),
+        ("PATCH", "/Patient/a_b", 404),
+        ("PATCH", "/Patient/1?x=y", 400),
+        ("PATCH", "/Patient/1/_history/1", 405),
+        ("DELETE", "/Patient", 400),
+        ("PUT", "/Patient", 400),
+        ("PATCH", "/Patient", 400),
+        ("PUT", "/Starship?name=x", 404),
+        ("DELETE", "/Patient?nonsense=x", 400),
+        ("DELETE", "/Patient?_count=1", 400),
+        ("PUT", "/Subscription?url=x", 405),
+        ("PATCH", "/Subscription?url=x", 405),
+        ("DELETE", "/Subscription?url=x", 405),
         ("GET", "", 405),
         ("POST", "/metadata", 405),
         ("GET", "/Patient/1?_summary=yes", 400),
@@ -194,9 +203,9 @@ async def test_what_the_hub_cannot_do_is_an_operation_outcome(hub: Hub, method: 
 
 
 async def test_405_says_what_is_allowed(hub: Hub) -> None:
-    answer = await hub.client.patch("/Patient/1", content=b"[]")
-    assert answer.headers["Allow"] == "GET, HEAD, PUT, DELETE"
-    assert "PATCH" in issue(answer)["details"]["text"]
+    answer = await hub.client.post("/Patient/1", content=b"[]")
+    assert answer.headers["Allow"] == "GET, HEAD, PUT, PATCH, DELETE"
+    assert "POST" in issue(answer)["details"]["text"]
 
 
 @pytest.mark.parametrize(

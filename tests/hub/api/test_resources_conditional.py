@@ -6,8 +6,8 @@ import pytest
 
 from hub.keys import Index, ResourceId
 from hub.write import Indexed, Lock, Put, Write
-from tests.facts import eventually
 from tests.hub.api.server import Hub, issue, patient, place
+from tests.hub.api.waiting import is_waited_for
 
 ANN = patient(identifier=[{"system": "urn:nhi", "value": "ZAA0001"}])
 CONDITION = "identifier=urn:nhi|ZAA0001"
@@ -70,7 +70,7 @@ async def test_the_second_of_two_conditional_creates_waits_until_the_first_has_p
     lock = await hub.store.lock(LOCK, milliseconds=60_000)
     assert isinstance(lock, Lock)
     second = asyncio.create_task(hub.post("/Patient", ANN, if_none_exist=CONDITION))
-    await _is_waited_for(hub)
+    await is_waited_for(hub)
     assert not second.done()
     first = await hub.store.put(_create(_in_partition(hub), lock))
     await hub.store.unlock(lock)
@@ -171,18 +171,3 @@ def _create(resource: ResourceId, lock: Lock) -> Write:
     indexed = (Indexed(Index.IDENTIFIERS, "urn:nhi|ZAA0001"),)
     tail = b'"},"identifier":[{"system":"urn:nhi","value":"ZAA0001"}]}'
     return Write(resource, "create", 1_700_000_000_000, body, tail, indexed=indexed, lock=lock)
-
-
-async def _is_waited_for(hub: Hub) -> None:
-    """Until somebody has asked for the lock in vain a few times: nothing else runs scripts meanwhile."""
-    before = await _scripts(hub)
-    await eventually(lambda: _more_scripts(hub, before + 3))
-
-
-async def _scripts(hub: Hub) -> int:
-    info = await hub.parts.client.info("commandstats")
-    return sum(stats["calls"] for name, stats in info.items() if name in ("cmdstat_eval", "cmdstat_evalsha"))
-
-
-async def _more_scripts(hub: Hub, wanted: int) -> bool:
-    return await _scripts(hub) >= wanted

@@ -333,7 +333,14 @@ async def test_a_delete_of_the_same_id_in_another_type_hides_nothing(hub: Hub) -
         pytest.param(ask("GET", "Patient/none"), 404, "Bundle.entry[1].request.url", id="read-of-nothing"),
         pytest.param(ask("GET", "Patient?colour=red"), 400, "Bundle.entry[1].request.url", id="unknown-parameter"),
         pytest.param(ask("DELETE", "Starship/1"), 404, "Bundle.entry[1].request.url", id="unknown-type"),
-        pytest.param(ask("PATCH", "Patient/a"), 400, "Bundle.entry[1].request.method", id="patch"),
+        pytest.param(ask("HEAD", "Patient/a"), 400, "Bundle.entry[1].request.method", id="head"),
+        pytest.param(ask("PATCH", "Patient/a"), 400, "Bundle.entry[1].resource", id="patch-of-nothing"),
+        pytest.param(
+            {"resource": patient("a"), "request": {"method": "PATCH", "url": "Patient/a"}},
+            400,
+            "Bundle.entry[1].resource",
+            id="no-patch",
+        ),
         pytest.param(ask("DELETE", "Patient?name=x"), 400, "Bundle.entry[1].request.url", id="conditional-delete"),
         pytest.param(
             {"resource": patient("a"), "request": {"method": "PUT", "url": "Patient?name=x"}},
