@@ -123,16 +123,16 @@ async def test_if_match_is_the_version_in_force(hub: Hub) -> None:
 
 async def test_patches_at_once_are_all_done(hub: Hub, other: Hub) -> None:
     url = await subscribed(hub, FhirVersion.R4)
-    assert (await patch(hub, url, [{"op": "add", "path": "/channel/header", "value": ["X-N: 0"]}])).status_code == 200
+    assert (await patch(hub, url, [{"op": "add", "path": "/contact", "value": [{"value": "0"}]}])).status_code == 200
     answers = await asyncio.gather(
         *(
-            patch(process, url, [{"op": "add", "path": "/channel/header/-", "value": f"X-N: {number}"}])
+            patch(process, url, [{"op": "add", "path": "/contact/-", "value": {"value": str(number)}}])
             for number, process in enumerate([hub, other] * 4, 1)
         )
     )
     assert {answer.status_code for answer in answers} == {200}
-    held = (await hub.get(url)).json()["channel"]["header"]
-    assert sorted(held) == [f"X-N: {number}" for number in range(9)]
+    held = (await hub.get(url)).json()["contact"]
+    assert sorted(each["value"] for each in held) == [str(number) for number in range(9)]
 
 
 async def test_a_topic_is_patched_where_it_was_published(hub: Hub) -> None:
