@@ -12,6 +12,7 @@ import msgspec
 from hub.api.exchange import expected, parameters
 from hub.api.interactions import conditions
 from hub.api.known import Known
+from hub.api.negotiation import format_of
 from hub.errors import Refused
 from hub.ingest import Draft, drafted
 from hub.ingest.validation import MOST_ISSUES, issues
@@ -157,6 +158,7 @@ def _entry(
         raise Refused.because(400, IssueCode.INVALID, f"A {method} carries no resource.", f"{expression}.resource")
     try:
         query = parameters(target.query)
+        format_of(target.query, version)
         condition = conditions(request["ifNoneExist"], target.type) if "ifNoneExist" in request else None
         none_match = request.get("ifNoneMatch", "")
         there = "" if method == "GET" else expected(request.get("ifMatch", ""), none_match)

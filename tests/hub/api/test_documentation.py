@@ -102,6 +102,8 @@ async def test_what_is_answered_is_what_is_said(hub: Hub) -> None:
         ("PUT", "/{type}/{id}", "/Patient/a", patient("a")),
         ("GET", "/{type}/{id}/_history/{number}", "/Patient/a/_history/1", None),
         ("GET", "/{type}/{id}/_history", "/Patient/a/_history", None),
+        ("GET", "/{type}/_history", "/Patient/_history", None),
+        ("GET", "/_history", "/_history", None),
         ("POST", "/{type}/_search", "/Patient/_search", None),
         ("DELETE", "/{type}/{id}", "/Patient/a", None),
         ("GET", "/metadata", "/metadata", None),
