@@ -191,7 +191,7 @@ def _do(operation: Operation, walk: Walk) -> None:
     match operation.type:
         case Type.ADD:
             target = _one(walk.found(operation.steps))
-            _add(target.grown(), target.shape, target.path, operation.name, operation.value)
+            walk.spend(_add(target.grown(), target.shape, target.path, operation.name, operation.value))
         case Type.DELETE:
             if found := walk.found(operation.steps):
                 _one(found).remove()
@@ -200,6 +200,7 @@ def _do(operation: Operation, walk: Walk) -> None:
         case Type.INSERT:
             member, element, known = _list(operation, walk)
             items = member.items
+            walk.spend(len(items))
             if operation.index > len(items):
                 raise Impossible(f"index {operation.index} is behind the end of {len(items)} items")
             items.insert(operation.index, _item(operation.value, element, known))
@@ -207,6 +208,7 @@ def _do(operation: Operation, walk: Walk) -> None:
         case Type.MOVE:
             member, _, _ = _list(operation, walk)
             items = member.items
+            walk.spend(len(items))
             if max(operation.source, operation.destination) >= len(items):
                 raise Impossible(f"there are {len(items)} items")
             items.insert(operation.destination, items.pop(operation.source))
@@ -221,8 +223,8 @@ def _one(found: list[Found]) -> Found:
     return found[0]
 
 
-def _add(members: dict[str, Value], known: Shape, path_: str, name: str, given: Given) -> None:
-    """Add an element, or an item of it, to an object of a shape."""
+def _add(members: dict[str, Value], known: Shape, path_: str, name: str, given: Given) -> int:
+    """Add an element, or an item of it, to an object of a shape; returns how many items there are now."""
     possible = names(known, path_, name)
     own = _own(possible, name, given)
     if any(other != own and (other in members or f"_{other}" in members) for other in possible):
@@ -232,7 +234,9 @@ def _add(members: dict[str, Value], known: Shape, path_: str, name: str, given: 
     items = member.items
     if items and not member.many:
         raise Impossible(f"`{name}` is there already: replace it")
-    member.write([*items, _item(given, element, known)])
+    items.append(_item(given, element, known))
+    member.write(items)
+    return len(items)
 
 
 def _own(possible: list[str], name: str, given: Given) -> str:

@@ -20,8 +20,10 @@ from subscriptions.errors import Issue, Rejected
 from subscriptions.search.fhirpath import accept
 from subscriptions.search.metered import metered
 
-#: Steps of the engine for one item that a criterion looks at, and items that those of one patch may look at.
+#: Steps of the engine for one element that a criterion is asked about, and such elements of one patch.
 STEPS, LOOKS = 2000, 1000
+#: Elements that one patch may look at.
+ELEMENTS = 100_000
 
 _STEP = re.compile(r"\[\s*(?P<index>[0-9]{1,6})\s*\]|\.?(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|`(?P<quoted>[^`]+)`)")
 #: Up to the bracket that closes: what is quoted may hold brackets of its own.
@@ -74,11 +76,18 @@ class Walk:
     """
     The paths of one patch, walked.
 
-    looks: Items that criteria may still look at.
+    looks, elements: That are left of LOOKS and ELEMENTS.
     """
 
     resource: Found
     looks: int = LOOKS
+    elements: int = ELEMENTS
+
+    def spend(self, elements: int) -> None:
+        """Have looked at so many elements. Raises Impossible when these are too many."""
+        self.elements -= elements
+        if self.elements < 0:
+            raise Impossible(f"the patch looks at more than {ELEMENTS} elements in all")
 
     def found(self, path: Steps) -> list[Found]:
         """
@@ -92,6 +101,7 @@ class Walk:
         begins = bool(path) and path[0] == Step(StepKind.NAME, self.resource.type)
         for step in path[begins:]:
             found = self._stepped(found, step)
+            self.spend(len(found))
         return found
 
     def _stepped(self, found: list[Found], step: Step) -> list[Found]:

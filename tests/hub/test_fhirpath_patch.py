@@ -18,7 +18,7 @@ NAME = {"given": ["a", "b", "c"], "_given": [None, {"id": "g"}]}
 def done(before: dict[str, Any], *operations: dict[str, Any], type_: str = "Patient") -> dict[str, Any]:
     """What operations make of a resource, apart from its type."""
     patch = FhirPathPatch.read(draft(msgspec.json.encode(fhirpath(*operations)), FhirVersion.R4, max_nesting=30))
-    made = applied(patch, msgspec.json.encode({"resourceType": type_} | before), most=100_000)
+    made = applied(patch, msgspec.json.encode({"resourceType": type_} | before), most=1_000_000)
     draft(made, FhirVersion.R4, max_nesting=30)
     found: dict[str, Any] = msgspec.json.decode(made)
     del found["resourceType"]
@@ -201,3 +201,19 @@ def test_a_criterion_has_a_limit_to_what_it_costs() -> None:
     costly = "iif(" * 5 + "true" + ", $this.descendants() = $this.descendants())" * 5
     with pytest.raises(Refused, match="more than 2000 steps"):
         done({"name": [{"given": ["x"] * 500}]}, operation("delete", f"Patient.name.where({costly})"))
+
+
+@pytest.mark.parametrize(
+    "operation_",
+    [
+        operation("move", "Patient.name.given", source=0, destination=5),
+        operation("insert", "Patient.name.given", index=0, valueString="y"),
+        operation("add", "Patient.name", name="given", valueString="y"),
+        operation("replace", "Patient.name.given.last()", valueString="y"),
+    ],
+)
+def test_a_patch_has_a_limit_to_what_it_looks_at(operation_: dict[str, Any]) -> None:
+    many: dict[str, Any] = {"name": [{"given": ["x"] * 20_000}]}
+    assert done(many, operation_)
+    with pytest.raises(Refused, match="looks at more than 100000 elements"):
+        done(many, *[operation_] * 6)
