@@ -9,6 +9,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 
 from hub.api import documentation, outcome
 from hub.api.amending import TopicAmending
+from hub.api.basics import Basics
 from hub.api.bundles import Bundles
 from hub.api.conditional import Conditional
 from hub.api.history import Histories
@@ -19,7 +20,7 @@ from hub.api.patching import Patching
 from hub.api.resources import Resources
 from hub.api.routes import Application, Route, at
 from hub.api.search import Searches
-from hub.api.topics import Basics, TopicResources
+from hub.api.topics import TopicResources
 from hub.api.transactions import Transactions
 from hub.ingest import warm
 from hub.pressure import Pressure

@@ -1,7 +1,6 @@
 """The entries of a batch or transaction: https://hl7.org/fhir/R4/http.html#transaction."""
 
 import re
-from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -13,12 +12,11 @@ from hub.api.exchange import expected, parameters
 from hub.api.interactions import conditions
 from hub.api.known import Known
 from hub.api.negotiation import format_of
+from hub.api.patching import carried
 from hub.errors import Refused
 from hub.ingest import Draft, drafted
 from hub.ingest.validation import MOST_ISSUES, issues
-from hub.patch import JSON_PATCH, Patch
-from hub.patch.fhirpath_patch import FhirPathPatch
-from hub.patch.json_patch import JsonPatch
+from hub.patch import Patch
 from hub.store import ms
 from hub.write import NO_EVENTS, Events
 from subscriptions.codes import FhirVersion, IssueCode
@@ -148,7 +146,7 @@ def _entry(
     target = _target(method, request.get("url", ""), f"{expression}.request.url", base)
     draft = patch = None
     if method == "PATCH":
-        patch = _patch(draft_of(entry, raw, version, expression), expression, most_nesting)
+        patch = carried(draft_of(entry, raw, version, expression), f"{expression}.resource", most_nesting=most_nesting)
     elif method in ("POST", "PUT"):
         draft = draft_of(entry, raw, version, expression, type_=target.type)
         if method == "PUT" and target.id and draft.id != target.id:
@@ -187,27 +185,6 @@ def _entry(
 def _since(request: Mapping[str, Any]) -> int | None:
     """`ifModifiedSince`, in ms since 1970; None without one."""
     return ms(instant.read(request["ifModifiedSince"])) if "ifModifiedSince" in request else None
-
-
-def _patch(carrier: Draft, expression: str, most_nesting: int) -> Patch:
-    """The patch of an entry: https://hl7.org/fhir/R4/http.html#jsonpatch-transaction."""
-    expression = f"{expression}.resource"
-    try:
-        if carrier.type == "Parameters":
-            return FhirPathPatch.read(carrier)
-        if carrier.type == "Binary" and carrier.resource.get("contentType") == JSON_PATCH:
-            return JsonPatch.read(_data(carrier.resource.get("data", "")), max_nesting=most_nesting)
-    except Rejected as rejected:
-        raise Rejected(*(Issue(each.code, each.text, expression) for each in rejected.issues)) from None
-    text = f"A PATCH carries Parameters, or a Binary with a contentType of {JSON_PATCH}."
-    raise Refused.because(400, IssueCode.INVALID, text, expression)
-
-
-def _data(base64: str) -> bytes:
-    try:
-        return b64decode(base64)
-    except ValueError:
-        raise Rejected(Issue(IssueCode.VALUE, "data is not base64.")) from None
 
 
 _TYPE = re.compile(r"[A-Za-z]+")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,6 +18,7 @@ from hub.patch.json_patch import JsonPatch
 from hub.transaction import PATIENCE
 from hub.write import NO_EVENTS, NOTHING, Events
 from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.errors import Issue, Rejected
 
 #: Bytes from which on a resource is patched and checked in a thread, so that other requests don't wait.
 LARGE = 50_000
@@ -97,6 +99,34 @@ async def patch_of(exchange: Exchange, version: FhirVersion, *, most_bytes: int,
         return FhirPathPatch.read(draft(body, version, max_nesting=most_nesting, type_="Parameters"))
 
     return read() if media_type == JSON_PATCH and len(body) < LARGE else await asyncio.to_thread(read)
+
+
+def carried(carrier: Draft, expression: str, *, most_nesting: int) -> Patch:
+    """
+    The patch that an entry of a Bundle carries as a resource: https://hl7.org/fhir/R4/http.html#jsonpatch-transaction.
+
+    Args:
+        expression: Where the resource stands.
+
+    Raises:
+        Refused, Rejected: It is no patch.
+    """
+    try:
+        if carrier.type == "Parameters":
+            return FhirPathPatch.read(carrier)
+        if carrier.type == "Binary" and carrier.resource.get("contentType") == JSON_PATCH:
+            return JsonPatch.read(_data(carrier.resource.get("data", "")), max_nesting=most_nesting)
+    except Rejected as rejected:
+        raise Rejected(*(Issue(each.code, each.text, expression) for each in rejected.issues)) from None
+    text = f"A PATCH carries Parameters, or a Binary with a contentType of {JSON_PATCH}."
+    raise Refused.because(400, IssueCode.INVALID, text, expression)
+
+
+def _data(base64: str) -> bytes:
+    try:
+        return b64decode(base64)
+    except ValueError:
+        raise Rejected(Issue(IssueCode.VALUE, "data is not base64.")) from None
 
 
 def check_expected(expected: str, number: int, name: str) -> None:

@@ -19,10 +19,10 @@ from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.interactions import deleted
 from hub.api.outcome import outcome
 from hub.api.pages import Parameters, bad_cursor
-from hub.api.resources import Resources, version_number
+from hub.api.resources import version_number
 from hub.api.results import results
 from hub.api.routes import Route
-from hub.api.search import Searches, left_out, posted, searchset
+from hub.api.search import left_out, posted, searchset
 from hub.errors import Refused
 from hub.ingest import is_id
 from hub.ingest.strict import parse
@@ -32,14 +32,13 @@ from hub.query import Query, compiled
 from hub.store import instant
 from hub.topics import Published, Topics
 from subscriptions.codes import FhirVersion, IssueCode
-from subscriptions.errors import EvaluationError, Issue
+from subscriptions.errors import EvaluationError
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import resource_types
 from subscriptions.versions.topics import topic_json
 
 _DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
-_CODES = frozenset({"SubscriptionTopic", "http://hl7.org/fhir/fhir-types|SubscriptionTopic"})
 
 
 @dataclass(frozen=True)
@@ -228,73 +227,6 @@ class TopicResources:
         return Answer(status, self.written(published), location, published.number, published.at)
 
 
-@dataclass(frozen=True)
-class Basics:
-    """Basic at the base of R4: the topics, to be read and found, beside all others, which are the store's."""
-
-    topics: TopicResources
-    resources: Resources
-    searches: Searches
-
-    def routes(self) -> Iterator[Route]:
-        yield Route("GET", "/{type:basic}/{id}", self.read, documentation.READ)
-        yield Route("GET", "/{type:basic}", self.find, documentation.SEARCH)
-        yield Route("POST", "/{type:basic}/_search", self.find_posted, documentation.SEARCH_BY_FORM)
-        yield Route("PUT", "/{type:basic}/{id}", self.update, documentation.UPDATE)
-        yield Route("PATCH", "/{type:basic}/{id}", self.patch, documentation.PATCH)
-        yield Route("DELETE", "/{type:basic}/{id}", self.delete, documentation.DELETE)
-        yield Route("GET", "/{type:basic}/{id}/_history/{number}", self.vread, documentation.VREAD)
-
-    async def read(self, request: Request) -> Response:
-        """A topic, or a Basic."""
-        if await self._is_topic(request.path_params["id"]):
-            return await self.topics.read(request)
-        return await self.resources.read(request)
-
-    async def vread(self, request: Request) -> Response:
-        """The version of a topic that is in force, or any of a Basic."""
-        if await self._is_topic(request.path_params["id"]):
-            return await self.topics.vread(request)
-        return await self.resources.vread(request)
-
-    async def find(self, request: Request) -> Response:
-        """Topics, if the search is for their code, or what else is a Basic."""
-        if _for_topics(Exchange(request).query):
-            return await self.topics.find(request)
-        return await self.searches.get(request)
-
-    async def find_posted(self, request: Request) -> Response:
-        """The same, with the parameters as a form."""
-        exchange = Exchange(request)
-        asked = await posted(exchange, self.topics.max_body)
-        found = self.topics.found(asked) if _for_topics(asked) else self.searches.answer("Basic", asked)
-        return exchange.respond(await found)
-
-    async def update(self, request: Request) -> Response:
-        """Any Basic, but not under the id of a topic."""
-        await self._no_topic(request.path_params["id"])
-        return await self.resources.update(request)
-
-    async def patch(self, request: Request) -> Response:
-        """Any Basic that is no topic."""
-        await self._no_topic(request.path_params["id"])
-        return await self.resources.patch(request)
-
-    async def delete(self, request: Request) -> Response:
-        """Any Basic that is no topic."""
-        await self._no_topic(request.path_params["id"])
-        return await self.resources.delete(request)
-
-    async def _no_topic(self, id_: str) -> None:
-        if await self._is_topic(id_):
-            text = "This is a topic: it is changed and deleted as SubscriptionTopic at /fhir/r4b or /fhir/r5."
-            raise Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
-
-    async def _is_topic(self, id_: str) -> bool:
-        await self.topics.topics.refresh()
-        return self.topics.topics.named(id_) is not None
-
-
 def _either(asked: tuple[str, str]) -> tuple[str, str]:
     """A type, as `resource` has it: by name in one topic, by the URL of its StructureDefinition in another."""
     name, value = asked
@@ -302,7 +234,3 @@ def _either(asked: tuple[str, str]) -> tuple[str, str]:
         return asked
     names = [each.removeprefix(_DEFINITION) for each in value.split(",")]
     return name, ",".join(form for each in names for form in ((each, _DEFINITION + each) if each else ("",)))
-
-
-def _for_topics(asked: Parameters) -> bool:
-    return any(name == "code" and value in _CODES for name, value in asked)
