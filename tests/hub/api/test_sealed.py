@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 from hub.keyring import Entrusted
 from hub.secrets import Secrets
 from tests.dump import everything
+from tests.hub.api.patches import fhirpath, operation, patch
 from tests.hub.api.server import Hub, issue, serving
 from tests.hub.api.subscriptions import ENDPOINT, put
 from tests.hub.api.test_entrusting import OAUTH, entrust
@@ -54,6 +55,16 @@ async def test_a_client_gets_back_what_it_gave_and_redis_has_none_of_it(hub: Hub
     held = await everything(hub.parts.pipeline.command)
     assert ENDPOINT.encode() in held
     assert b"hush" not in held
+
+
+async def test_a_patch_keeps_the_headers_and_may_change_them(hub: Hub) -> None:
+    sent = wanted(headers=HEADERS)
+    await hub.put("/Subscription/s", sent)
+    kept = await patch(hub, "/Subscription/s", [{"op": "replace", "path": "/reason", "value": "another"}])
+    assert (kept.status_code, kept.json()["channel"]) == (200, sent["channel"])
+    changed = await patch(hub, "/Subscription/s", fhirpath(operation("delete", "Subscription.channel.header[1]")))
+    assert changed.json()["channel"]["header"] == HEADERS[:1]
+    assert b"hush" not in await everything(hub.parts.pipeline.command)
 
 
 async def test_without_a_key_there_are_no_headers(plain: Hub) -> None:
