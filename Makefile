@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup another-python lint types walls test test-all coverage bench chaos demo run lock clean
+.PHONY: setup another-python lint types walls test test-all conformance coverage bench chaos demo run lock clean
 
 setup: .venv/project.stamp
 
@@ -44,6 +44,10 @@ test: lint types walls
 
 # All of it, with what the tests reach, and the demo as a user runs it.
 test-all: lint types walls coverage demo
+
+# What the standards ask of a server, and what came of it at each FHIR version's base.
+conformance: setup
+	$(BIN)/python -m pytest -q -n 0 tests/conformance --table
 
 coverage: setup
 	$(BIN)/coverage erase

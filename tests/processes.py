@@ -147,12 +147,12 @@ class HubProcess:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-    async def another(self, kind: str) -> asyncio.subprocess.Process:
-        """A further worker on the same Redis, which nobody supervises."""
+    async def another(self, *part: str, **settings: str) -> asyncio.subprocess.Process:
+        """A further part (`worker match`, `api`) on the same Redis, which nobody supervises; ended with the hub."""
         own = {"HUB_REDIS_URL": self.redis_url, "HUB_BASE_URL": self.url, "HUB_DATA_DIR": str(self.data)}
         worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "hub", "worker", kind),
-            env=os.environ | ENVIRONMENT | self.settings | own,
+            *(sys.executable, "-m", "hub", *part),
+            env=os.environ | ENVIRONMENT | self.settings | own | settings,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

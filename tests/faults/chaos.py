@@ -88,7 +88,7 @@ class Chaos:
 
     async def _start_others(self) -> None:
         """Workers that share the work with those of `hub serve`: they take over what a stopped one holds."""
-        self.others: list[Process] = [await self.hub.another(kind) for kind in ("match", "deliver")]
+        self.others: list[Process] = [await self.hub.another("worker", kind) for kind in ("match", "deliver")]
         await eventually(lambda: self.hub.have(2), within=60)
 
     async def _run(self, good: Subscribers, bad: Subscribers) -> None:
@@ -155,7 +155,7 @@ class Chaos:
                 other.kill()
             await other.wait()
         await self.kill_redis(self.redis)
-        self.others = [await self.hub.another(kind) for kind in ("match", "deliver")]
+        self.others = [await self.hub.another("worker", kind) for kind in ("match", "deliver")]
 
     async def stop(self, part: str) -> None:
         if self.hub.pids(part):

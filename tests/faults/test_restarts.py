@@ -91,7 +91,7 @@ async def test_restart(data: Path, receiver: Receiver) -> None:
 async def test_workers_that_share(data: Path, receiver: Receiver) -> None:
     """Two match and two deliver workers share the work and keep the order, also when one of each is killed."""
     async with HubProcess(data, {"HUB_REQUEST_TIMEOUT": "1"}) as hub, talking_to(hub) as fhir:
-        more = [await hub.another("match"), await hub.another("deliver")]
+        more = [await hub.another("worker", "match"), await hub.another("worker", "deliver")]
         await eventually(lambda: hub.have(2))
         wanted = {
             f"/full-{number}": subscription(f"{receiver.url}/full-{number}", content="full-resource", max_count=5)
