@@ -150,6 +150,8 @@ class HubProcess:
     async def another(self, *part: str, **settings: str) -> asyncio.subprocess.Process:
         """A further part (`worker match`, `api`) on the same Redis, which nobody supervises; ended with the hub."""
         own = {"HUB_REDIS_URL": self.redis_url, "HUB_BASE_URL": self.url, "HUB_DATA_DIR": str(self.data)}
+        if (key := self.data / "secrets.key").exists():
+            own["HUB_SECRETS_KEY_FILE"] = str(key)
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "hub", *part),
             env=os.environ | ENVIRONMENT | self.settings | own | settings,
