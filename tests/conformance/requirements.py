@@ -77,5 +77,6 @@ def counts(requirements: tuple[Requirement, ...]) -> str:
     for level in get_args(Level):
         of_level = [each for each in requirements if each.level == level]
         parts.append(f"{sum(each.claimed for each in of_level)} of {len(of_level)} {level}")
-    deviating = sum(bool(each.deviation) for each in requirements)
-    return f"{', '.join(parts)}, {deviating} of them with a deviation"
+    in_part = sum(each.claimed and bool(each.deviation) for each in requirements)
+    ids = sum(len(each.ids) for each in requirements)
+    return f"{len(requirements)} requirements, {ids} with repetitions: {', '.join(parts)}; {in_part} of them in part"

@@ -1,5 +1,6 @@
 """What is accepted, how it is answered, and what is refused."""
 
+import json
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ async def test_H01_created(base: Base, contents: dict[str, Told]) -> None:
 
 
 async def test_H02_interactions(base: Base) -> None:
-    """Created by PUT, read, changed, found by `url` and `status`, deleted."""
+    """Created by PUT, read, changed by PUT and PATCH, found by `url` and `status`, deleted."""
     wanted = base.wanted("H02", status="off")
     url = f"{base.receiver.url}{base.path('H02')}"
     assert await base.fhir.put(wanted | {"id": "H02"}) == 1
@@ -33,9 +34,21 @@ async def test_H02_interactions(base: Base) -> None:
     assert await base.fhir.put(changed | {"id": "H02"}) == 2
     read = await base.fhir.read("Subscription/H02")
     assert read == changed | {"id": "H02", "meta": read["meta"]}
+    assert await patched(base, "H02", {"op": "add", "path": "/reason", "value": "Patched"}) == "Patched"
     await base.fhir.delete("Subscription/H02")
     assert (await base.http.get("Subscription/H02")).status_code == 404
     assert (await base.fhir.read(f"Subscription?url={url}"))["total"] == 0
+
+
+async def patched(base: Base, id_: str, operation: dict[str, Any]) -> str:
+    """What a Subscription's `reason` is after a JSON Patch."""
+    answer = await base.http.patch(
+        f"Subscription/{id_}",
+        content=json.dumps([operation]),
+        headers={"Content-Type": "application/json-patch+json"},
+    )
+    assert answer.status_code == 200, answer.text
+    return str((await base.fhir.read(f"Subscription/{id_}"))["reason"])
 
 
 async def test_H03_refused(base: Base) -> None:
@@ -184,9 +197,10 @@ async def test_B124_read(base: Base, contents: dict[str, Told]) -> None:
 
 
 async def test_B125_B126_B127_created_changed_deleted(base: Base) -> None:
-    """By POST and by PUT."""
+    """By POST and by PUT; by PUT and by PATCH."""
     id_ = await base.fhir.post(base.wanted("B125", status="off"))
-    assert await base.fhir.put(base.wanted("B125", "patient=Patient/a", status="off") | {"id": id_}) == 2
+    assert await patched(base, id_, {"op": "add", "path": "/reason", "value": "Patched"}) == "Patched"
+    assert await base.fhir.put(base.wanted("B125", "patient=Patient/a", status="off") | {"id": id_}) == 3
     await base.fhir.delete(f"Subscription/{id_}")
     assert await base.fhir.put(base.wanted("B125", status="off") | {"id": "B125"}) == 1
     await base.fhir.delete("Subscription/B125")
