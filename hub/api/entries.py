@@ -1,10 +1,8 @@
 """The entries of a batch or transaction: https://hl7.org/fhir/R4/http.html#transaction."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any
 
 import msgspec
 
@@ -13,6 +11,7 @@ from hub.api.interactions import conditions
 from hub.api.known import Known
 from hub.api.negotiation import format_of
 from hub.api.patching import carried
+from hub.api.target import target_of
 from hub.errors import Refused
 from hub.ingest import Draft, drafted
 from hub.ingest.validation import MOST_ISSUES, issues
@@ -143,7 +142,7 @@ def _entry(
     if method not in ORDER:
         text = f"{method} is not supported in a Bundle: {', '.join(ORDER)} are."
         raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, f"{expression}.request.method")
-    target = _target(method, request.get("url", ""), f"{expression}.request.url", base)
+    target = target_of(method, request.get("url", ""), f"{expression}.request.url", base)
     draft = patch = None
     if method == "PATCH":
         patch = carried(draft_of(entry, raw, version, expression), f"{expression}.resource", most_nesting=most_nesting)
@@ -185,61 +184,6 @@ def _entry(
 def _since(request: Mapping[str, Any]) -> int | None:
     """`ifModifiedSince`, in ms since 1970; None without one."""
     return ms(instant.read(request["ifModifiedSince"])) if "ifModifiedSince" in request else None
-
-
-_TYPE = re.compile(r"[A-Za-z]+")
-_FORMS = {
-    "GET": "`Patient/1`, `Patient/1/_history[/2]`, `Patient/_history`, `_history` or `Patient?name=x`",
-    "POST": "`Patient`",
-    "PUT": "`Patient/1` or `Patient?identifier=x`",
-    "PATCH": "`Patient/1` or `Patient?identifier=x`",
-    "DELETE": "`Patient/1` or `Patient?identifier=x`",
-}
-
-
-class _Target(NamedTuple):
-    """What the URL of a request names; empty for what it doesn't. Of all types, there is only the history."""
-
-    type: str = ""
-    id: str = ""
-    history: bool = False
-    number: str = ""
-    query: str = ""
-
-
-def _target(method: str, url: str, expression: str, base: str) -> _Target:
-    """Read a URL, relative to the base or below it."""
-    target = _named(url.removeprefix(base).lstrip("/"))
-    fits = target and (
-        method == "GET"
-        or (method == "POST" and not target.id and not target.history and not target.query)
-        or (method in ("PUT", "PATCH", "DELETE") and not target.history and bool(target.id) is not bool(target.query))
-    )
-    if not target or not fits:
-        text = f"{method} takes a URL such as {_FORMS[method]}."
-        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, expression)
-    if target.type == "Subscription":
-        text = f"Subscriptions are not handled in Bundles: send them to {base}/Subscription on their own."
-        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, expression)
-    return target._replace(id=unquote(target.id))
-
-
-def _named(url: str) -> _Target | None:
-    """What a URL below the base names; None for what is none of an interaction."""
-    path, _, query = url.partition("?")
-    parts = path.split("/")
-    match parts:
-        case ["_history"]:
-            return _Target(history=True, query=query)
-        case [type_, "_history"]:
-            found = _Target(type_, history=True, query=query)
-        case [type_] | [type_, _]:
-            found = _Target(type_, "".join(parts[1:]), query=query)
-        case [type_, id_, "_history"] | [type_, id_, "_history", _]:
-            found = _Target(type_, id_, True, "".join(parts[3:]), query)
-        case _:
-            return None
-    return found if all(parts) and _TYPE.fullmatch(type_) else None
 
 
 def draft_of(

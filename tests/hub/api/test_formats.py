@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from subscriptions.codes import FhirVersion
+from tests.hub.api.bundles import ask, bundle
 from tests.hub.api.server import Hub, issue, patient
 from tests.hub.conftest import BASE
 
@@ -60,9 +61,8 @@ async def test_xml_is_refused_with_a_clear_text(hub: Hub, version: str) -> None:
         answer = await hub.client.request(method, f"{base(version)}{path}", content=XML, headers=sent)
         assert answer.status_code == 415, (path, answer.text)
         assert "application/fhir+xml" in issue(answer)["details"]["text"]
-    read = {"request": {"method": "GET", "url": "Patient/a?_format=xml"}}
-    sent = {"resourceType": "Bundle", "type": "batch", "entry": [read]}
-    [entry] = (await hub.post(base(version), sent)).json()["entry"]
+    batch = bundle("batch", ask("GET", "Patient/a?_format=xml"))
+    [entry] = (await hub.post(base(version), batch)).json()["entry"]
     assert entry["response"]["status"] == "406 Not Acceptable"
     assert [line for line in await hub.changes() if line[1] > 1] == []
 
