@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Served
 
-from hub.api.documentation import Documented
+from hub.api.documented import Documented
 
 Handler = Callable[[Request], Awaitable[Response]]
 

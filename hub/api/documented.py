@@ -1,0 +1,155 @@
+"""
+What an interaction is described with: its parameters, headers, bodies and refusals. https://spec.openapis.org/oas/v3.1.0
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub.api.negotiation import FHIR_JSON, JSON
+from hub.patch import JSON_PATCH
+
+FORM = "application/x-www-form-urlencoded"
+
+#: What refusals mean; those of every interaction, and those of every one with a body, come first.
+_ALWAYS = (400, 406, 503)
+_WITH_BODY = (413, 415)
+REFUSALS = {
+    400: "Malformed, or it asks for what is not supported",
+    404: "There is none, or no such type here",
+    405: "It is built in, or not written here",
+    406: "The client takes no JSON, or of another FHIR version",
+    409: "The id is in use already, or it can't be done in the present state",
+    410: "It was deleted, or this version or event is not kept any more",
+    412: "It is not as If-Match, If-None-Match or If-None-Exist expects, or a search finds several",
+    413: "The body is too large, or the Bundle has too many entries",
+    415: "The body's media type, FHIR version or encoding is not supported",
+    422: "The Idempotency-Key was used with another body, or a patch can't be done on what is there",
+    503: "Not at the moment, since Redis does not answer: try again",
+}
+_IN_PATH = {
+    "type": "A resource type, such as `Patient`",
+    "id": "1 to 64 letters, digits, `-` and `.`",
+    "number": "The number of a version, as in `meta.versionId`",
+    "version": "The FHIR version of the base that it is registered at, such as `r4`",
+}
+
+
+def parameter(name: str, place: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": place, "description": description, "schema": {"type": "string"} | schema}
+
+
+def _content(media_types: Iterable[str], resource: str) -> dict[str, Any]:
+    """JSON of a resource; an empty name is any type's."""
+    name = {"type": "string"} | ({"enum": [resource]} if resource else {})
+    schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": name}}
+    return {media_type: {"schema": schema} for media_type in media_types}
+
+
+def body(resource: str = "", *, required: bool = True) -> dict[str, Any]:
+    return {"required": required, "content": _content((FHIR_JSON, JSON), resource)}
+
+
+LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+PREFER = parameter(
+    "Prefer", "header", "`return=minimal`, `return=representation` or `return=OperationOutcome`: what to send back"
+)
+IF_MATCH = parameter("If-Match", "header", 'The version that must be in force: `W/"3"`')
+IF_NONE = parameter("If-None-Match", "header", "`*`: there must be none yet", enum=["*"])
+IF_CHANGED = parameter("If-None-Match", "header", 'The versions that the client has: `W/"3"`')
+IF_LATER = parameter("If-Modified-Since", "header", "When the client read it: heeded without If-None-Match")
+IF_NONE_EXIST = parameter("If-None-Exist", "header", "A search; a resource is created if it finds none")
+IDEMPOTENCY_KEY = parameter("Idempotency-Key", "header", "A repeat with the same key gets the first answer")
+EVENT = parameter(
+    "Event", "header", "Events that the write is about, for topics' event triggers: `system|code`, joined by commas"
+)
+PAGING = (
+    parameter("_count", "query", "Entries on a page; 0 asks for the total only", type="integer", minimum=0),
+    parameter("_cursor", "query", "Where a page begins: it stands in the `next` link of the one before"),
+)
+_UPDATED = parameter("_lastUpdated", "query", "`ge2026-11-21`: with `eq`, `gt`, `ge`, `lt`, `le` or none of them")
+OTHERS = parameter("parameters", "query", "Any search parameter in the CapabilityStatement") | {
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    "style": "form",
+    "explode": True,
+}
+SUBSET = (
+    parameter("_summary", "query", "How much of a resource", enum=["true", "text", "data", "false"]),
+    parameter("_elements", "query", "Names of elements of the resource, joined by commas: of what else it is left out"),
+)
+_COUNTED = SUBSET[0] | {"schema": {"type": "string", "enum": ["true", "text", "data", "count", "false"]}}
+_TOTAL = parameter("_total", "query", "Whether the total is wanted", enum=["none", "estimate", "accurate"])
+_RESULTS = (*PAGING, _COUNTED, SUBSET[1], _TOTAL)
+SEARCHED = (*_RESULTS, parameter("_id", "query", "Ids, joined by commas"), _UPDATED, OTHERS)
+FORM_BODY = {
+    "required": True,
+    "content": {FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
+}
+PATCHES = {
+    "required": True,
+    "content": {
+        JSON_PATCH: {"schema": {"type": "array", "items": {"type": "object", "required": ["op", "path"]}}},
+        **_content((FHIR_JSON, JSON), "Parameters"),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """
+    A kind of interaction.
+
+    summary: What it does, in a line.
+    answers: What success means, by status; the usual one first.
+    resource: The type that is answered; empty for any.
+    takes: Headers and parameters of the query, as OpenAPI's Parameter Objects.
+    body: OpenAPI's Request Body Object; empty for none.
+    refusals: Statuses beside those that every interaction may have.
+    schema: Of an answer that is JSON and no resource; empty for a resource.
+    """
+
+    summary: str
+    answers: Mapping[int, str]
+    resource: str = ""
+    takes: tuple[dict[str, Any], ...] = ()
+    body: dict[str, Any] = field(default_factory=dict)
+    refusals: tuple[int, ...] = ()
+    schema: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """The usual one."""
+        return next(iter(self.answers))
+
+    def operation(self, path: str) -> dict[str, Any]:
+        """OpenAPI's Operation Object at a path such as `/{type}/{id}`, as far as FastAPI doesn't know it."""
+        placed = (parameter(name, "path", _IN_PATH[name]) for name in re.findall(r"\{(\w+)", path))
+        always = {*_ALWAYS} - ({406} if self.schema else set())
+        refusals = sorted({*always, *self.refusals, *(_WITH_BODY if self.body else ())})
+        said: dict[str, Any] = {
+            "parameters": [*({**each, "required": True} for each in placed), *self.takes],
+            "responses": {str(status): self._answer(status) for status in self.answers}
+            | {str(status): _refusal(status) for status in refusals},
+        }
+        return said | ({"requestBody": self.body} if self.body else {})
+
+    def _answer(self, status: int) -> dict[str, Any]:
+        answer: dict[str, Any] = {"description": self.answers[status]}
+        if status == 201:
+            answer["headers"] = {"Location": _told("Where the version is"), "ETag": _told("Its number")}
+        if self.schema:
+            return answer | {"content": {JSON: {"schema": self.schema}}}
+        return answer if status in (204, 304) else answer | {"content": _content((FHIR_JSON, JSON), self.resource)}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    refusal: dict[str, Any] = {
+        "description": REFUSALS[status],
+        "content": _content((FHIR_JSON,), "OperationOutcome"),
+    }
+    return refusal | ({"headers": {"Retry-After": _told("Seconds")}} if status == 503 else {})
+
+
+def _told(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
