@@ -42,6 +42,7 @@ from subscriptions.retry import (
     decide_handshake,
 )
 from subscriptions.subscription import Style, Subscription
+from subscriptions.versions.forms import FORMS
 
 log = getLogger("hub.delivery")
 
@@ -213,13 +214,13 @@ class Lane:
         return turn
 
     def _decide(self, outcome: Outcome, sending: Sending, subscription: Subscription, early: float | None) -> Decision:
-        attempt, sender = self.turn.attempt + 1, self.sender
+        attempt, sender, elements = self.turn.attempt + 1, self.sender, FORMS[subscription.version].elements
         if sending.handshake:
-            return decide_handshake(outcome, attempt=attempt)
+            return decide_handshake(outcome, attempt=attempt, elements=elements)
         if early is not None:  # the schedule stays where it is
-            return decide(outcome, attempt=1, dice=0, now=sender.now(), policy=Policy((early,)))
+            return decide(outcome, attempt=1, dice=0, now=sender.now(), policy=Policy((early,)), elements=elements)
         policy = sender.policy if subscription.retry_waits is None else Policy(subscription.retry_waits)
-        return decide(outcome, attempt=attempt, dice=sender.dice(), now=sender.now(), policy=policy)
+        return decide(outcome, attempt=attempt, dice=sender.dice(), now=sender.now(), policy=policy, elements=elements)
 
     async def _early(self, outcome: Outcome) -> float | None:
         """Seconds until this attempt's own time, if the origin's breaker called it before that, and it failed."""

@@ -157,7 +157,17 @@ class Policy:
     waits: tuple[float, ...]
 
 
-def decide(outcome: Outcome, *, attempt: int, dice: float, now: datetime, policy: Policy) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """Where a Subscription of its FHIR version has what its client may have to mend: `Subscription.parameter`."""
+
+    headers: str
+    endpoint: str
+
+
+def decide(
+    outcome: Outcome, *, attempt: int, dice: float, now: datetime, policy: Policy, elements: Elements
+) -> Decision:
     """
     Say what becomes of an event notification after its `attempt`-th attempt.
 
@@ -166,10 +176,11 @@ def decide(outcome: Outcome, *, attempt: int, dice: float, now: datetime, policy
         dice: Uniform in [0, 1); adds up to a tenth to the wait, so that subscriptions that failed together do not
             return together.
         now: When the attempt ended, aware; what a date in `Retry-After` is compared with.
+        elements: Which the text points to.
     """
     if isinstance(outcome, Accepted):
         return Delivered()
-    code, text = _explain(outcome)
+    code, text = _explain(outcome, elements)
     if isinstance(outcome, Refused) and outcome.status == 410:
         return TurnOff(code, text)
     if attempt > len(policy.waits):
@@ -180,7 +191,7 @@ def decide(outcome: Outcome, *, attempt: int, dice: float, now: datetime, policy
     return TryAgain(wait, code, text)
 
 
-def decide_handshake(outcome: Outcome, *, attempt: int) -> Decision:
+def decide_handshake(outcome: Outcome, *, attempt: int, elements: Elements) -> Decision:
     """
     Say what becomes of a handshake after its `attempt`-th try, 1 for the first one.
 
@@ -189,7 +200,7 @@ def decide_handshake(outcome: Outcome, *, attempt: int) -> Decision:
     """
     if isinstance(outcome, Accepted):
         return Delivered()
-    code, text = _explain(outcome)
+    code, text = _explain(outcome, elements)
     final = isinstance(outcome, Refused) and 400 <= outcome.status <= 499
     if final or attempt > len(HANDSHAKE_WAITS):
         return GiveUp(code, f"the handshake failed: {text}; given up after {_count(attempt)}")
@@ -200,10 +211,10 @@ def _count(attempts: int) -> str:
     return f"{attempts} attempt{'' if attempts == 1 else 's'}"
 
 
-def _explain(outcome: Refused | Unreachable | Blocked | Unauthorized) -> tuple[ErrorCode, str]:
+def _explain(outcome: Refused | Unreachable | Blocked | Unauthorized, elements: Elements) -> tuple[ErrorCode, str]:
     match outcome:
         case Refused(status):
-            return ErrorCode.ERROR_RESPONSE, f"the endpoint answered {status}: {_meaning(status)}"
+            return ErrorCode.ERROR_RESPONSE, f"the endpoint answered {status}: {_meaning(status, elements)}"
         case Unreachable(Fault.DNS):
             return ErrorCode.DNS_RESOLUTION_ERROR, outcome.text
         case Unreachable():
@@ -215,12 +226,12 @@ def _explain(outcome: Refused | Unreachable | Blocked | Unauthorized) -> tuple[E
     assert_never(outcome)
 
 
-def _meaning(status: int) -> str:
+def _meaning(status: int, elements: Elements) -> str:
     match status:
         case 401 | 403:
-            return "it does not accept the hub's credentials, see Subscription.channel.header and $credentials"
+            return f"it does not accept the hub's credentials, see {elements.headers} and $credentials"
         case 404 | 405:
-            return "it takes no notifications, see Subscription.channel.endpoint"
+            return f"it takes no notifications, see {elements.endpoint}"
         case 400 | 413 | 415 | 422:
             return "it does not accept this notification"
         case 410:
@@ -228,7 +239,7 @@ def _meaning(status: int) -> str:
         case 408 | 425 | 429:
             return "it asks to be called later"
         case _ if 300 <= status <= 399:
-            return "redirects are not followed, set Subscription.channel.endpoint to the final address"
+            return f"redirects are not followed, set {elements.endpoint} to the final address"
         case _ if 500 <= status <= 599:
             return "it failed"
         case _:

@@ -11,6 +11,7 @@ import orjson
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.errors import Rejected
 from subscriptions.notification import Notification
+from subscriptions.retry import Elements
 from subscriptions.subscription import Interest, Reading, Style, Subscription
 from subscriptions.versions import bundles, confidential, instant
 
@@ -100,6 +101,10 @@ class Form(ABC):
     @property
     def headers_element(self) -> str:
         return ".".join(("Subscription", *self.headers))
+
+    @property
+    def elements(self) -> Elements:
+        return Elements(self.headers_element, self.endpoint_element)
 
     def withhold(self, sent: bytes) -> tuple[bytes, bytes]:
         """A Subscription's JSON without its headers, and the JSON of these; empty when there are none."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriptions.codes import ErrorCode
+from subscriptions.codes import ErrorCode, FhirVersion
 from subscriptions.retry import (
     Accepted,
     Blocked,
@@ -25,13 +25,15 @@ from subscriptions.retry import (
     decide,
     decide_handshake,
 )
+from subscriptions.versions.forms import FORMS
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
+R4_ELEMENTS = FORMS[FhirVersion.R4].elements
 POLICY = Policy((1, 5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 43200, 43200, 43200, 43200, 43200))
 
 
 def after(outcome: Outcome, *, attempt: int = 1, dice: float = 0.0, policy: Policy = POLICY) -> Decision:
-    return decide(outcome, attempt=attempt, dice=dice, now=NOW, policy=policy)
+    return decide(outcome, attempt=attempt, dice=dice, now=NOW, policy=policy, elements=R4_ELEMENTS)
 
 
 def wait_after(outcome: Outcome, *, attempt: int = 1, dice: float = 0.0) -> float:
@@ -57,7 +59,7 @@ dice = st.floats(0, 1, exclude_max=True)
 def test_any_2xx_is_delivered(status: int) -> None:
     """Every 2xx is success, on whatever attempt."""
     assert after(Accepted(status), attempt=16) == Delivered()
-    assert decide_handshake(Accepted(status), attempt=3) == Delivered()
+    assert decide_handshake(Accepted(status), attempt=3, elements=R4_ELEMENTS) == Delivered()
 
 
 def test_410_turns_off_at_once() -> None:
@@ -104,6 +106,31 @@ def test_every_other_failure_follows_the_schedule(outcome: Outcome, code: ErrorC
     assert isinstance(decision, TryAgain)
     assert (decision.wait, decision.code) == (5, code)
     assert text in decision.text
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "endpoint"),
+    [
+        (FhirVersion.R4, "Subscription.channel.header", "Subscription.channel.endpoint"),
+        (FhirVersion.R4B, "Subscription.channel.header", "Subscription.channel.endpoint"),
+        (FhirVersion.R5, "Subscription.parameter", "Subscription.endpoint"),
+    ],
+)
+def test_the_text_points_to_elements_of_the_version(version: FhirVersion, headers: str, endpoint: str) -> None:
+    """A client of R5 is not sent to a channel that its Subscription does not have."""
+    elements = FORMS[version].elements
+    for status, text in (
+        (401, f"see {headers} and"),
+        (404, f"see {endpoint}"),
+        (301, f"set {endpoint} to the final address"),
+    ):
+        for decision in (
+            decide(Refused(status), attempt=1, dice=0, now=NOW, policy=Policy(()), elements=elements),
+            decide_handshake(Refused(status), attempt=3, elements=elements),
+        ):
+            assert isinstance(decision, GiveUp)
+            assert text in decision.text
+            assert ("channel" in decision.text) is (version is not FhirVersion.R5)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +217,7 @@ def test_jitter_adds_up_to_a_tenth(dice: float) -> None:
 )
 def test_a_handshake_is_tried_three_times(outcome: Outcome) -> None:
     """Waits of 1 s and 4 s, without jitter and without `Retry-After`; then it has failed."""
-    decisions = [decide_handshake(outcome, attempt=attempt) for attempt in (1, 2, 3)]
+    decisions = [decide_handshake(outcome, attempt=attempt, elements=R4_ELEMENTS) for attempt in (1, 2, 3)]
     assert [decision.wait if isinstance(decision, TryAgain) else None for decision in decisions] == [1, 4, None]
     assert isinstance(decisions[2], GiveUp)
     assert decisions[2].text.startswith("the handshake failed: ")
@@ -199,7 +226,7 @@ def test_a_handshake_is_tried_three_times(outcome: Outcome) -> None:
 @pytest.mark.parametrize("status", [400, 401, 404, 408, 410, 429, 499])
 def test_a_handshake_that_is_refused_with_4xx_is_over(status: int) -> None:
     """A 4xx is not asked twice, and 410 leads to error as any other."""
-    decision = decide_handshake(Refused(status, "1"), attempt=1)
+    decision = decide_handshake(Refused(status, "1"), attempt=1, elements=R4_ELEMENTS)
     assert isinstance(decision, GiveUp)
     assert decision.code is ErrorCode.ERROR_RESPONSE
     assert f"answered {status}" in decision.text
