@@ -1,5 +1,5 @@
 """
-Subscription: create, read, vread, update, delete, search. It makes no change of its own and keeps no history.
+Subscription: create, read, vread, update, delete. It makes no change of its own and keeps no history.
 
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/components.html#subscriptions
 """
@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.admission import Admission, Admitted
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
-from hub.api.pages import Parameters, bad_cursor
 from hub.api.resources import version_number
-from hub.api.results import results
 from hub.api.routes import Route
-from hub.api.search import left_out, posted, searchset
 from hub.binding import Binding
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.holdings import Holdings
@@ -31,17 +27,13 @@ from hub.ingest.validation import issues
 from hub.membership import Member, Membership
 from hub.outbox import Subscribed
 from hub.pressure import Pressure
-from hub.query import Query, compiled
 from hub.registry import TopicChanged
-from hub.secrets import Unopened
 from hub.starts import Starts
 from hub.state import State
 from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
-from subscriptions.errors import EvaluationError, Issue, Rejected
-from subscriptions.search.asking import Context
-from subscriptions.search.held import Held
+from subscriptions.errors import Issue, Rejected
 from subscriptions.subscription import Subscription
 from subscriptions.versions.form import Form
 from subscriptions.versions.forms import FORMS
@@ -83,8 +75,6 @@ class Subscriptions:
 
     def routes(self) -> Iterator[Route]:
         yield Route("POST", "/Subscription", self.create, documentation.SUBSCRIBE)
-        yield Route("GET", "/Subscription", self.find, documentation.SEARCH_SUBSCRIPTIONS)
-        yield Route("POST", "/Subscription/_search", self.find_posted, documentation.SEARCH_SUBSCRIPTIONS_BY_FORM)
         yield Route("GET", "/Subscription/{id}", self.read, documentation.READ_SUBSCRIPTION)
         yield Route("GET", "/Subscription/{id}/_history/{number}", self.vread, documentation.VREAD_SUBSCRIPTION)
         yield Route("PUT", "/Subscription/{id}", self.update, documentation.CHANGE_SUBSCRIPTION)
@@ -180,57 +170,6 @@ class Subscriptions:
         if written.outcome is Subscribed.CONFLICT:
             raise _conflict(id_, written.revision)
         return Response(status_code=204, headers={"ETag": f'W/"{written.revision}"'})
-
-    async def find(self, request: Request) -> Response:
-        """Search by any parameter that R4 defines on Subscription: `url`, `status`, `criteria`, `_lastUpdated`, …"""
-        exchange = Exchange(request)
-        return exchange.respond(await self._found(exchange.query))
-
-    async def find_posted(self, request: Request) -> Response:
-        """The same search, with its parameters as a form."""
-        exchange = Exchange(request)
-        return exchange.respond(await self._found(await posted(exchange, self.max_body)))
-
-    async def _found(self, asked: Parameters) -> Answer:
-        """A page of what a search finds, by id: an order that no change of status disturbs."""
-        wanted, rest = results(asked, "Subscription", self.version, most=self.max_page, order="_id")
-        if wanted.cursor is not None and not is_id(wanted.cursor):
-            raise bad_cursor()
-        with wanted.refusing():
-            query = compiled(rest, "Subscription", Context(self.version, frozenset({self.base})))
-        page: list[tuple[str, bytes]] = []
-        total = behind = unreadable = 0
-        async for member in self.membership.all(self.tenant, self.version, query.ids):
-            try:
-                matches = await self._matches(query, member.state)
-                shown = matches and (wanted.cursor is None or member.key.id > wanted.cursor)
-                if shown and len(page) < wanted.count:
-                    page.append((member.key.id, wanted.subset.of(self.rendered(member))))
-            except (EvaluationError, Unopened):
-                unreadable += 1
-                continue
-            total += matches
-            behind += shown
-        return searchset(
-            f"{self.base}/Subscription",
-            asked,
-            page,
-            following=page[-1][0] if behind > len(page) > 0 else None,
-            total=wanted.known(None if unreadable else total),
-            remarks=left_out(unreadable, "Subscription"),
-        )
-
-    async def _matches(self, query: Query, state: State) -> bool:
-        """Whether a search finds a Subscription of this state, its id apart. Raises EvaluationError."""
-        if not query.covers(state.updated):
-            return False
-        if not query.criteria:
-            return True
-        resource = msgspec.json.decode(state.resource) | {"status": state.status.value}
-        held = Held(instant(self.now()))
-        return await self.holdings.settled(
-            held, lambda: all(criterion.matches(resource, held) for criterion in query.criteria)
-        )
 
     async def member(self, id_: str) -> Member:
         """The Subscription of an id; Refused with 404 when there is none."""

@@ -13,6 +13,7 @@ from hub.api.amending import Amending
 from hub.api.app import create_app
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.explaining import Explaining
+from hub.api.finding import Finding
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.recovering import Recovering
@@ -107,4 +108,5 @@ def _subscriptions(version: FhirVersion, settings: Settings, p: Parts, pressure:
     yield from Validation(subscriptions).routes()
     yield from Explaining(subscriptions, p.store, p.changes, p.outboxes).routes()
     yield from Amending(subscriptions).routes()
+    yield from Finding(subscriptions).routes()
     yield from subscriptions.routes()
