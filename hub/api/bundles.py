@@ -11,11 +11,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.api.answers import deleted
 from hub.api.conditional import Conditional
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
 from hub.api.exchange import Answer, Exchange, Prefer, without
 from hub.api.history import Histories
-from hub.api.interactions import Interactions, deleted
+from hub.api.interactions import Interactions
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
 from hub.api.patching import LARGE

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from hub.api.conditions import conditions
 from hub.api.exchange import expected, parameters
-from hub.api.interactions import conditions
 from hub.api.known import Known
 from hub.api.negotiation import format_of
 from hub.api.patching import carried

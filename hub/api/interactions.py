@@ -4,7 +4,6 @@ FHIR's interactions with one resource: https://hl7.org/fhir/R4/http.html#operati
 The same whether a request asks for one, or an entry of a batch.
 """
 
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +13,8 @@ from itertools import count
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from hub.api.exchange import Answer, parameters
+from hub.api.answers import answer_of, deleted, stored
+from hub.api.exchange import Answer
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
 from hub.keys import ResourceId
@@ -24,7 +24,6 @@ from hub.store import Store, Version, now_ms
 from hub.transaction import PATIENCE, TransactionCoordinator
 from hub.write import NO_EVENTS, Events, Indexed, Lock, Put, PutResult, Write, written
 from subscriptions.codes import Interaction, IssueCode
-from subscriptions.errors import Issue
 from subscriptions.search.asking import Context
 
 
@@ -301,43 +300,3 @@ class Interactions:
             if result.outcome is not Put.RESERVED:
                 return done, result
             await self._transactions.outlast(done.resource, result.by, until)
-
-
-def conditions(query: str, type_: str) -> list[tuple[str, str]]:
-    """
-    The parameters of a conditional create or reference: `identifier=x`, or with its type, `Patient?identifier=x`.
-
-    Raises:
-        Refused: 400 when there are none, or the type is another one.
-    """
-    named = re.match(r"([A-Za-z]*)\?", query)
-    if named and named[1] not in ("", type_):
-        text = f"The condition is about {named[1][:60]}, not {type_}."
-        raise Refused.because(400, IssueCode.VALUE, text)
-    return condition(parameters(query[named.end() :] if named else query))
-
-
-def condition(asked: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The parameters of a search as a condition. Raises Refused, 400, when there are none."""
-    if not asked:
-        raise Refused.because(400, IssueCode.VALUE, "A condition is a search with at least one parameter.")
-    return asked
-
-
-def deleted(name: str, version: int) -> Refused:
-    """What a read of a version that is a delete is told. `name` is the one that was asked for."""
-    return Refused(410, Issue(IssueCode.DELETED, f"{name} was deleted."), headers={"ETag": f'W/"{version}"'})
-
-
-def stored(write: Write, result: PutResult) -> Answer:
-    """The answer to a write that was done."""
-    status = 201 if result.interaction is Interaction.CREATE else 200
-    location = f"{write.resource.type}/{write.resource.id}/_history/{result.version}"
-    return Answer(status, write.body(result.version), location, result.version, write.at)
-
-
-def answer_of(resource: ResourceId, version: Version) -> Answer:
-    """A version as it is read."""
-    location = f"{resource.type}/{resource.id}/_history/{version.number}"
-    at = round(version.at.timestamp() * 1000)
-    return Answer(200, version.body or b"", location, version.number, at)

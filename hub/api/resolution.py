@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from hub.api.conditions import conditions
 from hub.api.entries import Entry, told_at
-from hub.api.interactions import Interactions, conditions
+from hub.api.interactions import Interactions
 from hub.errors import Refused
 from hub.ingest import Draft
 from hub.ingest.references import Holder, Link, links, replaced

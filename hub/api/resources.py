@@ -6,8 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.api.conditional import Condition, Conditional
+from hub.api.conditions import condition, conditions
 from hub.api.exchange import Exchange
-from hub.api.interactions import Idempotency, Interactions, condition, conditions
+from hub.api.interactions import Idempotency, Interactions
 from hub.api.patching import LARGE, Patching, patch_of
 from hub.errors import Refused
 from hub.ingest import Draft, draft

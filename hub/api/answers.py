@@ -1,0 +1,28 @@
+"""What clients are told of a version of a resource: https://hl7.org/fhir/R4/http.html#general."""
+
+from hub.api.exchange import Answer
+from hub.errors import Refused
+from hub.keys import ResourceId
+from hub.store import Version
+from hub.write import PutResult, Write
+from subscriptions.codes import Interaction, IssueCode
+from subscriptions.errors import Issue
+
+
+def deleted(name: str, version: int) -> Refused:
+    """What a read of a version that is a delete is told. `name` is the one that was asked for."""
+    return Refused(410, Issue(IssueCode.DELETED, f"{name} was deleted."), headers={"ETag": f'W/"{version}"'})
+
+
+def stored(write: Write, result: PutResult) -> Answer:
+    """The answer to a write that was done."""
+    status = 201 if result.interaction is Interaction.CREATE else 200
+    location = f"{write.resource.type}/{write.resource.id}/_history/{result.version}"
+    return Answer(status, write.body(result.version), location, result.version, write.at)
+
+
+def answer_of(resource: ResourceId, version: Version) -> Answer:
+    """A version as it is read."""
+    location = f"{resource.type}/{resource.id}/_history/{version.number}"
+    at = round(version.at.timestamp() * 1000)
+    return Answer(200, version.body or b"", location, version.number, at)
