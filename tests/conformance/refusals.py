@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from tests.conformance.bases import Base
 from tests.processes import BACKPORT, TOPIC
 
@@ -103,29 +105,35 @@ def changed(resource: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 
 async def assert_refused(base: Base, *names: str) -> None:
-    """Each is refused, as a create and as an update that would create it, with its reason; nothing is stored."""
+    """Each is refused, with its reason, as a create, as an update that would create it, and as one; nothing changes."""
+    kept = await base.register(base.wanted("refused", status="off"))
+    kept_as = await base.fhir.read(f"Subscription/{kept}")
+    before = await registered(base)
     for name in names:
         refusal = REFUSALS[base.version][name]
         wanted = changed(base.wanted(f"refused-{name}"), refusal.change)
-        id_ = f"refused-{name}"
-        before = await registered(base)
+        new = f"refused-{name}"
         for answer in (
             await base.http.post("Subscription", json=wanted),
-            await base.http.put(f"Subscription/{id_}", json=wanted | {"id": id_}),
+            await base.http.put(f"Subscription/{new}", json=wanted | {"id": new}),
+            await base.http.put(f"Subscription/{kept}", json=wanted | {"id": kept}),
         ):
-            assert 400 <= answer.status_code < 500, (name, answer.text)
-            outcome = answer.json()
-            assert outcome["resourceType"] == "OperationOutcome"
-            [issue] = outcome["issue"]
-            assert (issue["severity"], issue["code"], issue["expression"]) == (
-                "error",
-                refusal.code,
-                [refusal.expression],
-            ), (name, issue)
-            assert issue["details"]["text"]
-        assert (await base.http.get(f"Subscription/{id_}")).status_code == 404
-        assert (await base.http.get(f"Subscription/{id_}/$status")).status_code == 404
+            assert_says(name, answer, refusal)
+        for url in (f"Subscription/{new}", f"Subscription/{new}/$status"):
+            assert (await base.http.get(url)).status_code == 404
+        assert await base.fhir.read(f"Subscription/{kept}") == kept_as
         assert await registered(base) == before, f"{name} was stored"
+
+
+def assert_says(name: str, answer: httpx.Response, refusal: Refusal) -> None:
+    """An OperationOutcome with the one reason."""
+    assert 400 <= answer.status_code < 500, (name, answer.text)
+    outcome = answer.json()
+    assert outcome["resourceType"] == "OperationOutcome"
+    [issue] = outcome["issue"]
+    said = (issue["severity"], issue["code"], issue["expression"])
+    assert said == ("error", refusal.code, [refusal.expression]), (name, issue)
+    assert issue["details"]["text"]
 
 
 async def registered(base: Base) -> int:
