@@ -6,7 +6,7 @@ https://hl7.org/fhir/R5/subscriptionstatus.html
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -14,17 +14,27 @@ from subscriptions.codes import Content, Interaction
 from subscriptions.notification import AdditionalContext, Event, Failure, Notification
 from subscriptions.versions import instant
 
-#: An entry, behind what makes it another one: where the resource is, and its JSON if that is told.
-_Told: TypeAlias = tuple[tuple[str, bytes | None], dict[str, Any]]
-
 _ERRORS = "http://terminology.hl7.org/CodeSystem/subscription-error"
+
+
+class _Told(NamedTuple):
+    """
+    An entry.
+
+    version: What makes it another one: where the resource is, and its JSON if that is told.
+    is_focus: Whether it is the focus of an event, and not a context.
+    """
+
+    version: tuple[str, bytes | None]
+    entry: dict[str, Any]
+    is_focus: bool
 
 
 def bundle(notification: Notification, type_: str, first: Mapping[str, Any], profile: str | None = None) -> bytes:
     """Render a notification. `first`: The entry of its status."""
     events = notification.events if notification.content is not Content.EMPTY else ()
     told = [each for event in events for each in _entries(notification, event)]
-    entries = [first, *(_distinct(told) if type_ != "history" else (entry for _, entry in told))]
+    entries = [first, *(_distinct(told) if type_ != "history" else (each.entry for each in told))]
     return orjson.dumps(
         {
             "resourceType": "Bundle",
@@ -87,9 +97,16 @@ def concept(error: Failure) -> dict[str, Any]:
 
 
 def _distinct(told: Iterable[_Told]) -> Iterable[dict[str, Any]]:
-    """Each version of a resource once: only a history may have the same twice (bdl-7)."""
+    """
+    Each version of a resource once: only a history may have the same twice (bdl-7).
+
+    Without their JSON all versions of a resource are the same one here. Then its latest event has the entry, which says
+    whether it is gone.
+    """
     found: dict[tuple[str, bytes | None], dict[str, Any]] = {}
-    for version, entry in told:
+    for version, entry, is_focus in told:
+        if is_focus and version[1] is None:
+            found.pop(version, None)
         found.setdefault(version, entry)
     return found.values()
 
@@ -123,7 +140,7 @@ def _entry(
         entry["resource"] = orjson.Fragment(body)
     entry["request"] = {"method": method, "url": local}
     entry["response"] = {"status": status}
-    return (entry["fullUrl"], body), entry
+    return _Told((entry["fullUrl"], body), entry, isinstance(found, Event))
 
 
 def url(notification: Notification, found: Event | AdditionalContext) -> str:
