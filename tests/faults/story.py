@@ -261,6 +261,13 @@ async def replaces_the_key(client: Client) -> None:
         assert not done.unopened
 
 
+async def loses_a_key(client: Client) -> None:
+    """What only the first key opens is given up, the hub's own key with it; then the first one is found again."""
+    parts, (one, other) = client.parts, client.parts.seal.secrets.keys
+    for keys, forget in (((other,), True), ((one, other), False)):
+        await Resealing(parts.pipeline, parts.registry, Seal(parts.pipeline, Secrets(keys))).run(forget=forget)
+
+
 async def unsubscribes(client: Client) -> None:
     await client.say("DELETE", "Subscription/short", {}, (204,))
 
@@ -294,7 +301,7 @@ async def keeps_nothing(client: Client) -> None:
 STORY: list[Step] = [
     publishes_before_anybody_subscribes, publishes_a_topic, publishes_a_value_set, subscribes, subscribes_for_a_while,
     puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
-    tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
+    tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key, loses_a_key,
     unsubscribes, reads, puts_more,
     has_heard_of_everything, keeps_nothing,
 ]  # fmt: skip
