@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup another-python lint types walls test test-all conformance coverage bench chaos demo run lock clean
+.PHONY: setup another-python lint types walls test test-all conformance coverage node bench chaos demo run lock clean
 
 setup: .venv/project.stamp
 
@@ -42,8 +42,8 @@ walls: setup
 test: lint types walls
 	$(BIN)/python -m pytest -n 2
 
-# All of it, with what the tests reach, and the demo as a user runs it.
-test-all: lint types walls coverage demo
+# All of it, with what the tests reach, what another implementation reads, and the demo as a user runs it.
+test-all: lint types walls coverage node demo
 
 # What the standards ask of a server, and what came of it at each FHIR version's base.
 conformance: setup
@@ -54,6 +54,17 @@ coverage: setup
 	$(BIN)/coverage run -m pytest -n 2
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --show-missing --skip-covered
+
+# Has what a hub sends read by a FHIR implementation in JavaScript.
+node: setup tests/node/node_modules/packages.stamp
+	$(BIN)/python -m pytest -n 0 -m node tests/node
+
+# The locked packages, of which no script is run.
+tests/node/node_modules/packages.stamp: tests/node/package.json tests/node/package-lock.json
+	@command -v npm >/dev/null || \
+		{ echo "npm is missing: make test-all needs Node 20.19, or 22.12 or newer" >&2; exit 1; }
+	npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 bench: setup
 	$(BIN)/python -m pytest -n 0 -s -m benchmark tests/benchmarks
@@ -83,5 +94,5 @@ lock: setup
 	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
-	rm -rf .venv *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv tests/node/node_modules *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
