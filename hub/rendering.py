@@ -117,13 +117,15 @@ class Rendering:
         """
         if content is not Content.FULL_RESOURCE:
             return await told(self.store, self.key, owed, content)
-        found, size = list[Event](), 0
-        for chunk in (owed[i : i + self.share] for i in range(0, len(owed), self.share)):
-            for event in await told(self.store, self.key, chunk, content):
+        found, size, chunk = list[Event](), 0, 1
+        while len(found) < len(owed):
+            for event in await told(self.store, self.key, owed[len(found) : len(found) + chunk], content):
                 size += event.size
                 if found and size > self.most_bytes:
                     return tuple(found)
                 found.append(event)
+            # As many more as there is room for, if they are like those before.
+            chunk = max(1, min(self.share, (self.most_bytes - size) * len(found) // (size or 1)))
         return tuple(found)
 
 
