@@ -237,16 +237,43 @@ async def test_too_many_bytes_make_the_window_shorter(parts: Parts) -> None:
         ms = at - 1_000_000 + 1_000 * n
         rows.append(("XADD", partition.changes, f"{ms}-0", *fields, "id", f"x{n}", "publisher", "", "at", ms))
     await parts.pipeline.all(rows)
-    await parts.pipeline.command("SET", partition.matched, f"{at}-0")
+    await parts.pipeline.all([("SET", partition.matched, f"{at}-0"), ("SET", partition.passed, len(rows))])
     whole = await parts.retention.measure()
     limited = replace(parts.retention, most_bytes=whole // 2)
     for _ in range(10):
         await limited.run(at)
     left = len(await entries(parts, partition))
-    assert 100 < left < 600
+    assert 400 < left < 600
     assert await parts.retention.measure() <= whole // 2
     await limited.run(at)
     assert len(await entries(parts, partition)) == left
+
+
+async def test_of_a_burst_only_as_much_goes_as_there_is_too_much(parts: Parts) -> None:
+    """However long ago it was: the oldest versions, and the oldest events, sent or not."""
+    key = await active(parts)
+    async with running(fanout(parts)):
+        for n in range(400):
+            await put(parts, f"a{n % 8}", now())
+            if n % 8 == 7:
+                await matched(parts)
+    whole = await parts.retention.measure()
+    limited = replace(parts.retention, most_bytes=whole * 3 // 4)
+    later = now() + 600_000
+    await limited.run(now())
+    assert len(await kept(parts, key)) == 400  # it is too young
+    sizes = [whole]
+    while sizes[-1] > limited.most_bytes:
+        await limited.run(later)
+        sizes.append(await parts.retention.measure())
+    assert len(sizes) <= 4
+    left = await kept(parts, key)
+    assert 200 < len(left) < 340
+    assert left == list(range(401 - len(left), 401))
+    assert sum([len(await versions(parts, f"a{n}")) for n in range(8)]) > len(left)
+    await limited.run(later)
+    assert await kept(parts, key) == left
+    assert (await state(parts)).dropped_events == 400 - len(left)
 
 
 async def test_a_full_backlog_is_an_error_and_what_comes_is_numbered_counted_and_dropped(parts: Parts) -> None:
