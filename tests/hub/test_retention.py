@@ -107,6 +107,24 @@ async def test_the_next_notification_tells_what_was_dropped_until_one_is_deliver
     assert (held.untold, held.dropped_events) == (None, 6)
 
 
+async def test_a_heartbeat_that_waits_for_its_repeat_is_not_changed_by_what_is_dropped(parts: Parts) -> None:
+    """It holds no events: its repeat has the same bytes, what has failed stays counted, and what is left follows."""
+    life = born(parts)
+    await life.active({0: "0-0"})
+    await parts.pipeline.command("HSET", life.key.subscription, "test", "1")
+    turn = await life.turn()
+    assert turn.sending is not None
+    assert turn.sending.kind is Kind.HEARTBEAT
+    await parts.outboxes.settle(life.key, str(life.token), turn, Verb.AGAIN, said="so", again_at=1)
+    await parts.outboxes.owe(life.key, 0, entries_at([10, 10, 20]))
+    assert await parts.retention.retain(life.key, 15) == 2
+    again = await life.turn()
+    assert (again.sending, again.attempt) == (turn.sending, 1)
+    following = await life.settle(again, Verb.DELIVERED)
+    assert following.sending is not None
+    assert (following.sending.first, following.sending.dropped) == (3, Dropped(Range(1, 2), 2))
+
+
 async def test_in_error_what_goes_is_counted_as_dropped_and_not_as_skipped(parts: Parts) -> None:
     life = born(parts)
     turn = await life.active({0: "0-0"})
