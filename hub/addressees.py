@@ -103,7 +103,7 @@ class Addressees:
             if wait := int(await self.pipeline.run(SPEND, [alerts_spent(where)], IN_A_MINUTE)):
                 return wait
             began = monotonic()
-            request = channel.send(addressed, message, seconds=SECONDS, credentials=credentials)
+            request = channel.send(addressed, message, seconds=SECONDS, credentials=credentials, accepted=visit.accept)
             outcome = await self._origins.answer(visit, now_ms, request)
             self._remember(where, slow=monotonic() - began > SLOW or not isinstance(outcome, Accepted))
             if outcome is None:

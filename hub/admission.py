@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from hub.channels.guard import Guard
+from hub.channels.guard import Guard, Never
 from hub.registry import On
 from hub.secrets import LACKING
 from hub.topics import Topics
@@ -140,15 +140,22 @@ class Admission:
         refusal = await self.refusal_of(url)
         if refusal is None:
             return ()
-        text = f"The hub must not send to this endpoint: {refusal}. Its operator can allow it."
+        text = f"The hub must not send to this endpoint: {refusal}"
         return (Issue(IssueCode.SECURITY, text, element),)
 
     async def refusal_of(self, url: str) -> str | None:
-        """Why the hub must not call the address of a URL, or None if it may. Every connection is guarded again."""
+        """
+        Why the hub must not call the address of a URL, and who can allow it, in sentences; None if it may call it.
+
+        Every connection is guarded again.
+        """
         parts = urlsplit(url)
         host = parts.hostname or ""
         guard = replace(self.guard, allow_private=True) if host in self.trusted_hosts else self.guard
-        return await guard.refusal_of(host, parts.port or (443 if parts.scheme == "https" else 80))
+        refusal = await guard.refusal_of(host, parts.port or (443 if parts.scheme == "https" else 80))
+        if refusal is None:
+            return None
+        return f"{refusal}. {'Nobody' if isinstance(refusal, Never) else 'Its operator'} can allow it."
 
 
 def _sound(issues: Iterable[Issue], element: str) -> bool:

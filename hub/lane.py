@@ -145,7 +145,9 @@ class Lane:
             return None
         started = monotonic()
         seconds = min(subscription.timeout or sender.timeout, sender.timeout)
-        request = sender.channel.send(subscription, message, seconds=seconds, credentials=recipient.credentials)
+        request = sender.channel.send(
+            subscription, message, seconds=seconds, credentials=recipient.credentials, accepted=visit.accept
+        )
         outcome = await sender.origins.answer(visit, sender.due.now, request)
         if outcome is None:
             recipient.slow = True

@@ -1,7 +1,8 @@
 """
 A pinned notification as the message that is sent.
 
-It is made of what was pinned, of the outbox and of kept versions alone, so that a repeat has the same bytes.
+It is made of what was pinned, of the outbox and of kept versions alone, so that a repeat has the same bytes. A version
+may go while it waits, as one does that is sent once more beyond its time: what then goes out has an id of its own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -63,14 +64,14 @@ class Rendering:
             return None
         if told:
             sending = replace(sending, last=told[-1].number)
-        id_ = self._id(sending)
+        id_ = self._id(sending, _missing(told, subscription.content))
         if subscription.style is Style.TOPIC:
             return of_bundle(subscription, self._notification(subscription, sending, told, id_), id_), sending
         (event,) = told
         message = of_event(subscription, event)
         return (replace(message, id=id_), sending) if message else None
 
-    def _id(self, sending: Sending) -> str:
+    def _id(self, sending: Sending, missing: list[tuple[int, int]]) -> str:
         return notification_id(
             hub=self.hub,
             subscription=str(self.key),
@@ -78,6 +79,7 @@ class Rendering:
             first=0 if sending.eventless else sending.first,
             last=sending.last,
             pinned=instant(sending.at),
+            missing=missing,
         )
 
     def _notification(self, subscription: Subscription, sending: Sending, told: tuple[Event, ...], id_: str) -> bytes:
@@ -117,13 +119,15 @@ class Rendering:
         """
         if content is not Content.FULL_RESOURCE:
             return await told(self.store, self.key, owed, content)
-        found, size = list[Event](), 0
-        for chunk in (owed[i : i + self.share] for i in range(0, len(owed), self.share)):
-            for event in await told(self.store, self.key, chunk, content):
+        found, size, chunk = list[Event](), 0, 1
+        while len(found) < len(owed):
+            for event in await told(self.store, self.key, owed[len(found) : len(found) + chunk], content):
                 size += event.size
                 if found and size > self.most_bytes:
                     return tuple(found)
                 found.append(event)
+            # As many more as there is room for, if they are like those before.
+            chunk = max(1, min(self.share, (self.most_bytes - size) * len(found) // (size or 1)))
         return tuple(found)
 
 
@@ -136,8 +140,12 @@ def _lost(sending: Sending, told: tuple[Event, ...], content: Content) -> Iterat
 
 def faded(told: tuple[Event, ...], content: Content) -> Iterator[Failure]:
     """Of which events a body is missing."""
-    if content is Content.FULL_RESOURCE and (bare := list(of(bodiless(told)))):
+    if bare := list(of(dict.fromkeys(number for number, _ in _missing(told, content)))):
         yield Failure(None, f"not all resources are kept any more as they were: {words(bare)}")
+
+
+def _missing(told: tuple[Event, ...], content: Content) -> list[tuple[int, int]]:
+    return list(bodiless(told)) if content is Content.FULL_RESOURCE else []
 
 
 async def told(store: Store, key: SubscriptionKey, owed: list[OwedEvent], content: Content) -> tuple[Event, ...]:

@@ -8,14 +8,17 @@ What is kept, and for how long: the clock removes the rest, in small steps, one 
   the fourteenth is for clocks and scripts that are late. The version in force stays, and so does the mark of a
   deletion.
 - A change goes with the versions that it superseded, but not before it was matched.
-- HUB_RETENTION_BYTES makes the window shorter. What is measured is what retention governs: the bytes of superseded
-  versions, which `put` counts, and what Redis says that the streams of changes and events take.
+- HUB_RETENTION_BYTES has the oldest go earlier: by the number of changes, not by time, since a burst is short however
+  long ago it was. What is measured is what retention governs: the bytes of superseded versions, which `put` counts,
+  and what Redis says that the streams of changes and events take.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from logging import getLogger
+from math import ceil
 
 from hub.due import Due
 from hub.keys import Partition, SubscriptionKey
@@ -33,11 +36,11 @@ DAY = 86_400_000
 #: Events or changes that one script looks at, and subscriptions that are looked at in one round trip.
 STEP, CHUNK = 200, 500
 
-#: Of the time that is held, what is left when there are too many bytes; so often in one round; ms, never fewer.
-SHORTER, ROUNDS, SHORTEST = 0.9, 5, 60_000
+#: Of the changes, the part that goes at most when there are too many bytes; so often in one round; never younger, ms.
+MOST_GONE, ROUNDS, SHORTEST = 0.1, 5, 60_000
 
-#: How much longer than events superseded versions are kept.
-MARGIN = 1 / 14
+#: How much longer than events superseded versions are kept; where changes are counted, by no more of them than so many.
+MARGIN, MOST_AHEAD = 1 / 14, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,15 @@ class Retention:
             await self._shrink(now)
 
     async def keep(self, now: int, window: int) -> None:
-        """Remove what is older than a window (ms): events first, since they point at versions."""
+        """Remove what is older than a window (ms)."""
+        await self._remove(now - window, now - window - int(window * MARGIN))
+
+    async def _remove(self, events: int, changes: int) -> None:
+        """Remove events and changes from before these times (ms): events first, since they point at versions."""
         async for chunk in self._subscriptions():
-            await self._retain(chunk, now - window)
+            await self._retain(chunk, events)
         for partition in self.changes.partitions:
-            await self._forget(partition, now - window - int(window * MARGIN))
+            await self._forget(partition, changes)
         for partition in self.changes.partitions:  # last of all, since a Redis that is full doesn't take it
             await self.changes.remember_start(partition)
 
@@ -81,20 +88,39 @@ class Retention:
         return sum(int(size or 0) for size in (*counted, *streams))
 
     async def _shrink(self, now: int) -> None:
-        """Make the window shorter, a little at a time, until what is kept has the bytes that it may have."""
+        """Remove the oldest, a little at a time, until what is kept has the bytes that it may have."""
         for _ in range(ROUNDS):
             size = await self.measure()
-            window = int((now - await self._oldest(now)) * SHORTER)
-            if size <= self.most_bytes or window < SHORTEST:
+            if size <= self.most_bytes:
                 return
-            told = {"bytes": size, "most": self.most_bytes, "seconds": window // 1000}
+            before = await self._oldest(min(1 - self.most_bytes / size, MOST_GONE), now - SHORTEST)
+            if before is None:
+                return
+            events, changes = before
+            told = {"bytes": size, "most": self.most_bytes, "seconds": (now - changes) // 1000}
             log.warning("retention.shortened", extra=told)
-            await self.keep(now, window)
+            await self._remove(events, changes)
 
-    async def _oldest(self, now: int) -> int:
-        """When the oldest change that is kept was put (ms)."""
-        heads = await self.pipeline.all([("XRANGE", p.changes, "-", "+", "COUNT", 1) for p in self.changes.partitions])
-        return min((place(head[0][0].decode())[0] for head in heads if head), default=now)
+    async def _oldest(self, part: float, latest: int) -> tuple[int, int] | None:
+        """
+        The times (ms) before which events and changes are to go, so that this part of all changes does; None for none.
+
+        What was put in one ms goes together. Nothing that was put at `latest` or after it goes.
+        """
+        counted = await self.pipeline.all([("GET", p.passed) for p in self.changes.partitions])
+        kept = sum(int(many or 0) for many in counted)
+        gone = ceil(kept * part)
+        ahead = gone + min(ceil(kept * MARGIN), MOST_AHEAD)
+        oldest = changes = at = number = 0
+        async with aclosing(self.changes.times(latest)) as times:
+            async for at in times:
+                oldest = oldest or at
+                if not changes and number >= gone and at > oldest:
+                    changes = at
+                if changes and number >= ahead:
+                    return at, changes
+                number += 1
+        return (at + 1, changes or at + 1) if at else None
 
     async def _subscriptions(self) -> AsyncIterator[list[SubscriptionKey]]:
         chunk: list[SubscriptionKey] = []

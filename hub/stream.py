@@ -11,8 +11,9 @@ Its ids are Redis' own, so that a time is a place in it. What was removed from i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 from hub.keys import Partition, ResourceId, SubscriptionKey
@@ -128,9 +129,9 @@ class Changes:
         rows = await self._pipeline.command("XREVRANGE", partition.changes, "+", "-", "COUNT", 1)
         return str(rows[0][0].decode()) if rows else START
 
-    async def oldest(self, partition: Partition, before: str, *, count: int) -> list[Entry]:
-        """Up to `count` changes from the first one on, that are before an id."""
-        rows = await self._pipeline.command("XRANGE", partition.changes, "-", f"({before}", "COUNT", count)
+    async def oldest(self, partition: Partition, before: str, *, count: int, after: str = START) -> list[Entry]:
+        """Up to `count` changes from the first one on, or behind an id, that are before another."""
+        rows = await self._pipeline.command("XRANGE", partition.changes, f"({after}", f"({before}", "COUNT", count)
         return list(_entries(rows))
 
     async def newest(self, *, after: Spot | None, since: int, chunk: int) -> AsyncIterator[tuple[Spot, Entry]]:
@@ -168,6 +169,26 @@ class Changes:
             if len(rows) < chunk:
                 return
             top = f"({rows[-1][0].decode()}"
+
+    async def times(self, until: int) -> AsyncGenerator[int, None]:
+        """When the changes of all partitions were put that may be removed and were before a time (ms); oldest first."""
+        found: list[tuple[int, int, int, bool]] = []
+
+        async def read(number: int, mark: str) -> None:
+            partition = self.partitions[number]
+            bound = min(await self.matched(partition), f"{max(until, 0)}-0", key=place)
+            if place(bound) > place(mark):
+                ids = [each.id for each in await self.oldest(partition, bound, count=CHUNK, after=mark)]
+                for id_ in ids:
+                    heappush(found, (*place(id_), number, id_ == ids[-1]))
+
+        for partition in self.partitions:
+            await read(partition.number, START)
+        while found:
+            ms, n, number, last = heappop(found)
+            yield ms
+            if last:
+                await read(number, f"{ms}-{n}")
 
     async def remember_start(self, partition: Partition) -> None:
         """Note from where on changes are there, if that isn't known: what an early version removed, it didn't say."""

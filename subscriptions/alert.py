@@ -24,9 +24,10 @@ class AlertKind(StrEnum):
 
     #: The third attempt in a row has failed.
     FAILING = "failing"
-    #: The schedule is used up, or a handshake has failed: nothing is sent until the client asks for it.
+    #: The schedule is used up, a handshake has failed, the backlog is full, or the hub was recovered: nothing is sent
+    #: until the client asks for it.
     ERROR = "error"
-    #: It is accepted again, after one of these.
+    #: What is sent is accepted again, after `failing`, `error` or a 410.
     RECOVERED = "recovered"
     #: The endpoint says that it is gone, or its `end` has come.
     OFF = "off"

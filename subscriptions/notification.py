@@ -113,16 +113,25 @@ class Notification:
         return (asked or self.content is not Content.EMPTY) and bool(self.topic)
 
 
-def bodiless(events: Iterable[Event]) -> Iterator[int]:
-    """The numbers of those of which, with `full-resource`, a body is missing that was once there."""
+def bodiless(events: Iterable[Event]) -> Iterator[tuple[int, int]]:
+    """What, with `full-resource`, is missing and was once there: number of the event, 0 for its focus, else which."""
     for event in events:
-        focus_lost = event.body is None and event.interaction is not Interaction.DELETE
-        if focus_lost or any(context.body is None for context in event.additional_context):
-            yield event.number
+        if event.body is None and event.interaction is not Interaction.DELETE:
+            yield event.number, 0
+        for place, context in enumerate(event.additional_context, 1):
+            if context.body is None:
+                yield event.number, place
 
 
 def notification_id(
-    *, hub: str, subscription: str, type: NotificationType, first: int, last: int, pinned: datetime
+    *,
+    hub: str,
+    subscription: str,
+    type: NotificationType,
+    first: int,
+    last: int,
+    pinned: datetime,
+    missing: Iterable[tuple[int, int]] = (),
 ) -> str:
     """
     Derive a Bundle's id: a UUIDv5, the same for each repeat, and one that no client can choose.
@@ -132,5 +141,7 @@ def notification_id(
         subscription: One life of one subscription.
         first, last: The event numbers it tells of; 0 and 0 without events.
         pinned: When it was settled what the notification says, aware.
+        missing: What is not kept any more of it, see `bodiless`: what says less is no repeat.
     """
-    return str(uuid5(_NAMESPACE, f"{hub} {subscription} {type} {first} {last} {pinned.timestamp():.6f}"))
+    without = "".join(f" {number}.{place}" for number, place in missing)
+    return str(uuid5(_NAMESPACE, f"{hub} {subscription} {type} {first} {last} {pinned.timestamp():.6f}{without}"))

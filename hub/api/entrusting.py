@@ -112,7 +112,7 @@ class Entrusting:
         if wrong := wrong_url(url, allow_http=admission.allow_http):
             raise Refused.because(400, IssueCode.VALUE, wrong, "tokenUrl")
         if refusal := await admission.refusal_of(url):
-            text = f"The hub must not call this token endpoint: {refusal}. Its operator can allow it."
+            text = f"The hub must not call this token endpoint: {refusal}"
             raise Refused.because(400, IssueCode.SECURITY, text, "tokenUrl")
         way = texts.get("clientAuthentication", "basic")
         if way not in ("basic", "post"):

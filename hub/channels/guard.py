@@ -71,8 +71,18 @@ _NAT64 = ip_network("64:ff9b::/96")
 _MAPPED = ip_network("::ffff:0:0/96")
 
 
+class Never(str):
+    """Why an address must not be called that nobody can allow. Other reasons depend on the settings."""
+
+    __slots__ = ()
+
+
 class BlockedAddress(OSError):
-    """The hub must not connect to this address; the text names address and rule."""
+    """The hub must not connect to this address; the reason names address and rule."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +113,9 @@ class Guard:
         literal = ip_address(address.partition("%")[0])
         ip = _effective(literal)
         if not _NEVER.isdisjoint(_meant(literal)):
-            return f"{address} is a metadata service"
+            return Never(f"{address} is a metadata service")
         if self.own.at(ip, port):
-            return f"{address}:{port} is the hub itself"
+            return Never(f"{address}:{port} is the hub itself")
         judged = ip if literal in _NAT64 else literal
         private = next((network for network in _BLOCKED if judged in network), None)
         if private is None:
@@ -129,7 +139,7 @@ class Guard:
             async with asyncio.timeout(COURTESY):
                 await resolver.resolve(host, port, family=socket.AF_UNSPEC)
         except BlockedAddress as blocked:
-            return str(blocked)
+            return blocked.reason
         except (OSError, UnicodeError):  # TimeoutError is an OSError
             return None
         finally:
@@ -161,7 +171,7 @@ class _Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         if self.guard.own.named(host, port):
-            raise BlockedAddress(f"{host}:{port} is the hub itself")
+            raise BlockedAddress(Never(f"{host}:{port} is the hub itself"))
         found = await self.names.resolve(host, port, family)
         for address in found:
             if refusal := self.guard.refusal(address["host"], port):

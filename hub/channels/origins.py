@@ -89,12 +89,20 @@ class _Origin:
 
 @dataclass(slots=True)
 class Visit:
-    """One request's place at its origin, since a time in ms. To be left in any case."""
+    """
+    One request's place at its origin, since a time in ms. To be left in any case.
+
+    accepted: What was sent arrived; the request ends by itself in a moment.
+    """
 
     origin: str
     slow: bool
     since: int
     holds: bool = True
+    accepted: bool = False
+
+    def accept(self) -> None:
+        self.accepted = True
 
 
 class Origins:
@@ -184,11 +192,11 @@ class Origins:
         return True
 
     async def answer(self, visit: Visit, now: Callable[[], int], request: Awaitable[T]) -> T | None:
-        """What a request is answered; None when it has become slow and was broken off."""
+        """What a request is answered; None when it has become slow, before it was accepted, and was broken off."""
         loop = asyncio.get_running_loop()
 
         def turn_slow() -> None:
-            if not self.slowed(visit, now()):
+            if not self.slowed(visit, now()) and not visit.accepted:
                 patience.reschedule(loop.time())
 
         turning = loop.call_later(SLOW, turn_slow)

@@ -29,8 +29,8 @@ MOST_READ = 65_536
 MOST_SAID = 200
 #: Characters from which on a part of a header is hidden where an answer repeats it: what is shorter is no secret.
 SECRET = 8
-#: Seconds in which a refusal may explain itself: it is one already.
-EXCUSES = 1.0
+#: Seconds that are waited for the body of an answer: its status has said it all.
+MOST_BODY = 1.0
 
 
 #: Seconds within which there must be a connection, and the most of an attempt's: over before the attempt is, so that it
@@ -60,8 +60,13 @@ class RestHook:
         *,
         seconds: float,
         credentials: Credentials = NO_CREDENTIALS,
+        accepted: Callable[[], None] = lambda: None,
     ) -> Outcome:
-        """One attempt, over after so many seconds, whatever the endpoint does. Never raises for what it does."""
+        """
+        One attempt, over after so many seconds, whatever the endpoint does. Never raises for what it does.
+
+        accepted: Called as soon as a status says so: not to be broken off any more, and over within MOST_BODY.
+        """
         try:
             url = _url(subscription.endpoint)
             if message.suffix:
@@ -71,7 +76,7 @@ class RestHook:
         answer = _Answer()
         try:
             async with asyncio.timeout(seconds), self._clients.lent(url.host, credentials.certificate) as client:
-                attempt = _Attempt(client, url, subscription, message, credentials, answer, seconds)
+                attempt = _Attempt(client, url, subscription, message, credentials, answer, seconds, accepted)
                 if credentials.oauth:
                     await self._authorized(attempt, credentials.oauth, seconds)
                 else:
@@ -131,6 +136,7 @@ class _Attempt:
     credentials: Credentials
     answer: _Answer
     seconds: float
+    accepted: Callable[[], None]
 
     async def make(self, now: int, token: str = "") -> None:
         """Send it, and keep the answer. `now` is in ms."""
@@ -140,8 +146,10 @@ class _Attempt:
         response = await self.client.handle_async_request(self._request(now, token))
         try:
             answer.status, answer.retry_after = response.status_code, response.headers.get("Retry-After")
+            if response.is_success:
+                self.accepted()
             with suppress(*FAILURES):  # once it has answered, a long, slow or broken body costs the connection only
-                async with asyncio.timeout(None if response.is_success else EXCUSES):
+                async with asyncio.timeout(MOST_BODY):
                     await _drain(response, answer)
         finally:
             await response.aclose()

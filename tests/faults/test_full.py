@@ -67,7 +67,7 @@ async def test_full(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
             redis.config_set("maxmemory", 8_000_000)
             with pytest.raises(OutOfMemoryError):
                 redis.set("more", "x")
-            await eventually(lambda: any('"rq.full","kind":"deliver"' in line for line in hub.output))
+            await eventually(lambda: any('"rq.away","kind":"deliver"' in line for line in hub.output))
         await receiver.numbered(PATH, len(first + second))
         await fhir.change(id_, wanted)
         other = await fhir.http.post("Subscription", json=wanted)

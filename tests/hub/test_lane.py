@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hub.attempts import Attempts
+from hub.channels.origins import SLOW
 from hub.due import Claimed, Due
 from hub.keys import ResourceId, Shard
 from hub.lane import FAIR_SHARE, Lane
@@ -41,6 +42,7 @@ from tests.hub.engines import (
     time_passes,
 )
 from tests.hub.names import name_server
+from tests.hub.wire import Wire, serving
 from tests.receiver import Holding, Received, Receiver, after_handshake
 from tests.redis_server import RedisServer
 
@@ -511,6 +513,38 @@ async def test_endpoints_that_hang_at_many_origins_leave_all_lanes_to_the_quick_
     assert sum(len(each.at("/s")) for each in hanging) == len(ids) + 4
     for each in hanging:
         assert len({received.body for received in each.at("/s")}) == 1
+
+
+async def test_what_was_accepted_is_not_sent_again_because_its_body_is_slow(parts: Parts) -> None:
+    """One lane, whose three places for slow requests are taken; the status comes in time, the body does not."""
+    holding, wire = Holding(), Wire()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.request(reader)
+        if len(wire.requests) == 1:  # the handshake
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        await asyncio.sleep(SLOW / 2)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+        await wire.drip(writer, b"x", pause=0.05)
+
+    async with AsyncExitStack() as stack:
+        for n in range(3):
+            each = await stack.enter_async_context(Receiver({"/s": holding}))
+            await subscribe(parts, f"{each.url}/s", "status=not-done", id_=f"hanging{n}")
+        await stack.enter_async_context(serving(wire, handle))
+        await subscribe(parts, f"http://127.0.0.1:{wire.port}/", "status=completed")
+        await stack.enter_async_context(running(fanout(parts)))
+        delivery = await stack.enter_async_context(delivering(parts, lanes=1, timeout=60))
+        for id_ in ("hanging0", "hanging1", "hanging2", "s"):
+            await becomes(parts, ACTIVE, id_)
+        publisher = Publisher(parts)
+        await publisher.put(status="not-done")
+        await eventually(lambda: delivery.sender.origins.slow == 3)
+        await publisher.put()
+        await delivered(parts, 1)
+        assert len(wire.requests) == 2
+        holding.release()
 
 
 async def test_names_that_are_slow_delay_nobody(parts: Parts, receiver: Receiver) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.settings import Settings
+from subscriptions.alert import AlertKind
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -38,3 +39,9 @@ def test_settings_table() -> None:
     assert settings_table() in README
     mentioned = set(re.findall(r"HUB_[A-Z_]+", README))
     assert mentioned <= {f"HUB_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_alerts_table() -> None:
+    """Of each kind of alert the README says when it comes, and of no other."""
+    _, _, section = README.partition("### Owners are told\n")
+    assert re.findall(r"^\| `subscription\.([a-z]+)` \| .", section, re.MULTILINE) == [kind.value for kind in AlertKind]

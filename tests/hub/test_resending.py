@@ -161,6 +161,39 @@ async def test_what_fails_once_more_ends_in_error_and_is_given_up(parts: Parts, 
     assert await asked(parts, 1, 1) is SubscriptionStatus.ERROR
 
 
+async def test_a_repeat_that_has_to_say_less_is_another_notification(parts: Parts, receiver: Receiver) -> None:
+    """What is sent once more stays in the outbox beyond its time, but the versions that it points at do not."""
+    key = await subscribe(parts, f"{receiver.url}/s", content="full-resource")
+    publisher = Publisher(parts)
+    async with running(fanout(parts)), delivering(parts, waits=(0.1,) * 1000):
+        await becomes(parts, SubscriptionStatus.ACTIVE)
+        await publisher.put("a")
+        await publisher.put("a")
+        for partition in parts.changes.partitions:  # the last change of each stays
+            await publisher.put_in(partition)
+        await matched(parts)
+        await receiver.numbered("/s", 2 + len(parts.changes.partitions))
+        receiver.answers["/s"] = after_handshake(503)
+        before = len(receiver.at("/s"))
+        assert await asked(parts, 1, 1) == Range(1, 1)
+        await receiver.until(lambda: len(receiver.at("/s")) > before + 1)
+        await parts.retention.keep(now() + 1, 0)
+        whole = len(receiver.at("/s"))
+        await receiver.until(lambda: len(receiver.at("/s")) > whole + 1)
+        del receiver.answers["/s"]
+
+        async def done() -> bool:
+            return (await state(parts)).resend == ()
+
+        await eventually(done)
+    again = receiver.at("/s")[before:]
+    assert {tuple(received.numbers) for received in again} == {(1,)}
+    assert len({received.body for received in again}) == 2
+    assert len({(received.bundle["id"], received.body) for received in again}) == 2
+    assert again[0].bundle["id"] != again[-1].bundle["id"]
+    assert [event.number for event in await parts.outboxes.events(key, 1, 1)] == [1]
+
+
 async def test_a_notification_tells_what_was_dropped_before_it(parts: Parts, receiver: Receiver) -> None:
     """And which bodies are not kept any more: then it holds up nothing."""
     receiver.answers["/s"] = after_handshake(500)

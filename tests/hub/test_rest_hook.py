@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from hub.channels.clients import Clients
 from hub.channels.guard import Guard
+from hub.channels.origins import SLOW, Origins, Visit
 from hub.channels.rest_hook import MOST_READ, RestHook
 from subscriptions.codes import FhirVersion
 from subscriptions.message import Message
@@ -235,6 +236,30 @@ async def test_a_body_that_drips_behind_a_2xx_is_an_acceptance_when_the_time_is_
     assert wire.sent > 0
 
 
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(b"200 OK", Accepted(200)), (b"500 No", None)], ids=["accepted", "refused"]
+)
+async def test_what_must_not_be_slow_is_broken_off_unless_it_was_accepted(
+    hook: RestHook, status: bytes, outcome: Outcome | None
+) -> None:
+    """There is no place for a slow one. The status comes in time, of the body a byte now and then."""
+    wire, origins = Wire(), Origins(8, 0)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await wire.request(reader)
+        await asyncio.sleep(SLOW / 2)
+        writer.write(b"HTTP/1.1 %b\r\nContent-Length: 9999\r\n\r\n" % status)
+        await wire.drip(writer, b"x", pause=0.05)
+
+    async with serving(wire, handle):
+        visit = origins.enter("here", slow=False, now=0)
+        assert isinstance(visit, Visit)
+        request = hook.send(to(f"http://127.0.0.1:{wire.port}/"), BUNDLE, seconds=60, accepted=visit.accept)
+        assert await origins.answer(visit, lambda: 0, request) == outcome
+        async with asyncio.timeout(10):
+            await wire.cut.wait()
+
+
 @pytest.mark.parametrize("status", [b"200 OK", b"500 No"])
 async def test_a_huge_body_is_cut(hook: RestHook, status: bytes) -> None:
     """A server that would go on for ever is left: what was sent is what the sockets hold, and what was read."""
@@ -267,19 +292,20 @@ async def test_how_an_answer_begins_is_handed_on(hook: RestHook, status: bytes) 
     assert said.said == "\ufffd\ufffd"
 
 
-async def test_a_refusal_that_drips_is_not_waited_for(hook: RestHook) -> None:
-    """It has refused; what has come of its reasons in a second is handed on."""
+@pytest.mark.parametrize("status", [200, 503])
+async def test_a_body_that_drips_is_not_waited_for(hook: RestHook, status: int) -> None:
+    """The status has said it all; what has come of the body in a second is handed on."""
     wire = Wire()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await wire.request(reader)
-        writer.write(b"HTTP/1.1 503 No\r\nContent-Length: 9999\r\n\r\nbecause")
+        writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: 9999\r\n\r\nbecause" % status)
         await wire.drip(writer, b".", pause=0.05)
 
     started = monotonic()
     said = await attempt(hook, wire, handle, seconds=60)
-    assert said == Refused(503)
-    assert isinstance(said, Refused)
+    assert said == (Accepted(status) if status == 200 else Refused(status))
+    assert isinstance(said, Accepted | Refused)
     assert said.said.startswith("because")
     assert monotonic() - started < 30
 

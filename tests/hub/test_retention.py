@@ -107,6 +107,24 @@ async def test_the_next_notification_tells_what_was_dropped_until_one_is_deliver
     assert (held.untold, held.dropped_events) == (None, 6)
 
 
+async def test_a_heartbeat_that_waits_for_its_repeat_is_not_changed_by_what_is_dropped(parts: Parts) -> None:
+    """It holds no events: its repeat has the same bytes, what has failed stays counted, and what is left follows."""
+    life = born(parts)
+    await life.active({0: "0-0"})
+    await parts.pipeline.command("HSET", life.key.subscription, "test", "1")
+    turn = await life.turn()
+    assert turn.sending is not None
+    assert turn.sending.kind is Kind.HEARTBEAT
+    await parts.outboxes.settle(life.key, str(life.token), turn, Verb.AGAIN, said="so", again_at=1)
+    await parts.outboxes.owe(life.key, 0, entries_at([10, 10, 20]))
+    assert await parts.retention.retain(life.key, 15) == 2
+    again = await life.turn()
+    assert (again.sending, again.attempt) == (turn.sending, 1)
+    following = await life.settle(again, Verb.DELIVERED)
+    assert following.sending is not None
+    assert (following.sending.first, following.sending.dropped) == (3, Dropped(Range(1, 2), 2))
+
+
 async def test_in_error_what_goes_is_counted_as_dropped_and_not_as_skipped(parts: Parts) -> None:
     life = born(parts)
     turn = await life.active({0: "0-0"})
@@ -237,16 +255,43 @@ async def test_too_many_bytes_make_the_window_shorter(parts: Parts) -> None:
         ms = at - 1_000_000 + 1_000 * n
         rows.append(("XADD", partition.changes, f"{ms}-0", *fields, "id", f"x{n}", "publisher", "", "at", ms))
     await parts.pipeline.all(rows)
-    await parts.pipeline.command("SET", partition.matched, f"{at}-0")
+    await parts.pipeline.all([("SET", partition.matched, f"{at}-0"), ("SET", partition.passed, len(rows))])
     whole = await parts.retention.measure()
     limited = replace(parts.retention, most_bytes=whole // 2)
     for _ in range(10):
         await limited.run(at)
     left = len(await entries(parts, partition))
-    assert 100 < left < 600
+    assert 400 < left < 600
     assert await parts.retention.measure() <= whole // 2
     await limited.run(at)
     assert len(await entries(parts, partition)) == left
+
+
+async def test_of_a_burst_only_as_much_goes_as_there_is_too_much(parts: Parts) -> None:
+    """However long ago it was: the oldest versions, and the oldest events, sent or not."""
+    key = await active(parts)
+    async with running(fanout(parts)):
+        for n in range(400):
+            await put(parts, f"a{n % 8}", now())
+            if n % 8 == 7:
+                await matched(parts)
+    whole = await parts.retention.measure()
+    limited = replace(parts.retention, most_bytes=whole * 3 // 4)
+    later = now() + 600_000
+    await limited.run(now())
+    assert len(await kept(parts, key)) == 400  # it is too young
+    sizes = [whole]
+    while sizes[-1] > limited.most_bytes:
+        await limited.run(later)
+        sizes.append(await parts.retention.measure())
+    assert len(sizes) <= 4
+    left = await kept(parts, key)
+    assert 200 < len(left) < 340
+    assert left == list(range(401 - len(left), 401))
+    assert sum([len(await versions(parts, f"a{n}")) for n in range(8)]) > len(left)
+    await limited.run(later)
+    assert await kept(parts, key) == left
+    assert (await state(parts)).dropped_events == 400 - len(left)
 
 
 async def test_a_full_backlog_is_an_error_and_what_comes_is_numbered_counted_and_dropped(parts: Parts) -> None:

@@ -627,3 +627,22 @@ async def test_no_delivery_window_holds_back_a_test_whenever_it_is_asked_for(par
     assert test.sending.kind is Kind.HEARTBEAT
     after = await life.settle(test, Verb.DELIVERED)
     assert (after.sending, after.quiet_until is not None) == (None, True)
+
+
+@pytest.mark.parametrize("pinned", [Kind.EVENTS, Kind.HEARTBEAT])
+async def test_after_its_end_nothing_more_is_pinned(parts: Parts, pinned: Kind) -> None:
+    """What was on the wire when it came is settled; neither events nor a test follow until the clock turns it off."""
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", f"i{next(_examples)}"), UNPACED)
+    hash_ = life.key.subscription
+    await life.active({0: "0-0"})
+    await parts.outboxes.owe(life.key, 0, [entry(0, n) for n in range(1, 2 * MAX_COUNT + 2)])
+    if pinned is Kind.HEARTBEAT:
+        await parts.pipeline.command("HSET", hash_, "test", "1")
+    turn = await life.turn()
+    assert turn.sending is not None
+    assert turn.sending.kind is pinned
+    await parts.pipeline.command("HSET", hash_, "end", LONG_AGO, "test", "1")
+    settled = await life.settle(turn, Verb.DELIVERED)
+    assert settled.sending is None
+    assert await parts.pipeline.command("HMGET", hash_, "sending", "test") == [None, b"1"]
+    assert (await life.turn()).sending is None

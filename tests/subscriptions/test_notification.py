@@ -94,6 +94,7 @@ def test_the_same_notification_has_the_same_id(first: int, last: int, pinned: da
         {"first": 16},
         {"last": 19},
         {"pinned": AT + timedelta(milliseconds=1)},
+        {"missing": [(17, 0)]},
     ],
     ids=lambda other: next(iter(other)),
 )

@@ -15,7 +15,11 @@ from tests.processes import OWN, subscription
 @pytest.fixture
 async def strict(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
     """A hub that calls public addresses by https alone."""
-    careful = {"allow_private_endpoints": False, "allow_http_endpoints": False}
+    careful = {
+        "allow_private_endpoints": False,
+        "allow_http_endpoints": False,
+        "own_addresses": (("127.0.0.1", 8000),),
+    }
     async with serving(settings(redis_url, tmp_path).model_copy(update=careful)) as hub:
         yield hub
 
@@ -49,8 +53,20 @@ async def test_http_is_refused_where_it_is_for_notifications(strict: Hub) -> Non
     assert "must be an https URL" in refused.text
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "10.0.0.1"])
-async def test_an_address_that_the_hub_must_not_call_is_refused(strict: Hub, host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "who"),
+    [
+        ("127.0.0.1", "Its operator"),
+        ("169.254.169.254", "Nobody"),
+        ("10.0.0.1", "Its operator"),
+        ("203.0.113.9:25", "Its operator"),
+        ("127.0.0.1:8000", "Nobody"),
+    ],
+    ids=["loopback", "metadata", "private", "port", "hub-itself"],
+)
+async def test_an_address_that_the_hub_must_not_call_is_refused(strict: Hub, host: str, who: str) -> None:
+    """And who can allow it is said, if anybody can."""
     refused = await strict.post("/Subscription", wanted(f"https://{host}/", endpoint="https://8.8.8.8/hook"))
     assert (refused.status_code, issue(refused)["code"]) == (400, "security")
     assert issue(refused)["expression"] == ["Subscription.extension"]
+    assert issue(refused)["diagnostics"].endswith(f". {who} can allow it.")

@@ -151,6 +151,12 @@ async def test_what_can_not_be_used_is_refused_and_not_repeated(hub: Hub, wrong:
     assert told(await hub.get("/Subscription/s/$credentials")) == kept
 
 
+async def test_nobody_is_told_to_have_a_metadata_service_allowed(hub: Hub) -> None:
+    answer = await entrust(hub, **OAUTH | {"tokenUrl": "http://169.254.169.254/token"})
+    text = "The hub must not call this token endpoint: 169.254.169.254 is a metadata service. Nobody can allow it."
+    assert issue(answer)["diagnostics"] == text
+
+
 @pytest.mark.parametrize("what", ["another", "encrypted", "expired"])
 async def test_a_certificate_is_checked(hub: Hub, what: str) -> None:
     issued = Authority().issue(days=-1 if what == "expired" else 30)
