@@ -153,10 +153,17 @@ def _elements(model: type[FHIRAbstractModel], version: FhirVersion) -> Iterator[
             continue
         if name == "reference" and model.get_resource_type() == "Reference":
             type_ = REFERENCE
-        sibling = f"_{name}" if f"{key}__ext" in model.model_fields else ""
+        sibling = (
+            f"_{name}" if f"{key.removesuffix('_fhir')}__ext" in model.model_fields or _has_value(model, key) else ""
+        )
         yield name, Element(type_, path, _KINDS.get(type_, Kind.STRING), many, sibling, summary, required)
         if sibling:
             yield sibling, Element("Element", path, Kind.OBJECT, many, name, summary, required)
+
+
+def _has_value(model: type[FHIRAbstractModel], key: str) -> bool:
+    """Whether a primitive is an extension's value: it may be extended too, of which the models know nothing."""
+    return model.get_resource_type() == "Extension" and key.startswith("value")
 
 
 def _type(info: FieldInfo) -> str:

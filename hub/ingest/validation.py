@@ -65,13 +65,17 @@ def _errors(model: type[FHIRAbstractModel], resource: Mapping[str, Any]) -> list
 
 
 def _with_stand_ins(value: Any) -> Any:
-    """A copy in which resources of types that the models don't know are replaced by one that they know."""
+    """
+    A copy without what the models don't know: the extensions of an extension's value are left out, and resources of
+    some types replaced by one that they know.
+    """
     if isinstance(value, list):
         return [_with_stand_ins(item) for item in value]
     if isinstance(value, dict):
         if value.get("resourceType") in UNMODELLED:
             return {"resourceType": "Basic", "code": {"text": "stands for another"}}
-        return {name: _with_stand_ins(member) for name, member in value.items()}
+        known = {name: _with_stand_ins(member) for name, member in value.items()}
+        return {name: known[name] for name in known if not (name.startswith("_value") and "url" in known)}
     return value
 
 

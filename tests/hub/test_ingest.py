@@ -195,6 +195,26 @@ def test_an_extension_can_stand_for_a_value_that_is_missing() -> None:
     assert of(resource | {"_occurrenceDateTime": reason}).type == "Immunization"
 
 
+@pytest.mark.parametrize("version", FhirVersion)
+def test_the_value_of_an_extension_can_be_extended_too(version: FhirVersion) -> None:
+    """It may have a translation, or a reason instead of it: https://hl7.org/fhir/R4/json.html#primitive."""
+    unknown = {
+        "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked"}]
+    }
+    url = "https://example.org/nickname"
+    told = {"url": url, "valueString": "Bo", "_valueString": {"id": "nickname", **unknown}}
+    patient = {"resourceType": "Patient", "extension": [told, {"url": url, "_valueString": unknown}]}
+    assert json.dumps(patient["extension"], separators=(",", ":")).encode() in b"".join(
+        draft(json.dumps(patient, separators=(",", ":")).encode(), version, max_nesting=64).numbered("x", AT)
+    )
+    with pytest.raises(Rejected, match=r"colour.*not an element"):
+        draft(
+            json.dumps({**patient, "extension": [{"url": url, "_valueString": {"colour": "red"}}]}).encode(),
+            version,
+            max_nesting=64,
+        )
+
+
 def test_a_null_stands_for_a_value_only_where_an_extension_stands_beside_it() -> None:
     reason = {"extension": [{"url": "http://a", "valueCode": "unknown"}]}
     name = {"given": ["Ann", None], "_given": [None, reason]}
