@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from cryptography.fernet import Fernet
 
 from hub.clock import Clock
-from hub.keys import OPEN, WAKING, OriginKeys
+from hub.keys import OPEN, SIGNING_KEY, WAKING, OriginKeys
 from hub.resealing import Resealing
 from hub.seal import Seal
 from hub.secrets import Secrets
@@ -261,15 +262,16 @@ async def replaces_the_key(client: Client) -> None:
         assert not done.unopened
 
 
-async def loses_a_key(client: Client) -> None:
-    """What only the first key opens is given up, the hub's own key with it; then the first one is found again."""
-    parts, (one, other) = client.parts, client.parts.seal.secrets.keys
-    for keys, forget in (((other,), True), ((one, other), False)):
-        await Resealing(parts.pipeline, parts.registry, Seal(parts.pipeline, Secrets(keys))).run(forget=forget)
-
-
 async def unsubscribes(client: Client) -> None:
     await client.say("DELETE", "Subscription/short", {}, (204,))
+
+
+async def forgets_a_key_that_is_lost(client: Client) -> None:
+    """The hub's own key, sealed with one that nobody has any more."""
+    lost = Secrets((Fernet.generate_key(),)).seal(b"lost")
+    await client.parts.pipeline.command("SET", SIGNING_KEY, lost)
+    done = await Resealing(client.parts.pipeline, client.parts.registry, client.parts.seal).run(forget=True)
+    assert done.unopened == ("signing",)
 
 
 async def reads(client: Client) -> None:
@@ -301,7 +303,7 @@ async def keeps_nothing(client: Client) -> None:
 STORY: list[Step] = [
     publishes_before_anybody_subscribes, publishes_a_topic, publishes_a_value_set, subscribes, subscribes_for_a_while,
     puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
-    tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key, loses_a_key,
-    unsubscribes, reads, puts_more,
+    tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
+    unsubscribes, forgets_a_key_that_is_lost, reads, puts_more,
     has_heard_of_everything, keeps_nothing,
 ]  # fmt: skip
