@@ -15,7 +15,7 @@ async def test_the_session_by_hand(hub: HubProcess) -> None:
     """Register with the README's Subscription, publish the file that it names: the notification arrives."""
     readme = (ROOT / "README.md").read_text()
     (written,) = re.findall(r"/fhir/r4/Subscription .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
-    published, topic = re.findall(r"-d @(\S+)", readme)
+    published, _, topic = re.findall(r"-d @(\S+)", readme)
     (value_set,) = re.findall(r"/fhir/r4/ValueSet/flu .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
     (by_value_set,) = re.findall(r"`(Immunization\?vaccine-code:in=\S+)`", readme)
     async with Receiver() as receiver, hub.client() as client:
@@ -44,3 +44,26 @@ async def test_the_session_by_hand(hub: HubProcess) -> None:
         # Others use the same hub.
         assert (await client.delete(f"Subscription/{subscription.json()['id']}")).status_code == 204
         assert (await client.delete(f"{at_r5}/{made.json()['id']}")).status_code == 204
+
+
+async def test_the_session_in_r5(hub: HubProcess) -> None:
+    """Register with the README's Subscription of R5, publish the file that it names: the notification arrives."""
+    readme = (ROOT / "README.md").read_text()
+    (written,) = re.findall(r"/fhir/r5/Subscription .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
+    (published,) = re.findall(r"/fhir/r5/Immunization .*?\n  -d @(\S+)", readme)
+    async with Receiver() as receiver, hub.client("r5") as client:
+        wanted = orjson.loads(written)
+        assert wanted["endpoint"] == "http://127.0.0.1:9000/"
+        wanted["endpoint"] = f"{receiver.url}/readme-r5"
+        subscription = await client.post("Subscription", json=wanted)
+        assert subscription.status_code == 201
+        await receiver.until(lambda: bool(receiver.at("/readme-r5", "handshake")))
+        status = f"Subscription/{subscription.json()['id']}"
+        while (await client.get(status)).json()["status"] != "active":
+            pass
+        headers = {"Content-Type": "application/fhir+json"}
+        answer = await client.post("Immunization", content=(ROOT / published).read_bytes(), headers=headers)
+        assert answer.status_code == 201
+        await receiver.until(lambda: bool(receiver.at("/readme-r5")))
+        assert receiver.at("/readme-r5")[0].foci == [f"Immunization/{answer.json()['id']}"]
+        await client.delete(status)
