@@ -60,7 +60,7 @@ class Publication:
             raise Rejected(*found)
         await self.topics.refresh()
         self._not_built_in(id_, topic.url)
-        warnings, unfit = await asyncio.to_thread(self._tried, topic)
+        warnings, unfit = await asyncio.to_thread(self._tried, topic, form)
         published = Published(id_, 0, now, form, topic, sent)
         for _ in range(TRIES):
             joins = await self.topics.joins(topic.url)
@@ -97,9 +97,9 @@ class Publication:
             text = "Built-in topics can be neither changed nor deleted."
             raise Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
 
-    def _tried(self, topic: Topic) -> tuple[tuple[Issue, ...], dict[FhirVersion, Rejected]]:
+    def _tried(self, topic: Topic, form: FhirVersion) -> tuple[tuple[Issue, ...], dict[FhirVersion, Rejected]]:
         """
-        What is to be warned of, and in which FHIR versions it can't be used.
+        What is to be warned of, and in which FHIR versions it can't be used; it is written in that of `form`.
 
         Raises:
             Rejected: It can be used in none.
@@ -112,7 +112,10 @@ class Publication:
             except Rejected as error:
                 unfit[version] = error
         if len(unfit) == len(self.topics.contexts):
-            raise next(iter(unfit.values()))
+            raise unfit[form]
+        if form in unfit:
+            text = f"Nobody can subscribe to it in FHIR {form.upper()}, where it is published: {unfit[form]}"
+            warnings[Issue(IssueCode.NOT_SUPPORTED, text)] = None
         return tuple(warnings), unfit
 
     async def _judge_users(self, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> None:

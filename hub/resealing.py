@@ -67,7 +67,6 @@ class Resealing:
         """
         if not self.seal.is_there:
             raise NotTheHub(LACKING)
-        await self.seal.enter()
         unopened = [] if await self._signing() else ["signing"]
         count = changed = 0
         async for chunk in self._chunks():
@@ -96,6 +95,7 @@ class Resealing:
         sealed = await self.pipeline.command("GET", SIGNING_KEY)
         try:
             if sealed and (new := self.seal.secrets.reseal(sealed)) != sealed:
+                await self.seal.enter()
                 await self.pipeline.command("SET", SIGNING_KEY, new)
         except Unopened:
             return False
@@ -112,6 +112,7 @@ class Resealing:
                 return None
             if new == held:
                 break
+            await self.seal.enter()
             triples = [part for triple in zip(FIELDS, held, new, strict=True) for part in triple]
             changed = bool(await self.pipeline.run(RESEAL, [key.subscription], *triples)) or changed
         kept, headers = FORMS[key.version].withhold(registered.resource)

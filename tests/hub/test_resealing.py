@@ -128,6 +128,13 @@ async def test_what_does_not_open_is_left_and_named(parts: Parts) -> None:
     assert (await resealing(parts, KEY, OTHER).run()).unopened == ()
 
 
+async def test_a_key_that_opens_nothing_leaves_no_mark(parts: Parts) -> None:
+    """Else the hub would ask for it from then on."""
+    await entrusted(parts)
+    assert set((await resealing(parts, OTHER).run()).unopened) == {"signing", "default/r4/s"}
+    assert await parts.seal.sealers() == sorted(Secrets.of(KEY, None).fingerprints)
+
+
 async def test_a_key_that_is_lost_is_forgotten_only_when_that_is_asked_for(
     parts: Parts, redis_url: str, tmp_path: Path
 ) -> None:

@@ -180,6 +180,19 @@ async def test_what_is_warned_of_is_told_to_whom_asks_for_it(hub: Hub) -> None:
     assert "`requireBoth` has no effect" in answer.json()["issue"][0]["diagnostics"]
 
 
+async def test_a_topic_that_only_another_version_can_evaluate_is_warned_of(hub: Hub) -> None:
+    """It is of use there; and one that none can is refused with what is against it where it is published."""
+    sent = small("https://t.example/SubscriptionTopic/v", id="v")
+    sent["resourceTrigger"][0] |= {"resource": "Encounter", "queryCriteria": {"current": "date-start=ge2026"}}
+    warned = await put(hub, sent, R4B, prefer="return=OperationOutcome")
+    assert warned.status_code == 201
+    assert "in FHIR R4B, where it is published" in warned.json()["issue"][0]["diagnostics"]
+    sent["resourceTrigger"][0] = {"resource": "Transport", "queryCriteria": {"current": "nope=1"}}
+    refused = await put(hub, sent)
+    assert refused.status_code == 400
+    assert "`nope`" in issue(refused)["diagnostics"]
+
+
 async def test_versions_are_guarded(hub: Hub) -> None:
     assert (await put(hub, topic(), if_none_match="*")).status_code == 201
     assert (await put(hub, topic(), if_none_match="*")).status_code == 412
