@@ -37,6 +37,8 @@ _RIGHT = {
     "time": "a time: hh:mm:ss",
     "unsignedInt": "a whole number from 0 to 2147483647",
 }
+#: The elements that hold resources. Elsewhere `resourceType` is an element as any other: of Consent.provision in R5.
+_HOLDERS = frozenset({"contained", "resource", "outcome"})
 _NAMES = re.compile(r"'(\w+)'")
 
 
@@ -64,18 +66,18 @@ def _errors(model: type[FHIRAbstractModel], resource: Mapping[str, Any]) -> list
     return found if known == resource else _errors(model, known)
 
 
-def _with_stand_ins(value: Any) -> Any:
+def _with_stand_ins(value: Any, name: str = "") -> Any:
     """
     A copy without what the models don't know: the extensions of an extension's value are left out, and resources of
     some types replaced by one that they know.
     """
     if isinstance(value, list):
-        return [_with_stand_ins(item) for item in value]
+        return [_with_stand_ins(item, name) for item in value]
     if isinstance(value, dict):
-        if value.get("resourceType") in UNMODELLED:
+        if name in _HOLDERS and value.get("resourceType") in UNMODELLED:
             return {"resourceType": "Basic", "code": {"text": "stands for another"}}
-        known = {name: _with_stand_ins(member) for name, member in value.items()}
-        return {name: known[name] for name in known if not (name.startswith("_value") and "url" in known)}
+        known = {key: _with_stand_ins(member, key) for key, member in value.items()}
+        return {key: known[key] for key in known if not (key.startswith("_value") and "url" in known)}
     return value
 
 

@@ -1,6 +1,8 @@
 """
 Paths that only name members, such as `Observation.component.code`, walked directly. Nearly all search parameters are of
-this kind. What is found are the engine's nodes, the same ones in the same order, in a fraction of its time.
+this kind. What is found are the engine's nodes, the same ones in the same order, in a fraction of its time; but the
+engine takes whatever has a `resourceType` for a resource, and here it is one only where the model has one. That is an
+element too: of Consent.provision and Subscription.filterBy in R5, of ExampleScenario.instance in R4.
 """
 
 import re
@@ -15,6 +17,9 @@ from subscriptions.search.fhirpath import Compiled, compiled, is_bare, model
 
 #: Without `length`, which for the engine is a member of strings too.
 _PLAIN = re.compile(r"\(?([A-Za-z][A-Za-z0-9]*(?:\.(?!length\b)[a-z][A-Za-z0-9]*)*)\)?")
+
+#: The type of what is contained in a resource or an entry.
+_RESOURCE = "Resource"
 
 #: Data, its data type or path in the model, and where it stands.
 _Place: TypeAlias = tuple[Any, str, str | None]
@@ -48,14 +53,18 @@ def finding(path: str, version: FhirVersion, compiled: Callable[[str, FhirVersio
 
 def _node(place: _Place) -> Any:
     data, path, name = place
-    return ResourceNode(data, path, None, name)  # type: ignore[no-untyped-call]  # the engine has no types
+    node = ResourceNode(data, path, None, name)  # type: ignore[no-untyped-call]  # the engine has no types
+    if path != _RESOURCE:
+        node.path = path
+    return node
 
 
 def _add_members(
     found: list[_Place], data: dict[str, Any], path: str, place: str | None, name: str, version: FhirVersion
 ) -> None:
     """The members of a node by this name, and after them what stands beside those that are primitive."""
-    path = data.get("resourceType", path)
+    if path == _RESOURCE:
+        path = data.get("resourceType", path)
     for property_, beside, type_ in _properties(path, name, version):
         values = data.get(property_), data.get(beside)
         if values != (None, None):

@@ -215,6 +215,29 @@ def test_the_value_of_an_extension_can_be_extended_too(version: FhirVersion) -> 
         )
 
 
+@pytest.mark.parametrize(
+    ("version", "resource", "missing"),
+    [
+        pytest.param(
+            FhirVersion.R5, {"provision": [{"resourceType": [{"code": "Observation"}]}]}, "status", id="coding"
+        ),
+        pytest.param(
+            FhirVersion.R4,
+            {"status": "active", "instance": [{"resourceType": "MedicinalProduct"}]},
+            "instance[0].resourceId",
+            id="code",
+        ),
+    ],
+)
+def test_an_element_that_is_called_resource_type_makes_no_resource(
+    version: FhirVersion, resource: dict[str, Any], missing: str
+) -> None:
+    type_ = "Consent" if version is FhirVersion.R5 else "ExampleScenario"
+    with pytest.raises(Rejected) as caught:
+        draft(json.dumps({"resourceType": type_, **resource}).encode(), version, max_nesting=64)
+    assert [issue.expression for issue in caught.value.issues] == [f"{type_}.{missing}"]
+
+
 def test_a_null_stands_for_a_value_only_where_an_extension_stands_beside_it() -> None:
     reason = {"extension": [{"url": "http://a", "valueCode": "unknown"}]}
     name = {"given": ["Ann", None], "_given": [None, reason]}
