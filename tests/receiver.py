@@ -58,7 +58,7 @@ class Received:
 
 def parameters(resource: dict[str, Any]) -> dict[str, Any]:
     """A status by the names of R4's Parameters (`notification-event` as a list), whatever FHIR version it is of."""
-    if resource["resourceType"] == "SubscriptionStatus":
+    if "parameter" not in resource:
         told = [
             {_kebab(name): value for name, value in event.items()} for event in resource.get("notificationEvent", [])
         ]
