@@ -141,7 +141,7 @@ class Files:
             topic = wanted.own_topic or self._topics.get(wanted.topic.partition("|")[0])
             if topic is None:
                 text = f"The topic {wanted.topic} is not built in: give its file with --topic."
-                raise Rejected(*(found or [Issue(IssueCode.NOT_FOUND, text, "Subscription.criteria")]))
+                raise Rejected(*(found or [Issue(IssueCode.NOT_FOUND, text, form.topic_element)]))
             found += refusals(reading.filters, topic, self.context)
             if found:
                 raise Rejected(*found)

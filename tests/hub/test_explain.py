@@ -252,3 +252,12 @@ def test_it_is_a_command_that_needs_nothing_else(files: Callable[..., None]) -> 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("told: create of Immunization/a\n")
     assert "Subscription" in COMMANDS["explain"].help
+
+
+def test_a_topic_that_is_missing_is_named_where_r5_has_it(files: Callable[..., None], explain: Explain) -> None:
+    on = {"resourceType": "Subscription", "status": "requested", "topic": "https://topics.example/t"}
+    to = {"channelType": {"code": "rest-hook"}, "endpoint": "https://ward.example/hook"}
+    files(s={**on, **to}, r=immunization("a"))
+    _, _, errors = explain("s", "r", "--version", "r5")
+    text = "The topic https://topics.example/t is not built in: give its file with --topic."
+    assert errors == [f"hub explain: s: Subscription.topic: {text}"]
