@@ -99,7 +99,7 @@ def capabilities(
 def _resources(version: FhirVersion, topics: Iterable[Topic]) -> Iterator[dict[str, Any]]:
     yield _subscription(version, topics)
     if version is not FhirVersion.R4:
-        yield _topic(version)
+        yield _without_history(version, "SubscriptionTopic")
     yield from (_resource(version, type_) for type_ in stored_types(version))
 
 
@@ -124,18 +124,8 @@ def _subscription(version: FhirVersion, topics: Iterable[Topic]) -> dict[str, An
     profiles = {"supportedProfile": [f"{_BACKPORT}/StructureDefinition/backport-subscription"]}
     return {
         "extension": [{"url": extension, "valueCanonical": topic.url} for topic in topics],
-        "type": "Subscription",
         **(profiles if version in _SERVERS else {}),
-        "interaction": [{"code": code} for code in _OF_SUBSCRIPTION],
-        "versioning": "versioned-update",
-        "readHistory": False,
-        "updateCreate": True,
-        "conditionalCreate": False,
-        "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        **({"conditionalPatch": False} if version is FhirVersion.R5 else {}),
-        "conditionalDelete": "not-supported",
-        "searchParam": [_parameter(parameter) for parameter in searchable(version, "Subscription")],
+        **_without_history(version, "Subscription"),
         "operation": [{"name": name, "definition": url} for name, url in _operations(version).items()],
     }
 
@@ -152,9 +142,10 @@ def _operations(version: FhirVersion) -> dict[str, str]:
     }
 
 
-def _topic(version: FhirVersion) -> dict[str, Any]:
+def _without_history(version: FhirVersion, type_: str) -> dict[str, Any]:
+    """What can be done with Subscriptions and topics."""
     return {
-        "type": "SubscriptionTopic",
+        "type": type_,
         "interaction": [{"code": code} for code in _OF_SUBSCRIPTION],
         "versioning": "versioned-update",
         "readHistory": False,
@@ -164,7 +155,7 @@ def _topic(version: FhirVersion) -> dict[str, Any]:
         "conditionalUpdate": False,
         **({"conditionalPatch": False} if version is FhirVersion.R5 else {}),
         "conditionalDelete": "not-supported",
-        "searchParam": [_parameter(parameter) for parameter in searchable(version, "SubscriptionTopic")],
+        "searchParam": [_parameter(parameter) for parameter in searchable(version, type_)],
     }
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.facts import eventually
-from tests.fhir import Fhir, talking_to
 from tests.processes import HubProcess
-from tests.receiver import Receiver
 
 #: A hand-over of the pumps every two seconds; three attempts in a second; requests that may hang for long.
 SETTINGS = {"HUB_PUMP_SECONDS": "2", "HUB_RETRY_WAITS": "0.1,0.2", "HUB_REQUEST_TIMEOUT": "10"}
@@ -23,13 +21,6 @@ def directory() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture
-def data() -> Iterator[Path]:
-    """For a hub of the test's own."""
-    with directory() as folder:
-        yield folder
-
-
 @pytest.fixture(scope="session")
 async def hub() -> AsyncIterator[HubProcess]:
     """One hub for the tests that leave it whole; they keep apart by their resources and paths."""
@@ -37,15 +28,3 @@ async def hub() -> AsyncIterator[HubProcess]:
         async with HubProcess(folder, SETTINGS) as hub:
             await eventually(lambda: hub.have(1))
             yield hub
-
-
-@pytest.fixture
-async def fhir(hub: HubProcess) -> AsyncIterator[Fhir]:
-    async with talking_to(hub) as fhir:
-        yield fhir
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with Receiver() as receiver:
-        yield receiver

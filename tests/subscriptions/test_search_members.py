@@ -78,8 +78,9 @@ def test_all_examples_have_the_same_nodes(version: FhirVersion) -> None:
                 expected = seen(engine(resource, None))
                 found = seen(walk(resource, None))
                 if NAMED.match(path.expression):  # the engine has lost the type, and nothing else
-                    found, expected = untyped(found), untyped(expected)
-                assert found == expected, path
+                    assert untyped(found) == untyped(expected), path
+                else:
+                    assert found == expected, path
                 compared += len(expected)
     assert compared > 7_000
 
