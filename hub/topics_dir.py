@@ -126,8 +126,8 @@ def form_of(resource: dict[str, Any]) -> FhirVersion:
     except Rejected as in_r5:
         try:
             read_topic(resource, FhirVersion.R4B)
-        except Rejected:
-            raise in_r5 from None
+        except Rejected as in_r4b:  # what it lacks in the form that it comes nearer to
+            raise min(in_r5, in_r4b, key=lambda rejected: len(rejected.issues)) from None
         return FhirVersion.R4B
     return FhirVersion.R5
 

@@ -99,6 +99,15 @@ def test_r4bs_modifiers_are_parted_into_comparators_and_modifiers() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("version", "modifier"), [(FhirVersion.R5, "="), (FhirVersion.R5, "gt"), (FhirVersion.R4B, "not")]
+)
+def test_a_modifier_of_another_version_is_refused(version: FhirVersion, modifier: str) -> None:
+    """http://hl7.org/fhir/R5/valueset-search-modifier-code.html: comparators have an element of their own in R5."""
+    topic = a_topic(canFilterBy=[{"filterParameter": "status", "modifier": [modifier]}])
+    assert faults(topic, version) == [(IssueCode.VALUE, "SubscriptionTopic.canFilterBy[0].modifier[0]")]
+
+
 def test_an_event_trigger_has_the_codings_of_its_event() -> None:
     (event,) = topics.topic("hl7-r5-admission").event_triggers
     coding = ("http://terminology.hl7.org/CodeSystem/v2-0003", "A01")

@@ -32,6 +32,10 @@ _TYPE = re.compile(r"(?:http://hl7\.org/fhir/StructureDefinition/)?([A-Z][A-Za-z
 _PARAMETER = re.compile(r"[A-Za-z_][\w.\-]*|https?://[^\s|]+", re.ASCII)
 _TYPE_CODE = ("http://hl7.org/fhir/fhir-types", "SubscriptionTopic")
 
+#: http://hl7.org/fhir/R4B/valueset-subscription-search-modifier.html: R4B has no comparators, which stand among the
+#: modifiers, where `=` is plain equality.
+R4B_MODIFIERS = ("=", *Comparator, "above", "below", "in", "not-in", "of-type")
+
 
 def is_topic(resource: Mapping[str, Any]) -> bool:
     """Whether a Basic stands for a SubscriptionTopic."""
@@ -60,17 +64,19 @@ def read_topic(resource: Mapping[str, Any], version: FhirVersion) -> Topic:
         text = f"A Basic that is a topic has the code `{_TYPE_CODE[1]}` of {_TYPE_CODE[0]}."
         raise Rejected(Issue(IssueCode.VALUE, text, "Basic.code"))
     root = Extended(wanted, resource, wanted) if version is FhirVersion.R4 else Native(resource, wanted)
-    topic = _Reader(issues).topic(root, resource)
+    modifiers = R4B_MODIFIERS if version is FhirVersion.R4B else MODIFIERS
+    topic = _Reader(issues, modifiers).topic(root, resource)
     if issues:
         raise Rejected(*issues)
     return topic
 
 
 class _Reader:
-    """Reads on after a fault, and notes each."""
+    """Reads on after a fault, and notes each. `modifiers`: The codes that are modifiers in its FHIR version."""
 
-    def __init__(self, issues: list[Issue]) -> None:
+    def __init__(self, issues: list[Issue], modifiers: tuple[str, ...]) -> None:
         self._issues = issues
+        self._modifiers = modifiers
 
     def topic(self, root: Element, resource: Mapping[str, Any]) -> Topic:
         if resource.get("implicitRules") is not None:
@@ -155,15 +161,15 @@ class _Reader:
             self._fault(IssueCode.NOT_FOUND, text, element.at("filterDefinition"))
         comparators = set(self._codes(element, "comparator", Comparator))
         modifiers: set[str] = set()
-        # R4B has no comparators: they stand among the modifiers, where `=` is plain equality.
         for code in self._parts(element, "modifier"):
-            if comparator := _code(code.data, Comparator):
+            known = self._modifiers if isinstance(code, Native) else (*R4B_MODIFIERS, *MODIFIERS)
+            if code.data not in known:
+                text = f"`{code.data}` is no search modifier; there are {', '.join(known)}."
+                self._fault(IssueCode.VALUE, text, code.path)
+            elif comparator := _code(code.data, Comparator):
                 comparators.add(comparator)
-            elif code.data in MODIFIERS:
-                modifiers.add(str(code.data))
             elif code.data != "=":
-                known = ", ".join(MODIFIERS)
-                self._fault(IssueCode.VALUE, f"`{code.data}` is no search modifier; there are {known}.", code.path)
+                modifiers.add(str(code.data))
         return CanFilterBy(
             resource=self._type(element),
             parameter=parameter,

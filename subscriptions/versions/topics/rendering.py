@@ -12,12 +12,11 @@ from subscriptions.codes import Comparator, FhirVersion, Interaction
 from subscriptions.topic import CanFilterBy, EventTrigger, NotificationShape, ResourceTrigger, Topic
 from subscriptions.versions import instant
 from subscriptions.versions.topics.element import CROSS_VERSION
+from subscriptions.versions.topics.reading import R4B_MODIFIERS
 
 _STRUCTURE_DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
 _TYPE_CODE = {"system": "http://hl7.org/fhir/fhir-types", "code": "SubscriptionTopic"}
 
-#: What R4B's http://hl7.org/fhir/ValueSet/subscription-search-modifier has beside the comparators.
-_R4B_MODIFIERS = frozenset({"above", "below", "in", "not-in", "of-type"})
 #: Elements of R5 that R4B hasn't.
 _R5_ONLY = ("name", "versionAlgorithmString", "versionAlgorithmCoding", "copyrightLabel")
 #: The type of each element in an extension, those apart that have elements of their own.
@@ -189,8 +188,8 @@ def _r4b(elements: dict[str, Any]) -> dict[str, Any]:
 
 def _r4b_filter(allowed: dict[str, Any]) -> dict[str, Any]:
     modifiers = allowed.get("modifier", [])
-    codes = ["=", *allowed.get("comparator", []), *(each for each in modifiers if each in _R4B_MODIFIERS)]
-    others = [_extension("canFilterBy.modifier", each) for each in modifiers if each not in _R4B_MODIFIERS]
+    codes = ["=", *allowed.get("comparator", []), *(each for each in modifiers if each in R4B_MODIFIERS)]
+    others = [_extension("canFilterBy.modifier", each) for each in modifiers if each not in R4B_MODIFIERS]
     rest = {name: value for name, value in allowed.items() if name not in ("comparator", "modifier")}
     return _present(**rest, modifier=codes, extension=others)
 
