@@ -39,6 +39,8 @@ UNKNOWN = "unknown"
 
 #: The type of `Reference.reference`: FHIR's is string, but not every string is one.
 REFERENCE = "reference"
+#: The type of Quantity.comparator: a code, without which a quantity can't be compared.
+COMPARATOR = "comparator"
 
 
 class Kind(Enum):
@@ -153,6 +155,8 @@ def _elements(model: type[FHIRAbstractModel], version: FhirVersion) -> Iterator[
             continue
         if name == "reference" and model.get_resource_type() == "Reference":
             type_ = REFERENCE
+        elif name == "comparator" and any(base.__name__ == "Quantity" for base in model.__mro__):
+            type_ = COMPARATOR
         sibling = (
             f"_{name}" if f"{key.removesuffix('_fhir')}__ext" in model.model_fields or _has_value(model, key) else ""
         )

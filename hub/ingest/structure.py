@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from hub.ingest.shapes import REFERENCE, UNKNOWN, Element, Kind, Shape, is_resource_type, shape
+from hub.ingest.shapes import COMPARATOR, REFERENCE, UNKNOWN, Element, Kind, Shape, is_resource_type, shape
 from hub.ingest.strict import kind
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
@@ -179,6 +179,10 @@ def _uuid(value: str) -> str:
     return "" if _UUID.fullmatch(value) else "is not a uuid, such as urn:uuid:c757873d-ec9a-4326-a141-556f43239520"
 
 
+def _comparator(value: str) -> str:
+    return "" if value in ("<", "<=", ">=", ">", "ad") else "is none of the comparators <, <=, >=, > and, in R5, ad"
+
+
 def _base64(value: str) -> str:
     sound = _BASE64.fullmatch(value) and len("".join(value.split())) % 4 == 0
     return "" if sound else "is not base64"
@@ -189,6 +193,7 @@ _TEXT = {
     "id": _id,
     "uuid": _uuid,
     "base64Binary": _base64,
+    COMPARATOR: _comparator,
     **dict.fromkeys(("uri", "url", "canonical", "oid"), _blanks),
 }
 

@@ -238,6 +238,17 @@ def test_an_element_that_is_called_resource_type_makes_no_resource(
     assert [issue.expression for issue in caught.value.issues] == [f"{type_}.{missing}"]
 
 
+def test_a_quantity_that_could_not_be_compared_is_refused() -> None:
+    """Else it would be stored, and nobody whose filter is on it would be told of it."""
+    quantity = {"value": 5, "comparator": "about"}
+    observation = {"resourceType": "Observation", "status": "final", "code": {"text": "a"}, "valueQuantity": quantity}
+    (found,) = refused(observation)
+    assert found[:2] == ("value", "Observation.value.comparator")
+    assert of({**observation, "valueQuantity": {**quantity, "comparator": "<="}}).type == "Observation"
+    (found,) = refused({"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "onsetAge": quantity})
+    assert found[:2] == ("value", "Condition.onset.comparator")
+
+
 def test_a_null_stands_for_a_value_only_where_an_extension_stands_beside_it() -> None:
     reason = {"extension": [{"url": "http://a", "valueCode": "unknown"}]}
     name = {"given": ["Ann", None], "_given": [None, reason]}
