@@ -18,19 +18,25 @@ from hub.errors import Refused
 from hub.ingest import is_id
 from hub.ingest.validation import issues
 from hub.store import instant
-from subscriptions.codes import IssueCode
+from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
 from subscriptions.subscription import Style
 
 TAKES = Takes("$validate", ("resource",), ("mode", "profile"), alone="resource")
 
-#: What every Subscription is held against, and what all but those whose criteria are a search are.
+#: What every Subscription is held against, and what all of R4 and R4B but those whose criteria are a search are.
 BASE = "http://hl7.org/fhir/StructureDefinition/Subscription"
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription"
-PROFILES = {BASE: BASE, f"{BASE}|4.0.1": BASE, BACKPORT: BACKPORT, f"{BACKPORT}|1.1.0": BACKPORT}
 
 ACCEPTED = Issue(IssueCode.INFORMATIONAL, "The Subscription would be accepted.", "Subscription")
 DELETED = Issue(IssueCode.INFORMATIONAL, "The Subscription would be deleted.", "Subscription")
+
+
+def profiles(version: FhirVersion) -> dict[str, str]:
+    """The profiles that a Subscription of a FHIR version can be held against, by name, with its version too."""
+    found = {BASE: BASE, f"{BASE}|{version.number}": BASE}
+    return found if version is FhirVersion.R5 else {**found, BACKPORT: BACKPORT, f"{BACKPORT}|1.1.0": BACKPORT}
+
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -49,14 +55,14 @@ class Validation:
         """All that is against a Subscription; or that it would be accepted, and what its filters are understood as."""
         exchange = Exchange(request)
         given = await self._given(exchange)
-        _permit(given, ("create", "profile"), "update and delete are asked of one, at Subscription/{id}/$validate")
+        self._permit(given, ("create", "profile"), "update and delete are asked of one, at Subscription/{id}/$validate")
         return await self._judged(exchange, given, "")
 
     async def of_one(self, request: Request) -> Response:
         """The same of an update, and whether a Subscription would be deleted."""
         exchange, id_ = Exchange(request), request.path_params["id"]
         given = await self._given(exchange)
-        _permit(given, ("update", "delete", "profile"), "create is asked of none yet, at Subscription/$validate")
+        self._permit(given, ("update", "delete", "profile"), "create is asked of none yet, at Subscription/$validate")
         if given.texts.get("mode") == "delete":
             await self.subscriptions.member(id_)
             return exchange.respond(Answer(200, outcome(DELETED, severity="information")))
@@ -73,7 +79,8 @@ class Validation:
         resource = given.resource("resource")
         if resource.get("resourceType") != "Subscription":
             raise Refused.because(400, IssueCode.INVALID, "A Subscription is expected.", "Subscription.resourceType")
-        found, understood = await self._about(resource, id_, PROFILES.get(given.texts.get("profile", "")))
+        profile = profiles(self.subscriptions.version).get(given.texts.get("profile", ""))
+        found, understood = await self._about(resource, id_, profile)
         if found:
             return exchange.respond(Answer(200, outcome(*found)))
         return exchange.respond(Answer(200, outcome(ACCEPTED, *understood, severity="information")))
@@ -99,15 +106,15 @@ class Validation:
             Issue(IssueCode.INFORMATIONAL, each.text, s.form.topic_element) for each in s.admission.understood(wanted)
         ]
 
-
-def _permit(given: Given, modes: tuple[str, ...], others: str) -> None:
-    """Raise Refused for a mode that is not one of these, and for a profile that nothing is held against."""
-    mode, profile = given.texts.get("mode", ""), given.texts.get("profile", "")
-    if mode and mode not in modes:
-        text = f"The mode `{mode}` is not supported here, where `{'`, `'.join(modes)}` are; {others}."
-        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, "mode")
-    if mode == "profile" and not profile:
-        raise Refused.because(400, IssueCode.REQUIRED, "The mode `profile` names a `profile`.", "profile")
-    if profile and profile not in PROFILES:
-        text = f"The profile {profile[:200]} is not supported: {BASE} and {BACKPORT} are."
-        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, "profile")
+    def _permit(self, given: Given, modes: tuple[str, ...], others: str) -> None:
+        """Raise Refused for a mode that is not one of these, and for a profile that nothing is held against."""
+        mode, profile = given.texts.get("mode", ""), given.texts.get("profile", "")
+        if mode and mode not in modes:
+            text = f"The mode `{mode}` is not supported here, where `{'`, `'.join(modes)}` are; {others}."
+            raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, "mode")
+        if mode == "profile" and not profile:
+            raise Refused.because(400, IssueCode.REQUIRED, "The mode `profile` names a `profile`.", "profile")
+        known = profiles(self.subscriptions.version)
+        if profile and profile not in known:
+            text = f"The profile {profile[:200]} is not supported; there are {', '.join(known)}."
+            raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, "profile")

@@ -6,7 +6,8 @@ import pytest
 
 from hub.api.validation import BACKPORT, BASE
 from tests.hub.api.server import Hub, issue
-from tests.processes import subscription
+from tests.hub.conftest import BASE as SERVER
+from tests.processes import subscription, subscription_r5
 
 URL = "Subscription/$validate"
 WANTED = subscription("http://127.0.0.1/hook")
@@ -137,6 +138,22 @@ async def test_a_search_is_none_of_the_backport(hub: Hub) -> None:
     assert (await said(hub, wanted))[0][2] == "The Subscription would be accepted."
     answer = await hub.post(f"{URL}?profile={BACKPORT}", wanted)
     assert issue(answer)["expression"] == ["Subscription.criteria"]
+
+
+@pytest.mark.parametrize(
+    ("version", "profile", "status"),
+    [
+        ("r4", f"{BASE}|4.0.1", 200),
+        ("r4", f"{BASE}|5.0.0", 400),
+        ("r4b", BACKPORT, 200),
+        ("r5", f"{BASE}|5.0.0", 200),
+        ("r5", BACKPORT, 400),
+    ],
+)
+async def test_profiles_are_those_of_the_version(hub: Hub, version: str, profile: str, status: int) -> None:
+    wanted = subscription_r5("http://127.0.0.1/hook") if version == "r5" else WANTED
+    answer = await hub.post(f"{SERVER}/fhir/{version}/{URL}?profile={profile}", wanted)
+    assert answer.status_code == status, answer.text
 
 
 async def test_an_update(hub: Hub) -> None:
