@@ -53,7 +53,11 @@ class R5(Form):
         allow_http: bool = False,
         legacy: Style = Style.R4,  # noqa: ARG002 (R5 has no criteria that are a search)
     ) -> Reading:
-        issues = [*extensions.refused(resource, _HOMES, _foreign), *values.implicit_rules(resource)]
+        issues = [
+            *extensions.refused(resource, _HOMES, _foreign),
+            *values.implicit_rules(resource),
+            *values.contacts(resource),
+        ]
         found = _filters(resource, self.names, issues)
         type_ = _channel_type(resource.get("channelType"), issues)
         endpoint = ""

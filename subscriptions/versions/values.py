@@ -24,6 +24,12 @@ _URL = re.compile(r"[!-~]+")
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:\d*)?", re.IGNORECASE)
 _CANONICAL = re.compile(r"(https?://|urn:)[^\s]+")
 
+#: http://hl7.org/fhir/ValueSet/contact-point-system and http://hl7.org/fhir/ValueSet/contact-point-use
+_CONTACT = {
+    "system": ("phone", "fax", "email", "pager", "url", "sms", "other"),
+    "use": ("home", "work", "temp", "old", "mobile"),
+}
+
 #: Headers that belong to one connection or to the hub; so do all `proxy-`, `content-` and `webhook-` ones.
 _OWN_HEADERS = frozenset(
     ["connection", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]
@@ -36,6 +42,17 @@ def implicit_rules(resource: Mapping[str, Any]) -> Iterator[Issue]:
     if resource.get("implicitRules") is not None:
         text = "Implicit rules are not supported: they could change what the Subscription means."
         yield Issue(IssueCode.NOT_SUPPORTED, text, "Subscription.implicitRules")
+
+
+def contacts(resource: Mapping[str, Any]) -> Iterator[Issue]:
+    """Of `Subscription.contact`, the codes that its value sets don't have."""
+    found = resource.get("contact")
+    for i, contact in enumerate(found if isinstance(found, list) else ()):
+        for name, codes in _CONTACT.items():
+            code = contact.get(name) if isinstance(contact, Mapping) else None
+            if code is not None and code not in codes:
+                text = f"The {name} of a contact is one of {', '.join(codes)}."
+                yield Issue(IssueCode.VALUE, text, f"Subscription.contact[{i}].{name}")
 
 
 def text(value: object, expression: str, issues: list[Issue]) -> str:

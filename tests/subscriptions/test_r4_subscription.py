@@ -213,6 +213,7 @@ def test_every_content_level(content: Content) -> None:
         pytest.param("status", "error", "business-rule", "status", id="status-error-is-the-hubs"),
         pytest.param("status", "entered-in-error", "value", "status", id="status-of-r5"),
         pytest.param("status", 7, "structure", "status", id="status-number"),
+        pytest.param("contact", [{"system": "pigeon"}], "value", "contact[0].system", id="contact-system"),
         pytest.param("reason", None, "required", "reason", id="reason-missing"),
         pytest.param("reason", " ", "value", "reason", id="reason-blank"),
         pytest.param("criteria", None, "required", "criteria", id="criteria-missing"),

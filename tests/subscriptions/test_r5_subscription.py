@@ -137,6 +137,8 @@ def test_our_own_extensions_stand_on_the_subscription() -> None:
         pytest.param({"topic": None}, "required", "topic", id="topic-missing"),
         pytest.param({"topic": "Encounter?patient=1"}, "value", "topic", id="topic-a-search"),
         pytest.param({"end": "2026-11-21T10:00:00Z"}, "business-rule", "end", id="end-now"),
+        pytest.param({"contact": [{"system": "pigeon"}]}, "value", "contact[0].system", id="contact-system"),
+        pytest.param({"contact": [{}, {"use": "always"}]}, "value", "contact[1].use", id="contact-use"),
         pytest.param({"channelType": None}, "required", "channelType", id="type-missing"),
         pytest.param({"channelType": "rest-hook"}, "structure", "channelType", id="type-a-code"),
         pytest.param({"channelType": {"system": CHANNEL_TYPES}}, "required", "channelType.code", id="type-no-code"),

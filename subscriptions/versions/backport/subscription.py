@@ -33,7 +33,7 @@ def read_subscription(
 ) -> Reading:
     """Read a Subscription of R4 or R4B, as `Form.read_subscription` says."""
     style = legacy if legacies.is_search(resource.get("criteria")) else Style.TOPIC
-    issues = [*extensions.refused(resource, style), *values.implicit_rules(resource)]
+    issues = [*extensions.refused(resource, style), *values.implicit_rules(resource), *values.contacts(resource)]
     channel = resource.get("channel", {})
     if not isinstance(channel, Mapping):
         issues.append(Issue(IssueCode.STRUCTURE, "Subscription.channel must be an object.", CHANNEL))
