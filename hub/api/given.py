@@ -14,6 +14,10 @@ from hub.ingest.strict import parse
 from subscriptions.codes import IssueCode
 
 
+#: Values that are whole numbers.
+_WHOLE = frozenset({"valueInteger64", "valueInteger", "valuePositiveInt", "valueUnsignedInt"})
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """The parameters of a request, by name."""
@@ -98,11 +102,17 @@ def named(parameters: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _text(parameter: dict[str, Any]) -> str:
-    """The one value of a parameter, a Reference's reference; empty for anything else."""
+    """
+    The one value of a parameter, a Reference's reference, the digits of a whole number; empty for anything else.
+
+    An integer64 is a string in FHIR's JSON, but many write it as a number.
+    """
     values = [value for name, value in parameter.items() if name != "name"]
     match values:
         case [str(text)] if any(name.startswith("value") for name in parameter):
             return text
         case [{"reference": str(text)}] if "valueReference" in parameter:
             return text
+        case [int(number)] if not isinstance(number, bool) and not _WHOLE.isdisjoint(parameter):
+            return str(number)
     return ""

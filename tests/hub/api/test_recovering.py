@@ -99,6 +99,16 @@ async def test_the_range_has_both_its_ends_in_it(hub: Hub, given: dict[str, str]
 
 
 @pytest.mark.parametrize(
+    "value", [{"valueInteger64": "3"}, {"valueInteger64": 3}, {"valueInteger": 3}, {"valuePositiveInt": 3}], ids=str
+)
+async def test_a_number_may_be_written_as_one(hub: Hub, value: dict[str, Any]) -> None:
+    """FHIR's JSON has an integer64 as a string, but not all that write it do."""
+    await subscribed(hub, *"abcd")
+    body = {"resourceType": "Parameters", "parameter": [{"name": "eventsSinceNumber", **value}]}
+    assert numbers(await hub.post("/Subscription/s/$events", body)) == [3, 4]
+
+
+@pytest.mark.parametrize(
     ("level", "hint", "foci", "resources"),
     [
         ("empty", "full-resource", 0, 0),
