@@ -13,7 +13,6 @@ from hub.errors import Refused
 from hub.ingest.strict import parse
 from subscriptions.codes import IssueCode
 
-
 #: Values that are whole numbers.
 _WHOLE = frozenset({"valueInteger64", "valueInteger", "valuePositiveInt", "valueUnsignedInt"})
 
