@@ -31,7 +31,8 @@ local function once_more(key, outbox, most)
 end
 
 local function pin(key, outbox, status, events, delivered)
-  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test', 'resend', 'end', 'untold'), now_ms()
+  local held, now = redis.call('HMGET', key, 'max_count', 'beat_at', 'test', 'resend', 'end', 'untold',
+    'outcome_at'), now_ms()
   local most = tonumber(held[1])
   local first, last, kind
   if ended(held[5], now) then return '' end
@@ -52,6 +53,8 @@ local function pin(key, outbox, status, events, delivered)
   else
     return ''
   end
+  -- Later than what was settled last: else the same once more could be taken for that, when its settling is repeated.
+  if kind ~= 'events' then now = math.max(now, tonumber(held[7] or '0') + 1) end
   local sending = string.format('%.0f %.0f %.0f %s', first, last, now, kind)
   if kind == 'events' and held[6] then sending = sending .. ' ' .. held[6] end
   redis.call('HSET', key, 'sending', sending, 'attempt', '0')
