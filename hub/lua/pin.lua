@@ -1,5 +1,5 @@
 -- Shared by `take` and `settle`: fix what the next notification holds, so that every repeat of it has the same bytes.
--- `sending` is 'first last ms kind'. Without events (handshake, heartbeat) `last` is 0, and `first` is how many events
+-- `sending` is 'first last ms kind'; it names this notification alone. Without events (handshake, heartbeat) `last` is 0, and `first` is how many events
 -- there were. Behind the kind, in the next notification of events, stands what was dropped before it (`untold`).
 local function now_ms()
   local time = redis.call('TIME')

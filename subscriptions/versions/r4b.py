@@ -14,7 +14,7 @@ from subscriptions.versions.r4 import R4
 
 
 class R4B(R4):
-    """Of R4B's status, `id` apart, no element is one of R4's."""
+    """R4B: R4 but for the status."""
 
     version = FhirVersion.R4B
 
