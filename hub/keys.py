@@ -87,6 +87,8 @@ hub:{registry}:sealers
     set: fingerprints of the keys that have sealed what may still be there (see seal.py)
 hub:{registry}:epoch
     hash: id of this store, number of partitions, layout, a count that rises every second, ids of before (foundation.py)
+hub:{access}:tenants, :clients, :keys
+    hash: name -> JSON of it; in `:clients` `` -> changes so far of all three (see access.py)
 hub:{alerts}:due
     zset: subscription -> ms at which somebody is to be told of it (see alerts.py)
 hub:{alerts}:spent:<digest>
@@ -124,6 +126,9 @@ JOINED = "hub:{registry}:joined"
 SIGNING_KEY = "hub:{registry}:signing"
 SEALERS = "hub:{registry}:sealers"
 EPOCH = "hub:{registry}:epoch"
+TENANTS = "hub:{access}:tenants"
+CLIENTS = "hub:{access}:clients"
+KEYS = "hub:{access}:keys"
 ALERTS = "hub:{alerts}:due"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"

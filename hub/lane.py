@@ -8,7 +8,7 @@ its lease runs out and somebody else goes on with the same pinned notification.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import getLogger
 from time import monotonic
 from typing import assert_never
@@ -17,7 +17,6 @@ from hub.breakers import FREE, Pass
 from hub.channels.origins import SLOW, Visit
 from hub.due import Lease
 from hub.errors import Unavailable
-from hub.registered import Registered
 from hub.rendering import Rendering
 from hub.secrets import Unopened
 from hub.sender import Recipient, Sender
@@ -262,8 +261,12 @@ class Lane:
             return sender.due.now() + STRAY
         # Whatever a crash left undone: it is in the index before it is active.
         if not await sender.registry.put(
-            Registered(
-                key, True, recipient.revision, registered.since, recipient.resource, recipient.subscription.style
+            replace(
+                registered,
+                on=True,
+                revision=recipient.revision,
+                resource=recipient.resource,
+                style=recipient.subscription.style,
             )
         ):
             return sender.due.now() + STRAY

@@ -7,10 +7,11 @@ A crash in between was acknowledged to nobody, and `repair` mends what it left.
 """
 
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import getLogger
 from uuid import uuid4
 
+from hub.access import ANYBODY
 from hub.due import Due
 from hub.errors import Unavailable
 from hub.keys import SubscriptionKey
@@ -117,12 +118,14 @@ class Membership:
         *,
         now: int,
         on: On | None = None,
+        owner: str = ANYBODY.name,
     ) -> Written:
         """
         Create a Subscription under an id that was not in use; CONFLICT when it is by now.
 
         Args:
             on: Its topic, unless that is built in.
+            owner: The client whose it is.
 
         Raises:
             TopicChanged: Nothing was done.
@@ -136,10 +139,10 @@ class Membership:
         # A registration without a state is what a crash left, or a delete or create under way: whoever comes last wins.
         before = held.key.incarnation if held else ""
         is_on = wanted.status is not SubscriptionStatus.OFF
-        registered = Registered(key, is_on, 1, now, kept.resource, wanted.style)
+        registered = Registered(key, is_on, 1, now, kept.resource, wanted.style, owner)
         if not await self.registry.enter(registered, instead_of=before, on=on):
             return Written(Subscribed.CONFLICT, 1)
-        return await self._write(key, "", wanted, kept, now=now)
+        return await self._write(key, "", wanted, kept, now=now, owner=owner)
 
     async def update(
         self,
@@ -165,9 +168,10 @@ class Membership:
         # On both topics until all is written: neither can go away under it.
         if registered is not None and registered.key == key:
             is_on = wanted.status is not SubscriptionStatus.OFF
-            then = Registered(key, is_on, registered.revision, now, kept.resource, wanted.style)
+            then = replace(registered, on=is_on, since=now, resource=kept.resource, style=wanted.style)
             joined = await self.registry.join(registered, on, then)
-        written = await self._write(key, expected, wanted, kept, now=now, on=On(on.place), joined=joined)
+        owner = member.state.owner
+        written = await self._write(key, expected, wanted, kept, now=now, owner=owner, on=On(on.place), joined=joined)
         if registered is not None and joined and written.outcome is not Subscribed.CHANGED:
             await self.registry.put(registered, joined=joined)
         return written
@@ -180,6 +184,7 @@ class Membership:
         kept: Kept,
         *,
         now: int,
+        owner: str,
         on: On | None = None,
         joined: str = "",
     ) -> Written:
@@ -197,10 +202,11 @@ class Membership:
             not_before=handshake,
             end=end,
             style=wanted.style,
+            owner=owner,
         )
         if outcome not in (Subscribed.CREATED, Subscribed.CHANGED):
             return Written(outcome, revision)
-        registered = Registered(key, is_on, revision, now, kept.resource, wanted.style)
+        registered = Registered(key, is_on, revision, now, kept.resource, wanted.style, owner)
         if not await self.registry.put(registered, on=on, joined=joined):
             if outcome is Subscribed.CHANGED:
                 raise Unavailable(f"Subscription/{key.id} was deleted in this moment")
@@ -249,7 +255,7 @@ class Membership:
             if outcome is not Subscribed.CHANGED:
                 return None
             log.info("subscription.ended", extra={"subscription": str(key)})
-            await self.registry.put(Registered(key, False, revision, now, state.resource, state.style))
+            await self.registry.put(Registered(key, False, revision, now, state.resource, state.style, state.owner))
         return await self.due.ends(key, None)
 
     async def repair(self, *, now: int) -> int:
@@ -302,6 +308,7 @@ class Membership:
             await self.registry.remove(key)
             return True
         on = state.status is not SubscriptionStatus.OFF
-        if (on, state.resource, state.style) == (registered.on, registered.resource, registered.style):
+        wanted = Registered(key, on, state.revision, state.updated, state.resource, state.style, state.owner)
+        if replace(wanted, revision=registered.revision, since=registered.since) == registered:
             return False
-        return await self.registry.put(Registered(key, on, state.revision, state.updated, state.resource, state.style))
+        return await self.registry.put(wanted)

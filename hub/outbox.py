@@ -271,6 +271,7 @@ class Outboxes:
         style: Style = Style.TOPIC,
         why: str = "",
         headers: bytes = b"",
+        owner: str = "",
     ) -> tuple[Subscribed, int]:
         """
         Create or change a Subscription; returns what became of it and the revision in force.
@@ -280,6 +281,7 @@ class Outboxes:
         not_before: ms before which no handshake starts.
         end: ms at which it is turned off.
         why: For OFF, unless its client wants it: what its owner and the operator are told.
+        owner: To create: the client whose it is.
         """
         reply = await self._pipeline.run(
             SUBSCRIBE,
@@ -296,6 +298,7 @@ class Outboxes:
             pace.window or "",
             why,
             headers,
+            owner,
         )
         if why:
             await self.alert([subscription])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from sys import intern
 
+from hub.access import ANYBODY
 from hub.keys import SubscriptionKey
 from subscriptions.codes import FhirVersion
 from subscriptions.subscription import Style
@@ -14,6 +15,7 @@ class Registered:
     One Subscription in the registry, as the write that made its `revision` left it. `since` is when, in ms.
 
     style: The one that it was accepted in.
+    owner: The client whose it is.
     """
 
     key: SubscriptionKey
@@ -22,10 +24,13 @@ class Registered:
     since: int
     resource: bytes
     style: Style = Style.TOPIC
+    owner: str = ANYBODY.name
 
     @property
     def record(self) -> bytes:
-        state = ("on" if self.on else "off") + ("" if self.style is Style.TOPIC else f":{self.style}")
+        style = "" if self.style is Style.TOPIC else self.style
+        owner = "" if self.owner == ANYBODY.name else self.owner
+        state = ":".join(("on" if self.on else "off", style, owner)).rstrip(":")
         return f"{self.key.incarnation} {state} {self.revision} {self.since} ".encode() + self.resource
 
     @classmethod
@@ -34,5 +39,7 @@ class Registered:
         tenant, version, id_ = name.split("/")
         incarnation, state, revision, since, resource = record.split(b" ", 4)
         key = SubscriptionKey(intern(tenant), FhirVersion(version), id_, incarnation.decode())
-        on, _, style = state.decode().partition(":")
-        return cls(key, on == "on", int(revision), int(since), resource, Style(style or Style.TOPIC))
+        on, style, owner = (state.decode() + "::").split(":")[:3]
+        return cls(
+            key, on == "on", int(revision), int(since), resource, Style(style or Style.TOPIC), owner or ANYBODY.name
+        )

@@ -2,9 +2,10 @@
 Which subscriptions there are.
 
 `hub:{registry}:subscriptions` is a hash: `tenant/version/id` -> `incarnation state revision ms resource`, where `state`
-is `on` (in the index) or `off`, with the style behind it (`on:r4`) where the criteria are a search, `revision` is that
-of the write, so that no earlier one comes over a later one, `ms` is when it was accepted, and the resource is the JSON
-as the client sent it, without its headers (see seal.py).
+is `on` (in the index) or `off`, with the style behind it (`on:r4`) where the criteria are a search, and behind that the
+client whose it is (`on::lab`), where clients are told apart; `revision` is that of the write, so that no earlier one
+comes over a later one, `ms` is when it was accepted, and the resource is the JSON as the client sent it, without its
+headers (see seal.py).
 `hub:{registry}:log` is a stream with the name of whatever changed. A subscription enters before its status changes and
 leaves after, so that the index never lacks one that is active; `owe` alone decides by the status.
 """

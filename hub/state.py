@@ -3,7 +3,8 @@ One subscription's state.
 
 `hub:{s}:subscription` is a hash:
 - `resource` (JSON as sent, without its headers), `headers` (sealed, or absent: see seal.py), `style` (in which it was
-  accepted), `status`, `revision` (raised by every change of them), `updated` (ms), `max_count`, `end` (ms, or empty)
+  accepted), `owner` (the client whose it is), `status`, `revision` (raised by every change of them), `updated` (ms),
+  `max_count`, `end` (ms, or empty)
 - `beat`, `window` (ms after a notification: when a heartbeat goes out, how long nothing does; absent for none),
   `beat_at`, `quiet_until` (ms: the times that came of them, since the last notification)
 - `counting` (`1` while changes are numbered), `owed:<partition>` (stream id of the last change owed from there)
@@ -29,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from hub.access import ANYBODY
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.ranges import Dropped, Range
 from subscriptions.subscription import Style
@@ -37,7 +39,7 @@ from subscriptions.subscription import Style
 FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
     "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at", "test",
-    "alerts", "resend", "dropped_events", "untold", "headers",
+    "alerts", "resend", "dropped_events", "untold", "headers", "owner",
 )  # fmt: skip
 
 
@@ -70,6 +72,7 @@ class State:
     dropped_events: int = 0
     untold: Dropped | None = None
     headers: bytes = b""
+    owner: str = ANYBODY.name
 
     @property
     def waiting(self) -> bool:
@@ -110,4 +113,5 @@ class State:
             untold=Dropped.parse(text("untold")) if text("untold") else None,
             resend=tuple(map(Range.parse, text("resend").split())),
             headers=fields["headers"] or b"",
+            owner=text("owner") or ANYBODY.name,
         )

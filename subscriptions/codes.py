@@ -112,6 +112,9 @@ class IssueCode(StrEnum):
     THROTTLED = "throttled"
     EXCEPTION = "exception"
     SECURITY = "security"
+    LOGIN = "login"
+    FORBIDDEN = "forbidden"
+    SUPPRESSED = "suppressed"
     INFORMATIONAL = "informational"
 
 

@@ -44,7 +44,7 @@ class Amending:
             check_expected(expected, revision, f"Subscription/{id_}")
             body = await patched(patch, of.rendered(member), most=of.max_body)
             wanted = await of.admitted(of.parsed(body), id_)
-            await of.put(id_, wanted, body, member, expected=str(revision))
+            await of.put(exchange, id_, wanted, body, member, expected=str(revision))
 
         await persistently(once, again=not expected)
         return await of.respond(exchange, id_, 200)

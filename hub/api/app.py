@@ -18,7 +18,7 @@ from hub.api.messages import Messages
 from hub.api.metadata import Metadata
 from hub.api.patching import Patching
 from hub.api.resources import Resources
-from hub.api.routes import Application, Route, at
+from hub.api.routes import Application, Gate, Route, at
 from hub.api.search import Searches
 from hub.api.topics import TopicResources
 from hub.api.transactions import Transactions
@@ -66,6 +66,7 @@ def create_app(
     topics: Topics,
     publication: Publication,
     pressure: Pressure,
+    gate: Gate,
     subscriptions: Mapping[FhirVersion, Iterable[Route]] = _NONE,
     administration: Iterable[Route] = (),
     others: Sequence[APIRouter] = (),
@@ -79,6 +80,7 @@ def create_app(
         changes: What histories are read from.
         topics: What can be subscribed to, as the CapabilityStatement says. publication: How they are written.
         pressure: Asked before anything is stored.
+        gate: Asked who calls, before anything is done.
         subscriptions: The interactions on Subscriptions at each base.
         administration: What operators may do, at the root.
         others: Routers at the root: health, later administration.
@@ -97,6 +99,7 @@ def create_app(
     app = Application(
         # The busiest first: routes are tried in this order.
         (*chain.from_iterable(fhir), *administration),
+        gate,
         title="FHIR event hub",
         description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`. Every error is an OperationOutcome.",
         version=release or "unreleased",

@@ -27,8 +27,10 @@ from hub.api.documented import (
     body,
     parameter,
 )
+from hub.api.needs import ANYBODY, KNOWN, OPERATOR, needs
 from hub.api.negotiation import FHIR_JSON, JSON
 from subscriptions.codes import Content, Interaction
+from subscriptions.scopes import EVERY
 
 _FOUND = {200: "A page of what is found"}
 _READ = {200: "The version", 304: "The client has it already"}
@@ -38,23 +40,26 @@ _GONE = {204: "It is not there any more"}
 
 CREATE = Documented(
     "Create a resource",
+    needs("c"),
     {201: "Created", 200: "Nothing is created, since If-None-Exist finds this one"},
     takes=(IF_NONE_EXIST, IDEMPOTENCY_KEY, EVENT, PREFER),
     body=body(),
     refusals=(404, 409, 412, 422),
 )
-READ = Documented("Read a resource", _READ, takes=_READING, refusals=(404, 410))
-VREAD = Documented("Read one version of a resource", _READ, takes=_READING, refusals=(404, 410))
+READ = Documented("Read a resource", needs("r"), _READ, takes=_READING, refusals=(404, 410))
+VREAD = Documented("Read one version of a resource", needs("r"), _READ, takes=_READING, refusals=(404, 410))
 UPDATE = Documented(
     "Update a resource, or create it under this id",
+    needs("u"),
     _WRITTEN,
     takes=(IF_MATCH, IF_NONE, EVENT, PREFER),
     body=body(),
     refusals=(404, 412),
 )
-DELETE = Documented("Delete a resource", _GONE, takes=(IF_MATCH, EVENT), refusals=(404, 412))
+DELETE = Documented("Delete a resource", needs("d"), _GONE, takes=(IF_MATCH, EVENT), refusals=(404, 412))
 PATCH = Documented(
     "Change a resource by a JSON Patch or a FHIRPath Patch",
+    needs("u"),
     {200: "Updated"},
     takes=(IF_MATCH, EVENT, PREFER),
     body=PATCHES,
@@ -62,6 +67,7 @@ PATCH = Documented(
 )
 UPDATE_FOUND = Documented(
     "Update the one resource that a search finds, or create it",
+    needs("us"),
     _WRITTEN,
     takes=(OTHERS, IF_MATCH, EVENT, PREFER),
     body=body(),
@@ -69,6 +75,7 @@ UPDATE_FOUND = Documented(
 )
 PATCH_FOUND = Documented(
     "Change the one resource that a search finds by a JSON Patch or a FHIRPath Patch",
+    needs("us"),
     {200: "Updated"},
     takes=(OTHERS, IF_MATCH, EVENT, PREFER),
     body=PATCHES,
@@ -76,30 +83,38 @@ PATCH_FOUND = Documented(
 )
 DELETE_FOUND = Documented(
     "Delete the one resource that a search finds",
+    needs("ds"),
     _GONE,
     takes=(OTHERS, IF_MATCH, EVENT),
     refusals=(404, 409, 412),
 )
 SEARCH = Documented(
-    "Search in the resources of a type, newest first", _FOUND, "Bundle", takes=SEARCHED, refusals=(404,)
+    "Search in the resources of a type, newest first", needs("s"), _FOUND, "Bundle", takes=SEARCHED, refusals=(404,)
 )
-SEARCH_BY_FORM = Documented("Search, with the parameters as a form", _FOUND, "Bundle", body=FORM_BODY, refusals=(404,))
+SEARCH_BY_FORM = Documented(
+    "Search, with the parameters as a form", needs("s"), _FOUND, "Bundle", body=FORM_BODY, refusals=(404,)
+)
 HISTORY = Documented(
     "List the versions of a resource, newest first",
+    needs("r"),
     {200: "A page of the versions"},
     "Bundle",
     takes=(*PAGING, parameter("_since", "query", "An instant, before which no version is listed"), *SUBSET),
     refusals=(404,),
 )
-HISTORY_OF_TYPE = replace(HISTORY, summary="List the changes of all resources of a type that are kept, newest first")
+HISTORY_OF_TYPE = replace(
+    HISTORY, needs=needs("s"), summary="List the changes of all resources of a type that are kept, newest first"
+)
 HISTORY_OF_ALL = replace(
     HISTORY,
     summary="List the changes of all resources that are kept, newest first",
+    needs=needs("s", EVERY),
     takes=HISTORY.takes[:-1],
     refusals=(),
 )
 BUNDLE = Documented(
     "Process a batch or a transaction",
+    KNOWN,
     {200: "What became of each entry"},
     "Bundle",
     takes=(IDEMPOTENCY_KEY, EVENT, PREFER),
@@ -108,6 +123,7 @@ BUNDLE = Documented(
 )
 MESSAGE = Documented(
     "Process a message: store what it carries, and name its event along with it",
+    KNOWN,
     {200: "The message in answer"},
     "Bundle",
     takes=(
@@ -119,16 +135,24 @@ MESSAGE = Documented(
     refusals=(409, 412, 422),
 )
 METADATA = Documented(
-    "Say what is supported: the CapabilityStatement", {200: "The CapabilityStatement"}, "CapabilityStatement"
+    "Say what is supported: the CapabilityStatement", ANYBODY, {200: "The CapabilityStatement"}, "CapabilityStatement"
 )
 
 SUBSCRIBE = Documented(
-    "Register a Subscription", {201: "Registered"}, "Subscription", takes=(PREFER,), body=body("Subscription")
+    "Register a Subscription",
+    needs("c", "Subscription"),
+    {201: "Registered"},
+    "Subscription",
+    takes=(PREFER,),
+    body=body("Subscription"),
 )
-READ_SUBSCRIPTION = Documented("Read a Subscription", _READ, "Subscription", takes=_READING, refusals=(404,))
+READ_SUBSCRIPTION = Documented(
+    "Read a Subscription", needs("r", "Subscription"), _READ, "Subscription", takes=_READING, refusals=(404,)
+)
 VREAD_SUBSCRIPTION = replace(READ_SUBSCRIPTION, summary="Read the current version of a Subscription by its number")
 CHANGE_SUBSCRIPTION = Documented(
     "Change a Subscription, or register it under this id",
+    needs("u", "Subscription"),
     _WRITTEN,
     "Subscription",
     takes=(IF_MATCH, IF_NONE, PREFER),
@@ -137,15 +161,19 @@ CHANGE_SUBSCRIPTION = Documented(
 )
 PATCH_SUBSCRIPTION = Documented(
     "Change a Subscription by a JSON Patch or a FHIRPath Patch",
+    needs("u", "Subscription"),
     {200: "Updated"},
     "Subscription",
     takes=(IF_MATCH, PREFER),
     body=PATCHES,
     refusals=(404, 409, 412, 422),
 )
-END_SUBSCRIPTION = Documented("End a Subscription", _GONE, takes=(IF_MATCH,), refusals=(412,))
+END_SUBSCRIPTION = Documented(
+    "End a Subscription", needs("d", "Subscription"), _GONE, takes=(IF_MATCH,), refusals=(412,)
+)
 SEARCH_SUBSCRIPTIONS = Documented(
     "Search in the Subscriptions, by id",
+    needs("s", "Subscription"),
     _FOUND,
     "Bundle",
     takes=(
@@ -156,20 +184,28 @@ SEARCH_SUBSCRIPTIONS = Documented(
     ),
 )
 SEARCH_SUBSCRIPTIONS_BY_FORM = Documented(
-    "Search in the Subscriptions, with the parameters as a form", _FOUND, "Bundle", body=FORM_BODY
+    "Search in the Subscriptions, with the parameters as a form",
+    needs("s", "Subscription"),
+    _FOUND,
+    "Bundle",
+    body=FORM_BODY,
 )
 PUBLISH_TOPIC = Documented(
     "Publish a topic",
+    needs("c", "SubscriptionTopic"),
     {201: "Published"},
     "SubscriptionTopic",
     takes=(PREFER,),
     body=body("SubscriptionTopic"),
     refusals=(405, 409),
 )
-READ_TOPIC = Documented("Read a topic", _READ, "SubscriptionTopic", takes=_READING, refusals=(404, 410))
+READ_TOPIC = Documented(
+    "Read a topic", needs("r", "SubscriptionTopic"), _READ, "SubscriptionTopic", takes=_READING, refusals=(404, 410)
+)
 VREAD_TOPIC = replace(READ_TOPIC, summary="Read the current version of a topic by its number")
 CHANGE_TOPIC = Documented(
     "Change a topic, or publish it under this id",
+    needs("u", "SubscriptionTopic"),
     _WRITTEN,
     "SubscriptionTopic",
     takes=(IF_MATCH, IF_NONE, PREFER),
@@ -178,15 +214,23 @@ CHANGE_TOPIC = Documented(
 )
 PATCH_TOPIC = Documented(
     "Change a topic by a JSON Patch or a FHIRPath Patch",
+    needs("u", "SubscriptionTopic"),
     {200: "Updated"},
     "SubscriptionTopic",
     takes=(IF_MATCH, PREFER),
     body=PATCHES,
     refusals=(404, 405, 409, 410, 412, 422),
 )
-DELETE_TOPIC = Documented("Delete a topic that nobody uses", _GONE, takes=(IF_MATCH,), refusals=(405, 409, 412))
+DELETE_TOPIC = Documented(
+    "Delete a topic that nobody uses",
+    needs("d", "SubscriptionTopic"),
+    _GONE,
+    takes=(IF_MATCH,),
+    refusals=(405, 409, 412),
+)
 SEARCH_TOPICS = Documented(
     "Search in the topics, by id",
+    needs("s", "SubscriptionTopic"),
     _FOUND,
     "Bundle",
     takes=(
@@ -199,11 +243,16 @@ SEARCH_TOPICS = Documented(
     ),
 )
 SEARCH_TOPICS_BY_FORM = Documented(
-    "Search in the topics, with the parameters as a form", _FOUND, "Bundle", body=FORM_BODY
+    "Search in the topics, with the parameters as a form",
+    needs("s", "SubscriptionTopic"),
+    _FOUND,
+    "Bundle",
+    body=FORM_BODY,
 )
 _PROFILE = parameter("profile", "query", "Of the standard or of the Backport IG: both are looked at anyway")
 VALIDATE = Documented(
     "Say whether a Subscription would be accepted, and how it would be understood; nothing is stored",
+    needs("c", "Subscription"),
     {200: "All that is against it, or how its filters are understood"},
     "OperationOutcome",
     takes=(parameter("mode", "query", "What is tried", enum=["create", "profile"]), _PROFILE),
@@ -212,6 +261,7 @@ VALIDATE = Documented(
 VALIDATE_ONE = replace(
     VALIDATE,
     summary="Say whether a Subscription could be changed or deleted; nothing is",
+    needs=needs("u", "Subscription"),
     takes=(parameter("mode", "query", "What is tried", enum=["update", "delete", "profile"]), _PROFILE),
     body=body(required=False),
     refusals=(404,),
@@ -221,6 +271,7 @@ _INTERACTION = parameter(
 )
 EXPLAIN = Documented(
     "Explain whether a change would concern a Subscription",
+    needs("r", "Subscription"),
     {200: "Each trigger and each filter, with what it found"},
     "Parameters",
     takes=(_INTERACTION, EVENT),
@@ -229,6 +280,7 @@ EXPLAIN = Documented(
 )
 EXPLAIN_ONE = Documented(
     "Explain why a change concerned a Subscription, or not",
+    needs("r", "Subscription"),
     {200: "What happened, and each trigger and each filter, with what it found"},
     "Parameters",
     takes=(
@@ -239,16 +291,22 @@ EXPLAIN_ONE = Documented(
     body=body(required=False),
     refusals=(404, 409),
 )
-STATUS = Documented("Tell how a Subscription stands", {200: "Its status"}, "Bundle", refusals=(404,))
+STATUS = Documented(
+    "Tell how a Subscription stands", needs("r", "Subscription"), {200: "Its status"}, "Bundle", refusals=(404,)
+)
 TEST = Documented(
     "Have a notification without events sent to a Subscription's endpoint",
+    needs("u", "Subscription"),
     {202: "It goes out next, and it is said where the outcome is seen"},
     "OperationOutcome",
     refusals=(404, 409),
 )
-BINDING_TOKEN = Documented("Refuse to bind a websocket: there is none", {400: REFUSALS[400]}, "OperationOutcome")
+BINDING_TOKEN = Documented(
+    "Refuse to bind a websocket: there is none", needs("r", "Subscription"), {400: REFUSALS[400]}, "OperationOutcome"
+)
 STATUSES = Documented(
     "Tell how Subscriptions stand",
+    needs("r", "Subscription"),
     {200: "Their statuses"},
     "Bundle",
     takes=(
@@ -258,6 +316,7 @@ STATUSES = Documented(
 )
 EVENTS = Documented(
     "Tell the events of a Subscription again",
+    needs("r", "Subscription"),
     {200: "The events, with the numbers that they have; as many as fit on a page"},
     "Bundle",
     takes=(
@@ -271,6 +330,7 @@ EVENTS = Documented(
 )
 RESEND = Documented(
     "Send events of a Subscription once more, over its channel",
+    needs("u", "Subscription"),
     {200: "They will be sent, with the numbers that they have, before anything new"},
     "OperationOutcome",
     takes=(
@@ -286,6 +346,7 @@ EVENTS_BY_POST = replace(EVENTS, body=body("Parameters", required=False))
 STATUSES_BY_POST = replace(STATUSES, body=body("Parameters", required=False))
 ROTATE_SECRET = Documented(
     "Make a new secret to sign with, and show it this once",
+    needs("u", "Subscription"),
     {200: "The secret, the hub's public key, and until when the secret before signs too"},
     "Parameters",
     body=body("Parameters", required=False),
@@ -293,6 +354,7 @@ ROTATE_SECRET = Documented(
 )
 ENTRUST = Documented(
     "Give the hub what its endpoint is to know it by: OAuth client credentials, a client certificate; or nothing more",
+    needs("u", "Subscription"),
     {200: "What is kept, but for whatever is secret"},
     "Parameters",
     body=body("Parameters", required=False),
@@ -300,6 +362,7 @@ ENTRUST = Documented(
 )
 ENTRUSTED = Documented(
     "Tell what the endpoint knows the hub by",
+    needs("r", "Subscription"),
     {200: "What is kept, but for whatever is secret"},
     "Parameters",
     refusals=(404,),
@@ -308,6 +371,7 @@ ENTRUSTED = Documented(
 _EVENT_OR_TIME = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}
 REDELIVER = Documented(
     "Send events of a Subscription once more: from a number or an instant to another, both included",
+    OPERATOR,
     {202: "They will be sent, with the numbers that they have, before anything new"},
     body={
         "required": True,
@@ -335,6 +399,7 @@ REDELIVER = Documented(
 )
 ATTEMPTS = Documented(
     "List the last attempts at a Subscription's notifications, the latest first: what was sent, and what came of it",
+    OPERATOR,
     {200: "The last 100 at most"},
     refusals=(404,),
     schema={

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hub.api.needs import Needs
 from hub.api.negotiation import FHIR_JSON, JSON
 from hub.patch import JSON_PATCH
 
@@ -14,9 +15,12 @@ FORM = "application/x-www-form-urlencoded"
 
 #: What refusals mean; those of every interaction, and those of every one with a body, come first.
 _ALWAYS = (400, 406, 503)
+_OF_CALLERS = (401, 403, 404)
 _WITH_BODY = (413, 415)
 REFUSALS = {
     400: "Malformed, or it asks for what is not supported",
+    401: "Nobody is known by what the request carries, or it carries nothing",
+    403: "The client lacks the scope that this needs, or the right to do it with this resource",
     404: "There is none, or no such type here",
     405: "It is built in, or not written here",
     406: "The client takes no JSON, or of another FHIR version",
@@ -101,6 +105,7 @@ class Documented:
     A kind of interaction.
 
     summary: What it does, in a line.
+    needs: What it asks of whoever calls.
     answers: What success means, by status; the usual one first.
     resource: The type that is answered; empty for any.
     takes: Headers and parameters of the query, as OpenAPI's Parameter Objects.
@@ -110,6 +115,7 @@ class Documented:
     """
 
     summary: str
+    needs: Needs
     answers: Mapping[int, str]
     resource: str = ""
     takes: tuple[dict[str, Any], ...] = ()
@@ -126,12 +132,15 @@ class Documented:
         """OpenAPI's Operation Object at a path such as `/{type}/{id}`, as far as FastAPI doesn't know it."""
         placed = (parameter(name, "path", _IN_PATH[name]) for name in re.findall(r"\{(\w+)", path))
         always = {*_ALWAYS} - ({406} if self.schema else set())
-        refusals = sorted({*always, *self.refusals, *(_WITH_BODY if self.body else ())})
+        callers = () if self.needs.anybody else _OF_CALLERS
+        refusals = sorted({*always, *callers, *self.refusals, *(_WITH_BODY if self.body else ())})
         said: dict[str, Any] = {
             "parameters": [*({**each, "required": True} for each in placed), *self.takes],
             "responses": {str(status): self._answer(status) for status in self.answers}
             | {str(status): _refusal(status) for status in refusals},
         }
+        if not self.needs.anybody:
+            said["security"] = [{"bearer": [str(self.needs)]}]
         return said | ({"requestBody": self.body} if self.body else {})
 
     def _answer(self, status: int) -> dict[str, Any]:
@@ -148,7 +157,11 @@ def _refusal(status: int) -> dict[str, Any]:
         "description": REFUSALS[status],
         "content": _content((FHIR_JSON,), "OperationOutcome"),
     }
-    return refusal | ({"headers": {"Retry-After": _told("Seconds")}} if status == 503 else {})
+    headers = {
+        401: {"WWW-Authenticate": _told("`Bearer`, and what is wrong with the token")},
+        503: {"Retry-After": _told("Seconds")},
+    }
+    return refusal | ({"headers": headers[status]} if status in headers else {})
 
 
 def _told(description: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api.known import Known, http_date
 from hub.api.negotiation import FHIR_JSON, JSON, accepted, format_of, speaks
 from hub.api.outcome import outcome
@@ -93,9 +94,15 @@ class Exchange:
         return bool(self.header(b"transfer-encoding")) or self.header(b"content-length") not in ("", "0")
 
     @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        caller: Caller = self.request.scope["caller"]
+        return caller
+
+    @property
     def client(self) -> str:
-        """Who asks. Nobody is known by name until there is authentication."""
-        return "anonymous"
+        """The name of whoever asks."""
+        return self.caller.name
 
     @property
     def query(self) -> list[tuple[str, str]]:

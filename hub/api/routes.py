@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -10,7 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Served
 
+from hub.access import Caller
 from hub.api.documented import Documented
+from hub.errors import Refused
+from subscriptions.codes import IssueCode
+from subscriptions.errors import Issue
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -41,6 +45,13 @@ class Route:
         return f"{version} Subscription" if self.path.startswith("/Subscription") else f"FHIR {version}"
 
 
+class Gate(Protocol):
+    """Tells callers apart."""
+
+    async def caller(self, request: Request) -> Caller:
+        """Who makes a request, with its rights there. Raises Refused: 401, or 404 where it has no business at all."""
+
+
 def at(base: str, routes: Iterable[Route]) -> Iterator[Route]:
     """Routes below a base."""
     return (replace(route, base=base) for route in routes)
@@ -52,24 +63,45 @@ class Application(FastAPI):
     which is quicker, and FastAPI describes them only when somebody asks for `/openapi.json`.
     """
 
-    def __init__(self, routes: Iterable[Route], **options: Any) -> None:
+    def __init__(self, routes: Iterable[Route], gate: Gate, **options: Any) -> None:
         super().__init__(**options)
-        self._described = tuple(routes)
+        self.described = tuple(routes)
         # HEAD comes with GET.
         self.router.routes += [
-            Served(each.base + each.path, each.handler, methods=[each.method]) for each in self._described
+            Served(each.base + each.path, _guarded(each, gate), methods=[each.method]) for each in self.described
         ]
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
             router = APIRouter()
-            for each in self._described:
+            for each in self.described:
                 _describe(router, each)
             routes = [*self.routes, *router.routes]
             self.openapi_schema = get_openapi(
                 title=self.title, version=self.version, description=self.description, routes=routes
             )
         return self.openapi_schema
+
+
+def _guarded(route: Route, gate: Gate) -> Handler:
+    """A route's handler for those alone who may call it. Who that is stands in the request's scope."""
+    needs, handler = route.documented.needs, route.handler
+    if needs.anybody:
+        return handler
+
+    async def guarded(request: Request) -> Response:
+        caller = request.scope["caller"] = await gate.caller(request)
+        if lacking := needs.lacking(caller, request.path_params.get("type", "")):
+            raise forbidden(lacking)
+        return await handler(request)
+
+    return guarded
+
+
+def forbidden(scope: str) -> Refused:
+    """What a client is told that lacks a scope: https://www.rfc-editor.org/rfc/rfc6750#section-3.1."""
+    told = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+    return Refused(403, Issue(IssueCode.FORBIDDEN, f"This needs the scope {scope}."), headers=told)
 
 
 def _describe(router: APIRouter, route: Route) -> None:

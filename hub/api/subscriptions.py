@@ -90,7 +90,14 @@ class Subscriptions:
         id_ = str(uuid4())
         with topic_changed(self.form.topic_element):
             await self.membership.create(
-                self.tenant, self.version, id_, wanted.subscription, resource, now=self.now(), on=wanted.on
+                self.tenant,
+                self.version,
+                id_,
+                wanted.subscription,
+                resource,
+                now=self.now(),
+                on=wanted.on,
+                owner=exchange.client,
             )
         return await self.respond(exchange, id_, 201)
 
@@ -124,11 +131,11 @@ class Subscriptions:
             raise _conflict(id_, member.state.revision)
         if expected not in ("", NOTHING) and not member:
             raise _conflict(id_, 0)
-        outcome = await self.put(id_, wanted, resource, member, expected=expected or "*")
+        outcome = await self.put(exchange, id_, wanted, resource, member, expected=expected or "*")
         return await self.respond(exchange, id_, 201 if outcome is Subscribed.CREATED else 200)
 
     async def put(
-        self, id_: str, wanted: Admitted, resource: bytes, member: Member | None, *, expected: str
+        self, exchange: Exchange, id_: str, wanted: Admitted, resource: bytes, member: Member | None, *, expected: str
     ) -> Subscribed:
         """
         Change a Subscription, or create it under this id.
@@ -150,7 +157,14 @@ class Subscriptions:
             else:
                 await self.pressure.check()
                 written = await self.membership.create(
-                    self.tenant, self.version, id_, wanted.subscription, resource, now=now, on=wanted.on
+                    self.tenant,
+                    self.version,
+                    id_,
+                    wanted.subscription,
+                    resource,
+                    now=now,
+                    on=wanted.on,
+                    owner=exchange.client,
                 )
         if written.outcome is Subscribed.CONFLICT:
             raise _conflict(id_, written.revision)

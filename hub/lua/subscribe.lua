@@ -8,7 +8,7 @@
 --       6 ms before which no handshake starts   7 ms at which it ends, or ''   8 style
 --       9 ms after a notification at which a heartbeat goes out, or ''   10 ms after one in which nothing does, or ''
 --       11 why it is turned off, for its owner and the operator; '' when its client does it, who knows
---       12 the resource's headers, sealed, or ''
+--       12 the resource's headers, sealed, or ''   13 to create: the client whose it is
 -- Returns  {'created', 1} | {'changed', revision} | {'conflict', revision} | {'missing'}
 local held = redis.call('HMGET', KEYS[1], 'revision', 'events', 'delivered')
 local expected, status = ARGV[1], ARGV[2]
@@ -26,7 +26,7 @@ local function keep()
 end
 if expected == '' then
   if held[1] then return {'conflict', tonumber(held[1])} end
-  redis.call('HSET', KEYS[1], 'revision', '1', 'events', '0', 'delivered', '0')
+  redis.call('HSET', KEYS[1], 'revision', '1', 'events', '0', 'delivered', '0', 'owner', ARGV[13])
   keep()
   if status == 'off' then redis.call('HSET', KEYS[1], 'skip', '1') end
   return {'created', 1}

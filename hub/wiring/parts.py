@@ -11,6 +11,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from hub.access import Access
 from hub.channels.guard import Guard
 from hub.channels.own import Own, found
 from hub.due import Due
@@ -32,7 +33,7 @@ from hub.scanning import Scanning
 from hub.seal import Seal
 from hub.secrets import Secrets
 from hub.settings import Settings
-from hub.store import Store
+from hub.store import Store, now_ms
 from hub.stream import Changes
 from hub.terminology import Contexts
 from hub.topics import Topics
@@ -87,6 +88,7 @@ class Parts:
     own: Own
     seal: Seal
     keyring: Keyring
+    access: Access
 
     @property
     def bases(self) -> dict[FhirVersion, str]:
@@ -218,6 +220,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         own=await _own(settings, client),
         seal=seal,
         keyring=Keyring(pipeline, seal),
+        access=Access(pipeline, now_ms),
     )
     await built.keyring.check()
     if foundation.layout < LAYOUT:

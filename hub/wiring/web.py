@@ -14,6 +14,7 @@ from hub.api.app import create_app
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.explaining import Explaining
 from hub.api.finding import Finding
+from hub.api.gate import OpenGate
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.recovering import Recovering
@@ -69,6 +70,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         topics=p.topics,
         publication=Publication(p.topics, p.registry),
         pressure=pressure,
+        gate=OpenGate(),
         subscriptions={version: tuple(_subscriptions(version, settings, p, pressure)) for version in FhirVersion},
         administration=administration.routes(),
         others=(health_routes(p.foundation, pressure), signing_routes(p.keyring)),

@@ -9,6 +9,7 @@ import pytest
 from fastapi import APIRouter
 
 from hub.api.app import create_app
+from hub.api.gate import OpenGate
 from hub.logs import WideLine
 from hub.pressure import Pressure
 from hub.publication import Publication
@@ -44,6 +45,7 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
         topics=parts.topics,
         publication=Publication(parts.topics, parts.registry),
         pressure=Pressure(parts.pipeline, parts.changes, parts.settings),
+        gate=OpenGate(),
         others=(failing(),),
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=FHIR.removesuffix("/fhir/r4"))

@@ -1,0 +1,233 @@
+"""
+Who there is: tenants, their clients, and the clients' keys.
+
+`hub:{access}:tenants`, `:clients` and `:keys` are hashes of JSON by name, as `Tenant`, `Client` and `Key` have it. The
+field of `:clients` with an empty name counts the changes of all three, by which a process notices them.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from hmac import compare_digest
+from secrets import token_urlsafe
+from types import MappingProxyType
+from typing import Any, Self
+
+import msgspec
+
+from hub.keys import CLIENTS, KEYS, TENANTS
+from hub.pipeline import Pipeline, script
+from subscriptions.clearance import Clearance
+from subscriptions.codes import Content
+from subscriptions.rights import EVERYTHING, Rights
+from subscriptions.scopes import Scopes
+
+GRANT = script("grant")
+
+#: Whose everything is that names no other tenant.
+DEFAULT = "default"
+
+#: ms for which a process believes what it knows of others' rights.
+BELIEVED = 1_000
+
+#: What an API key begins with, so that it is known for one wherever it is found.
+PREFIX = "hubkey"
+
+_TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+#: In the records of subscriptions a colon ends it.
+_CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """
+    An organisation: a wall around what is its own.
+
+    grants: What of it other tenants' clients may do and be told, by tenant, beside their own rights.
+    """
+
+    name: str
+    grants: Mapping[str, Scopes] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return {"grants": {tenant: str(scopes) for tenant, scopes in self.grants.items()}}
+
+    @classmethod
+    def of(cls, name: str, record: dict[str, Any]) -> Self:
+        return cls(name, MappingProxyType({to: Scopes.parse(text) for to, text in record["grants"].items()}))
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """
+    A system that calls the hub, or is told by it.
+
+    known_as: What its tokens' issuer calls it.
+    off: Nothing is granted to it any more, whatever `rights` says.
+    """
+
+    name: str
+    tenant: str
+    rights: Rights
+    known_as: str = ""
+    off: bool = False
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return {
+            "tenant": self.tenant,
+            "scopes": str(self.rights.scopes),
+            "content": self.rights.content,
+            "clearance": str(self.rights.clearance),
+            "known_as": self.known_as,
+            "off": self.off,
+        }
+
+    @classmethod
+    def of(cls, name: str, record: dict[str, Any]) -> Self:
+        rights = Rights(
+            Scopes.parse(record["scopes"]), Content(record["content"]), Clearance.parse(record["clearance"])
+        )
+        return cls(name, record["tenant"], rights, record["known_as"], record["off"])
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """
+    An API key, without its secret.
+
+    digest: SHA-256 of the secret, in hexadecimal. It has 256 random bits: nothing slower would make it safer.
+    scopes: What of its client's rights it carries.
+    created, expires, revoked: ms since 1970; None for never.
+    """
+
+    id: str
+    client: str
+    digest: str
+    scopes: Scopes
+    created: int
+    expires: int | None = None
+    revoked: int | None = None
+
+    @classmethod
+    def new(cls, client: str, scopes: Scopes, *, now: int, expires: int | None) -> tuple[Self, str]:
+        """A key, and what its client has to send: it can't be had again."""
+        id_, secret = token_urlsafe(9).replace("_", "-"), token_urlsafe(32)
+        return cls(id_, client, _digest(secret), scopes, now, expires), f"{PREFIX}_{id_}_{secret}"
+
+    def opened_by(self, secret: str) -> bool:
+        """Whether this is its secret, compared in constant time."""
+        return compare_digest(self.digest, _digest(secret))
+
+    def fault(self, now: int) -> str:
+        """Why it is not good any more; empty if it is."""
+        if self.revoked is not None:
+            return "was revoked"
+        return "has expired" if self.expires is not None and self.expires <= now else ""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return {
+            "client": self.client,
+            "digest": self.digest,
+            "scopes": str(self.scopes),
+            "created": self.created,
+            "expires": self.expires,
+            "revoked": self.revoked,
+        }
+
+    @classmethod
+    def of(cls, id_: str, record: dict[str, Any]) -> Self:
+        rest = record | {"scopes": Scopes.parse(record["scopes"])}
+        return cls(id=id_, **rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """
+    Who makes a request, or whom a Subscription belongs to.
+
+    rights: What it may do now, in its own tenant.
+    """
+
+    name: str
+    tenant: str
+    rights: Rights
+
+
+#: Whoever reaches a hub that tells nobody apart.
+ANYBODY = Caller("anonymous", DEFAULT, EVERYTHING)
+
+
+@dataclass
+class Access:
+    """
+    A process' copy of who there is. `refresh` brings it up to date; `current` does if it is older than BELIEVED.
+
+    now: ms since 1970.
+    """
+
+    pipeline: Pipeline
+    now: Callable[[], int]
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=dict)
+    _count: bytes = b""
+    _looked: int = 0
+
+    async def current(self) -> None:
+        """See what was changed a second before this was called, or earlier."""
+        if self.now() - self._looked >= BELIEVED:
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """See everything that was changed before this was called."""
+        began = self.now()
+        count = await self.pipeline.command("HGET", CLIENTS, "") or b""
+        if count != self._count:
+            tenants, clients, keys = await self.pipeline.all([("HGETALL", name) for name in (TENANTS, CLIENTS, KEYS)])
+            rows = _rows(clients)
+            self._count = rows.pop(b"", b"")
+            self.tenants = {name: Tenant.of(name, record) for name, record in _records(_rows(tenants))}
+            self.clients = {name: Client.of(name, record) for name, record in _records(rows)}
+            self.keys = {name: Key.of(name, record) for name, record in _records(_rows(keys))}
+        self._looked = began
+
+    async def set(self, one: Tenant | Client | Key, *, new: bool = False) -> bool:
+        """Write one of them; False, and nothing done, when it is to be `new` and there is one already."""
+        match one:
+            case Tenant():
+                place, name = TENANTS, _named(_TENANT, one.name, "tenant")
+            case Client():
+                place, name = CLIENTS, _named(_CLIENT, one.name, "client")
+            case Key():
+                place, name = KEYS, one.id
+        done = await self.pipeline.run(
+            GRANT, [place, CLIENTS], name, msgspec.json.encode(one.record), "1" if new else ""
+        )
+        await self.refresh()
+        return bool(done)
+
+    async def revoke(self, key: Key) -> None:
+        """Have a key be good for nothing from now on."""
+        await self.set(replace(key, revoked=self.now()))
+
+
+def _named(pattern: re.Pattern[str], name: str, what: str) -> str:
+    if not pattern.fullmatch(name) or name == ANYBODY.name:
+        raise ValueError(f"{name[:80]} is no name for a {what}: {pattern.pattern}")
+    return name
+
+
+def _rows(reply: Any) -> dict[bytes, bytes]:
+    return dict(reply) if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _records(rows: dict[bytes, bytes]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name.decode(), msgspec.json.decode(record)) for name, record in rows.items()]
+
+
+def _digest(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()
