@@ -89,6 +89,10 @@ hub:{registry}:epoch
     hash: id of this store, number of partitions, layout, a count that rises every second, ids of before (foundation.py)
 hub:{access}:tenants, :clients, :keys
     hash: name -> JSON of it; in `:clients` `` -> changes so far of all three (see access.py)
+hub:{audit:<tenant>}:log
+    stream: who did what (see audit.py); as long as HUB_AUDIT_DAYS has it
+hub:{audit:<tenant>}:lost
+    hash: how many entries were left out, and since when; until there is room
 hub:{alerts}:due
     zset: subscription -> ms at which somebody is to be told of it (see alerts.py)
 hub:{alerts}:spent:<digest>
@@ -328,6 +332,11 @@ class OriginKeys:
     @property
     def parked(self) -> str:
         return self._key("parked")
+
+
+def audit_keys(tenant: str) -> list[str]:
+    """The log of a tenant's audit, and what was left out of it."""
+    return [f"hub:{{audit:{tenant}}}:{name}" for name in ("log", "lost")]
 
 
 def alerts_spent(origin: str) -> str:

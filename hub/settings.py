@@ -12,6 +12,7 @@ from redis.connection import ConnectionPool
 
 from hub.errors import NotTheHub
 from hub.secrets import read_keys
+from subscriptions.audit import Level
 from subscriptions.signing import Secret
 from subscriptions.versions.values import wrong_url
 
@@ -318,6 +319,21 @@ class Settings(BaseSettings):
         repr=False,
         description="`whsec_` and 24 to 64 bytes in base64: what is POSTed there is signed by Standard Webhooks. Empty:"
         " it is not.",
+    )
+
+    audit: Annotated[Level, BeforeValidator(_lower)] = Field(
+        Level.RIGHTS,
+        description="`off`; `rights`: registrations, changes of rights, what operators do, what was suppressed and who"
+        " was refused; `notifications`: each attempt at one too; `all`: each read, search and write of resources too.",
+    )
+    audit_days: float = Field(
+        365, gt=0, le=36500, description="Days that entries of the audit are kept. Nothing else removes one."
+    )
+    audit_entries: int = Field(
+        1_000_000,
+        gt=0,
+        description="Count. When a tenant's audit has so many entries, those of notifications, suppressions, refusals"
+        " and of `all` are left out and counted, until older ones have gone; `/readyz` says so. The others never are.",
     )
 
     auth: Literal["none"] = Field("none", description="`none`: everybody who reaches the hub may do everything.")

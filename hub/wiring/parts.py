@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from hub.access import Access
+from hub.audit import Audit
 from hub.channels.guard import Guard
 from hub.channels.own import Own, found
 from hub.due import Due
@@ -89,6 +90,7 @@ class Parts:
     seal: Seal
     keyring: Keyring
     access: Access
+    audit: Audit
 
     @property
     def bases(self) -> dict[FhirVersion, str]:
@@ -221,6 +223,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         seal=seal,
         keyring=Keyring(pipeline, seal),
         access=Access(pipeline, now_ms),
+        audit=Audit(pipeline, settings.audit, settings.audit_entries),
     )
     await built.keyring.check()
     if foundation.layout < LAYOUT:
