@@ -1,7 +1,7 @@
 """
 PATCH of what is no stored resource: Subscriptions and topics. It is written as a PUT of what the patch makes would be.
 
-What the hub maintains, such as the status in force, is patched as it is returned. https://hl7.org/fhir/R4/http.html#patch
+What the hub maintains, such as the status in force, and headers are patched as they are returned. https://hl7.org/fhir/R4/http.html#patch
 """
 
 import asyncio
@@ -38,16 +38,16 @@ class Amending:
         await of.member(id_)
         patch = await patch_of(exchange, of.version, most_bytes=of.max_body, most_nesting=of.max_nesting)
 
-        async def once() -> None:
+        async def once() -> bytes:
             member = await of.member(id_)
             revision = member.state.revision
             check_expected(expected, revision, f"Subscription/{id_}")
             body = await patched(patch, of.rendered(member), most=of.max_body)
             wanted = await of.admitted(of.parsed(body), id_)
             await of.put(exchange, id_, wanted, body, member, expected=str(revision))
+            return body
 
-        await persistently(once, again=not expected)
-        return await of.respond(exchange, id_, 200)
+        return await of.respond(exchange, id_, 200, await persistently(once, again=not expected))
 
 
 @dataclass(frozen=True)

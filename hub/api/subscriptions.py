@@ -16,6 +16,7 @@ from starlette.responses import Response
 from hub.admission import Admission, Admitted
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
+from hub.api.patching import persistently
 from hub.api.resources import version_number
 from hub.api.routes import Route
 from hub.binding import Binding
@@ -85,7 +86,7 @@ class Subscriptions:
         exchange = Exchange(request)
         exchange.refuse(b"if-none-exist", b"idempotency-key", of="Subscription")
         wanted, resource = await self._wanted(exchange)
-        await self._check(wanted.subscription, None)
+        await self._check(wanted.subscription, resource, None)
         await self.pressure.check()
         id_ = str(uuid4())
         with topic_changed(self.form.topic_element):
@@ -99,10 +100,10 @@ class Subscriptions:
                 on=wanted.on,
                 owner=exchange.client,
             )
-        return await self.respond(exchange, id_, 201)
+        return await self.respond(exchange, id_, 201, resource)
 
     async def read(self, request: Request) -> Response:
-        """A Subscription as its client sent it, with the status in force."""
+        """A Subscription as its client sent it, its headers redacted, with the status in force."""
         exchange = Exchange(request)
         wanted = exchange.subset("Subscription")
         member = await self.member(request.path_params["id"])
@@ -125,14 +126,18 @@ class Subscriptions:
         if not is_id(id_):
             raise Refused.because(400, IssueCode.VALUE, f"{id_[:80]} is not an id", "Subscription.id")
         wanted, resource = await self._wanted(exchange, id_)
-        member = await self.membership.find(self.tenant, self.version, id_)
         expected = exchange.if_match
-        if expected == NOTHING and member:
-            raise _conflict(id_, member.state.revision)
-        if expected not in ("", NOTHING) and not member:
-            raise _conflict(id_, 0)
-        outcome = await self.put(exchange, id_, wanted, resource, member, expected=expected or "*")
-        return await self.respond(exchange, id_, 201 if outcome is Subscribed.CREATED else 200)
+
+        async def once() -> Subscribed:
+            member = await self.membership.find(self.tenant, self.version, id_)
+            if expected == NOTHING and member:
+                raise _conflict(id_, member.state.revision)
+            if expected not in ("", NOTHING) and not member:
+                raise _conflict(id_, 0)
+            return await self.put(exchange, id_, wanted, resource, member, expected=expected or "*")
+
+        outcome = await persistently(once, again=not expected)
+        return await self.respond(exchange, id_, 201 if outcome is Subscribed.CREATED else 200, resource)
 
     async def put(
         self, exchange: Exchange, id_: str, wanted: Admitted, resource: bytes, member: Member | None, *, expected: str
@@ -141,18 +146,22 @@ class Subscriptions:
         Change a Subscription, or create it under this id.
 
         Args:
+            resource: JSON as the client sent it.
             member: What stands under the id; None for nothing.
-            expected: The revision that it must be at; `*` for any.
+            expected: The revision that it must be at; `*` for any, or for this one if it keeps something of it.
 
         Raises:
             Overtaken: It is at another one.
         """
         now = self.now()
-        await self._check(wanted.subscription, member)
+        await self._check(wanted.subscription, resource, member)
+        filled = self.binding.filled(resource, wanted.subscription, member)
+        if member and expected == "*" and filled is not resource:
+            expected = str(member.state.revision)
         with topic_changed(self.form.topic_element):
             if member:
                 written = await self.membership.update(
-                    member, wanted.subscription, resource, expected=expected, now=now, on=wanted.on
+                    member, wanted.subscription, filled, expected=expected, now=now, on=wanted.on
                 )
             else:
                 await self.pressure.check()
@@ -161,7 +170,7 @@ class Subscriptions:
                     self.version,
                     id_,
                     wanted.subscription,
-                    resource,
+                    filled,
                     now=now,
                     on=wanted.on,
                     owner=exchange.client,
@@ -192,11 +201,17 @@ class Subscriptions:
             raise Refused.because(404, IssueCode.NOT_FOUND, f"There is no Subscription/{id_[:80]}.")
         return member
 
-    def rendered(self, member: Member) -> bytes:
-        """A Subscription's JSON. Raises Unopened."""
+    def rendered(self, member: Member, sent: bytes = b"") -> bytes:
+        """
+        A Subscription's JSON, its headers redacted. Raises Unopened.
+
+        Args:
+            sent: What the client has just written: of headers that are the ones in it, it is shown what it gave.
+        """
         state = member.state
+        kept = self.membership.seal.sent(self.version, state.resource, state.headers)
         return self.form.to_json(
-            self.membership.seal.sent(self.version, state.resource, state.headers),
+            self.form.redact(kept, sent),
             id=member.key.id,
             version_id=state.revision,
             last_updated=instant(state.updated),
@@ -227,14 +242,14 @@ class Subscriptions:
             raise Rejected(*found)
         return wanted
 
-    async def _check(self, wanted: Subscription, held: Member | None) -> None:
-        if found := await self.against(wanted, held):
+    async def _check(self, wanted: Subscription, sent: bytes, held: Member | None) -> None:
+        if found := await self.against(wanted, sent, held):
             raise Rejected(*found)
 
-    async def against(self, wanted: Subscription, held: Member | None) -> list[Issue]:
-        """What is against a Subscription, given the one that is there already."""
+    async def against(self, wanted: Subscription, sent: bytes, held: Member | None) -> list[Issue]:
+        """What is against a Subscription, given its JSON, and the one that is there already."""
         found = await self.starts.against(wanted, held, now=instant(self.now()))
-        return [*found, *await self.binding.against(wanted, held)]
+        return [*found, *await self.binding.against(wanted, sent, held)]
 
     async def sent(self, exchange: Exchange) -> tuple[dict[str, Any], bytes]:
         """The Subscription in a request, and its JSON. Raises Refused for anything else."""
@@ -248,14 +263,15 @@ class Subscriptions:
             raise Refused.because(400, IssueCode.INVALID, "A Subscription is expected.", "Subscription.resourceType")
         return resource
 
-    async def respond(self, exchange: Exchange, id_: str, status: int) -> Response:
+    async def respond(self, exchange: Exchange, id_: str, status: int, sent: bytes) -> Response:
+        """The answer to a write. `sent`: What the client wrote."""
         member = await self.member(id_)
-        return exchange.respond(self._answer(member, status), base=self.base, prefer=exchange.prefer)
+        return exchange.respond(self._answer(member, status, sent), base=self.base, prefer=exchange.prefer)
 
-    def _answer(self, member: Member, status: int) -> Answer:
+    def _answer(self, member: Member, status: int, sent: bytes = b"") -> Answer:
         revision = member.state.revision
         location = f"Subscription/{member.key.id}/_history/{revision}"
-        return Answer(status, self.rendered(member), location, revision, member.state.updated)
+        return Answer(status, self.rendered(member, sent), location, revision, member.state.updated)
 
 
 def _error(state: State) -> str | None:

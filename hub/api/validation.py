@@ -95,7 +95,7 @@ class Validation:
             text = f"The criteria are a search, where {BACKPORT} has the canonical URL of a topic."
             found.append(Issue(IssueCode.VALUE, text, s.form.topic_element))
         held = await s.membership.find(s.tenant, s.version, id_) if id_ else None
-        found += await s.against(wanted, held)
+        found += await s.against(wanted, _encode(resource), held)
         told = {issue.expression for issue in found}
         found += [issue for issue in issues(resource, s.version) if issue.expression not in told]
         if not found and (full := await s.membership.refusal(s.tenant, s.version, id_, wanted, _encode(resource))):

@@ -101,7 +101,7 @@ def _subscriptions(version: FhirVersion, settings: Settings, p: Parts, pressure:
         holdings=Holdings(p.store, TENANT, version),
         pressure=pressure,
         starts=Starts(p.changes),
-        binding=Binding(p.keyring),
+        binding=Binding(p.keyring, p.seal),
     )
     operations = Operations(subscriptions, p.foundation.epoch)
     yield from operations.routes()

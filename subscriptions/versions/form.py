@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import msgspec
 import orjson
 
-from subscriptions.codes import FhirVersion, SubscriptionStatus
-from subscriptions.errors import Rejected
+from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
+from subscriptions.errors import Issue, Rejected
 from subscriptions.notification import Notification
 from subscriptions.retry import Elements
 from subscriptions.subscription import Interest, Reading, Style, Subscription
@@ -113,6 +113,40 @@ class Form(ABC):
     def restore(self, kept: bytes, withheld: bytes) -> bytes:
         """Undo `withhold`."""
         return confidential.restore(kept, withheld, *self.headers)
+
+    def redact(self, held: bytes, sent: bytes = b"") -> bytes:
+        """
+        A Subscription's JSON as it is shown: of its headers the names.
+
+        Args:
+            sent: What a client wrote. If the headers are those in it, they stay as it gave them.
+        """
+        kept, headers = self.withhold(held)
+        if not headers:
+            return held
+        _, given = self.withhold(sent) if sent else (b"", b"")
+        own = given and confidential.are_those(given, headers)
+        return self.restore(kept, given if own else confidential.redacted(headers))
+
+    def refill(self, sent: bytes, held: bytes) -> bytes:
+        """
+        A Subscription's JSON in which headers came redacted, with these as they are held.
+
+        Args:
+            held: The JSON of the headers; empty when there are none.
+
+        Raises:
+            Rejected: Of some of them it can't be said which of them they are.
+        """
+        kept, headers = self.withhold(sent)
+        filled, unknown = confidential.refilled(headers, held)
+        if unknown:
+            text = (
+                f"`{confidential.REDACTED}` stands for a value that the hub holds already, and here there is none, or"
+                " another number of headers of this name: give the value."
+            )
+            raise Rejected(*(Issue(IssueCode.VALUE, text, f"{self.headers_element}[{i}]") for i in unknown))
+        return self.restore(kept, filled)
 
     @abstractmethod
     def notification_bundle(self, notification: Notification) -> bytes:

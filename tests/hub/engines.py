@@ -197,8 +197,8 @@ async def rewrite(parts: Parts, endpoint: str, *filters: str, id_: str = "s", **
     assert written.outcome is Subscribed.CHANGED
 
 
-async def member(parts: Parts, id_: str = "s") -> Member:
-    found = await parts.membership.find("default", R4, id_)
+async def member(parts: Parts, id_: str = "s", version: FhirVersion = R4) -> Member:
+    found = await parts.membership.find("default", version, id_)
     assert found is not None
     return found
 

@@ -9,17 +9,19 @@ from cryptography.fernet import Fernet
 
 from hub.keyring import Entrusted
 from hub.secrets import Secrets
+from subscriptions.codes import FhirVersion
 from tests.dump import everything
 from tests.hub.api.patches import fhirpath, operation, patch
 from tests.hub.api.server import Hub, issue, serving
 from tests.hub.api.subscriptions import ENDPOINT, put
 from tests.hub.api.test_entrusting import OAUTH, entrust
 from tests.hub.certificates import Authority
-from tests.hub.conftest import settings
+from tests.hub.conftest import BASE, settings
 from tests.hub.engines import member, sender
-from tests.processes import subscription
+from tests.processes import subscription, subscription_r5
 
 HEADERS = ["Authorization: Bearer hush-hush-hush", "X-Ward: 7"]
+REDACTED = ["Authorization: ********", "X-Ward: ********"]
 
 
 @pytest.fixture
@@ -40,30 +42,106 @@ def wanted(endpoint: str = ENDPOINT, **options: Any) -> dict[str, Any]:
     return {**subscription(endpoint, **options), "id": "s"}
 
 
-async def test_a_client_gets_back_what_it_gave_and_redis_has_none_of_it(hub: Hub) -> None:
-    """From a create, a change, a read, a read of the version, and a search."""
+async def test_a_client_sees_what_it_gave_once_and_redis_has_none_of_it(hub: Hub) -> None:
+    """In the answer to a create or a change; a read, a read of the version and a search show names alone."""
     sent = wanted(headers=HEADERS)
     for answer in (await hub.put("/Subscription/s", sent), await hub.put("/Subscription/s", sent)):
         assert answer.json()["channel"] == sent["channel"]
-    for url in ("/Subscription/s", "/Subscription/s/_history/2"):
-        assert (await hub.get(url)).json()["channel"] == sent["channel"]
+    for url in ("/Subscription/s", "/Subscription/s/_history/2", "/Subscription/s?_elements=channel"):
+        assert (await hub.get(url)).json()["channel"] == sent["channel"] | {"header": REDACTED}
     (entry,) = (await hub.get("/Subscription?url=" + ENDPOINT)).json()["entry"]
-    assert entry["resource"]["channel"] == sent["channel"]
+    assert entry["resource"]["channel"] == sent["channel"] | {"header": REDACTED}
     created = await hub.post("/Subscription", sent)
     assert (created.status_code, created.json()["channel"]) == (201, sent["channel"])
-    assert (await hub.get("/Subscription/s/$status")).status_code == 200
     held = await everything(hub.parts.pipeline.command)
     assert ENDPOINT.encode() in held
     assert b"hush" not in held
 
 
+async def test_nothing_that_is_asked_for_later_tells_them(hub: Hub) -> None:
+    await hub.put("/Subscription/s", wanted(headers=HEADERS))
+    batch = {
+        "resourceType": "Bundle",
+        "type": "batch",
+        "entry": [{"request": {"method": "GET", "url": "Subscription/s"}}],
+    }
+    asked = [
+        await hub.get("/Subscription/s"),
+        await hub.get("/Subscription/$status"),
+        await hub.get("/Subscription/s/$status"),
+        await hub.get("/Subscription/s/$events"),
+        await hub.client.post("/Subscription/$status", json={"resourceType": "Parameters"}),
+        await hub.post("/Subscription/_search", None, content_type="application/x-www-form-urlencoded"),
+        await hub.post("/Subscription/s/$test", {"resourceType": "Parameters"}),
+        await hub.post("/Subscription/s/$explain", {"resourceType": "Patient", "id": "1"}),
+        await hub.post("/Subscription/s/$validate", wanted()),
+        await hub.get("/_history"),
+        await hub.client.post("", json=batch),
+        await hub.get(f"{BASE}/admin/subscriptions/r4/s/attempts"),
+        await patch(hub, "/Subscription/s", [{"op": "test", "path": "/channel/header/0", "value": HEADERS[0]}]),
+    ]
+    assert [b"hush" in answer.content for answer in asked] == [False] * len(asked)
+    assert asked[-1].status_code in (400, 409, 412, 422)
+
+
+@pytest.mark.parametrize("version", ["r4", "r4b", "r5"])
+async def test_what_is_sent_back_as_it_was_read_stays(hub: Hub, version: str) -> None:
+    """Read, modify, write: the endpoint gets the headers that were given."""
+    url, made = f"{BASE}/fhir/{version}/Subscription/s", {"r5": subscription_r5}.get(version, subscription)
+    sent = made(ENDPOINT, headers=HEADERS) | {"id": "s"}
+    assert (await hub.put(url, sent)).status_code == 201
+    read = (await hub.get(url)).json()
+    assert "hush" not in str(read)
+    answer = await hub.put(url, read | {"reason": "another"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["reason"] == "another"
+    assert "hush" not in answer.text
+    assert await at_endpoint(hub, FhirVersion(version)) == [tuple(line.split(": ")) for line in HEADERS]
+    assert b"hush" not in await everything(hub.parts.pipeline.command)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["http://127.0.0.1:8/hook", "https://127.0.0.1:9/hook", "http://127.0.0.2:9/hook"]
+)
+async def test_they_are_not_shown_to_another_origin(hub: Hub, elsewhere: str) -> None:
+    """Sent back redacted, they are refused there, by PUT, PATCH and $validate; given anew, they are taken."""
+    await hub.put("/Subscription/s", wanted(headers=HEADERS))
+    moved = wanted(elsewhere, headers=REDACTED)
+    for answer in (
+        await hub.put("/Subscription/s", moved),
+        await patch(hub, "/Subscription/s", [{"op": "replace", "path": "/channel/endpoint", "value": elsewhere}]),
+        await hub.post("/Subscription/s/$validate", moved),
+    ):
+        assert answer.status_code == (200 if "validate" in str(answer.url) else 400)
+        (told,) = answer.json()["issue"]
+        assert (told["code"], told["expression"]) == ("business-rule", ["Subscription.channel.header"])
+    assert (await hub.get("/Subscription/s")).json()["channel"]["endpoint"] == ENDPOINT
+    assert (await hub.put("/Subscription/s", wanted(elsewhere, headers=HEADERS))).status_code == 200
+
+
+async def test_what_stands_for_no_header_is_refused(hub: Hub) -> None:
+    """In a create there is nothing that it could stand for; nor in a change, of a header that is not there."""
+    new, unknown = wanted(headers=REDACTED[:1]), wanted(headers=["X-Bed: ********"])
+    for url, sent in (("/Subscription/s", new), ("/Subscription/s", unknown)):
+        answer = await hub.put(url, sent)
+        assert (answer.status_code, issue(answer)["code"]) == (400, "value")
+        assert issue(answer)["expression"] == ["Subscription.channel.header[0]"]
+        await put(hub, "s")
+    assert (await hub.post("/Subscription", new)).status_code == 400
+
+
 async def test_a_patch_keeps_the_headers_and_may_change_them(hub: Hub) -> None:
+    """It patches what is read, and its answer shows what it brought."""
     sent = wanted(headers=HEADERS)
     await hub.put("/Subscription/s", sent)
     kept = await patch(hub, "/Subscription/s", [{"op": "replace", "path": "/reason", "value": "another"}])
-    assert (kept.status_code, kept.json()["channel"]) == (200, sent["channel"])
+    assert (kept.status_code, kept.json()["channel"]["header"]) == (200, REDACTED)
+    assert await at_endpoint(hub) == [tuple(line.split(": ")) for line in HEADERS]
     changed = await patch(hub, "/Subscription/s", fhirpath(operation("delete", "Subscription.channel.header[1]")))
-    assert changed.json()["channel"]["header"] == HEADERS[:1]
+    assert changed.json()["channel"]["header"] == REDACTED[:1]
+    added = await patch(hub, "/Subscription/s", [{"op": "add", "path": "/channel/header/-", "value": "X-Bed: 3"}])
+    assert added.json()["channel"]["header"] == [REDACTED[0], "X-Bed: 3"]
+    assert await at_endpoint(hub) == [("Authorization", "Bearer hush-hush-hush"), ("X-Bed", "3")]
     assert b"hush" not in await everything(hub.parts.pipeline.command)
 
 
@@ -156,6 +234,14 @@ async def test_credentials_given_while_the_endpoint_moves_are_not_shown_to_the_n
     given = Entrusted((await shown(hub)).oauth, None, origin="http://127.0.0.1:9")
     assert await hub.parts.keyring.entrust(key, given)
     assert (await shown(hub)).oauth is None
+
+
+async def at_endpoint(hub: Hub, version: FhirVersion = FhirVersion.R4) -> list[tuple[str, str]]:
+    """The headers that a deliver worker sends along."""
+    held = await member(hub.parts, version=version)
+    recipient = await sender(hub.parts).recipient(held.key, held.state.revision)
+    assert recipient is not None
+    return list(recipient.subscription.headers)
 
 
 async def shown(hub: Hub) -> Any:

@@ -1,6 +1,6 @@
 """
-HL7's own examples of what subscriptions are made of, unedited: kept and read back as they came, or refused for just the
-elements in which they are not what the specification asks of a client.
+HL7's own examples of what subscriptions are made of, unedited: kept and read back as they came, headers apart, or
+refused for just the elements in which they are not what the specification asks of a client.
 """
 
 import json
@@ -147,6 +147,17 @@ def mended(sent: Json, changes: Json) -> Json:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def redacted(sent: Json) -> Json:
+    """As it is shown to whoever reads it later: of headers the names."""
+    found: Json = json.loads(json.dumps(sent))
+    channel = found.get("channel", {})
+    if "header" in channel:
+        channel["header"] = [f"{line.partition(':')[0]}: ********" for line in channel["header"]]
+    for parameter in found.get("parameter", []):
+        parameter["value"] = "********"
+    return found
+
+
 def test_every_example_is_here() -> None:
     """None of HL7's Subscriptions, topics and statuses is left out, nor the notifications of either source."""
     named = {*TOPICS, *STATUSES, *(example.file for example in EXAMPLES)}
@@ -178,7 +189,7 @@ async def test_a_subscription(hub: Hub, example: Example) -> None:
     assert answer.json()["status"] == "requested"
     kept(answer, wanted, but=("status", "error"))
     assert "error" not in answer.json()
-    kept(await hub.get(url), wanted, but=("status", "error"))
+    kept(await hub.get(url), redacted(wanted), but=("status", "error"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: f"{each.version}-{Path(each.file).stem}")
