@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -277,6 +278,17 @@ def subscription_r5(endpoint: str, type_: str = "Immunization", *filters: str, *
         "content": options.get("content", "id-only"),
         **{name: options[option] for option, name in named.items() if option in options},
     }
+
+
+def redacted(sent: dict[str, Any]) -> dict[str, Any]:
+    """A Subscription of any version as it is shown to whoever reads it later: of headers the names."""
+    found: dict[str, Any] = deepcopy(sent)
+    channel = found.get("channel", {})
+    if "header" in channel:
+        channel["header"] = [f"{line.partition(':')[0]}: ********" for line in channel["header"]]
+    for parameter in found.get("parameter", []):
+        parameter["value"] = "********"
+    return found
 
 
 def _unless_empty(name: str, found: list[dict[str, str]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet
 
 from tests.hub.api.server import Hub, issue, serving
 from tests.hub.conftest import BASE, settings
+from tests.processes import redacted
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 
@@ -145,17 +146,6 @@ def mended(sent: Json, changes: Json) -> Json:
     for name, value in changes.items():
         found[name] = mended(found[name], value) if isinstance(value, dict) else value
     return {name: value for name, value in found.items() if value is not None}
-
-
-def redacted(sent: Json) -> Json:
-    """As it is shown to whoever reads it later: of headers the names."""
-    found: Json = json.loads(json.dumps(sent))
-    channel = found.get("channel", {})
-    if "header" in channel:
-        channel["header"] = [f"{line.partition(':')[0]}: ********" for line in channel["header"]]
-    for parameter in found.get("parameter", []):
-        parameter["value"] = "********"
-    return found
 
 
 def test_every_example_is_here() -> None:
