@@ -1,13 +1,14 @@
 """A Subscription, whatever FHIR version it was written in. `versions/` parses into it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from subscriptions.codes import ChannelType, Comparator, Content, FhirVersion, SubscriptionStatus
 from subscriptions.errors import Issue
-from subscriptions.topic import Topic
+from subscriptions.scopes import EVERY
+from subscriptions.topic import ANY, Topic
 
 
 class Style(StrEnum):
@@ -110,3 +111,12 @@ class Reading:
     def is_sound(self, element: str) -> bool:
         """Whether nothing was found against this very element."""
         return all(issue.expression != element for issue in self.issues)
+
+
+def types_told(topic: Topic, filters: Iterable[Filter]) -> frozenset[str]:
+    """
+    The resource types whose changes a subscriber is told of, perhaps EVERY: those that its filters name, or else the
+    topic's.
+    """
+    named = frozenset(each.resource_type for each in filters if each.resource_type)
+    return named or frozenset(EVERY if each == ANY else each for each in topic.resource_types)
