@@ -156,6 +156,10 @@ class Caller:
     tenant: str
     rights: Rights
 
+    def sees(self, owner: str) -> bool:
+        """Whether Subscriptions of this client are there for it: its own are, and to operators everybody's."""
+        return owner == self.name or self.rights.scopes.admin
+
 
 #: Whoever reaches a hub that tells nobody apart.
 ANYBODY = Caller("anonymous", DEFAULT, EVERYTHING)

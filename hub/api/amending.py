@@ -35,11 +35,11 @@ class Amending:
         exchange, id_, of = Exchange(request), request.path_params["id"], self.subscriptions
         exchange.without_parameters()
         expected = exchange.if_match
-        await of.member(id_)
+        await of.member(exchange.caller, id_)
         patch = await patch_of(exchange, of.version, most_bytes=of.max_body, most_nesting=of.max_nesting)
 
         async def once() -> bytes:
-            member = await of.member(id_)
+            member = await of.member(exchange.caller, id_)
             revision = member.state.revision
             check_expected(expected, revision, f"Subscription/{id_}")
             body = await patched(patch, of.rendered(member), most=of.max_body)

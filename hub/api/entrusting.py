@@ -59,7 +59,7 @@ class Entrusting:
         """Make a new secret to sign with, and show it this once. The one before signs beside it for a day."""
         exchange = Exchange(request)
         await self._read(exchange, ROTATE)
-        member = await self._member(request)
+        member = await self._member(exchange)
         try:
             rotated = await self.keyring.rotate(member.key)
         except TooOften as error:
@@ -77,7 +77,7 @@ class Entrusting:
         """Keep the credentials that are given, instead of those before; of those that aren't given, none are kept."""
         exchange = Exchange(request)
         given = await self._read(exchange, CREDENTIALS)
-        member = await self._member(request)
+        member = await self._member(exchange)
         entrusted = Entrusted(await self._oauth(given), self._certificate(given), origin(endpoint(member)))
         if not await self.keyring.entrust(member.key, entrusted):
             raise _gone(member)
@@ -87,7 +87,7 @@ class Entrusting:
         """What the hub shows to the endpoint, but for whatever is secret."""
         exchange = Exchange(request)
         exchange.without_parameters()
-        member = await self._member(request)
+        member = await self._member(exchange)
         return exchange.respond(_parameters(_told(await self.keyring.entrusted(member.key))))
 
     async def _read(self, exchange: Exchange, takes: Takes) -> Given:
@@ -96,9 +96,9 @@ class Entrusting:
             exchange, max_body=self.subscriptions.max_body, max_nesting=self.subscriptions.max_nesting
         )
 
-    async def _member(self, request: Request) -> Member:
+    async def _member(self, exchange: Exchange) -> Member:
         """The Subscription; Refused when there is none, or nothing can be kept for it."""
-        member = await self.subscriptions.member(request.path_params["id"])
+        member = await self.subscriptions.member(exchange.caller, exchange.request.path_params["id"])
         if not self.keyring.is_open:
             raise Refused.because(400, IssueCode.NOT_SUPPORTED, f"Not here: {LACKING}. Its operator can set it.")
         return member

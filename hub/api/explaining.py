@@ -14,6 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.given import Given, Takes
@@ -153,19 +154,19 @@ class Explaining:
             if given.resources or len(given.texts) > 1:
                 text = "The reference names a change that happened: nothing else can be given with it."
                 raise Refused.because(400, IssueCode.INVALID, text, "reference")
-            return _respond(exchange, await self._of_happened(id_, given.texts["reference"]))
-        member = await self.subscriptions.member(id_)
+            return _respond(exchange, await self._of_happened(exchange.caller, id_, given.texts["reference"]))
+        member = await self.subscriptions.member(exchange.caller, id_)
         explanation = await self._explained(self._in_force(member), self._supposed(exchange, given))
         return _respond(exchange, explanation.parameters)
 
-    async def _of_happened(self, id_: str, reference: str) -> list[dict[str, Any]]:
+    async def _of_happened(self, caller: Caller, id_: str, reference: str) -> list[dict[str, Any]]:
         """What became of a change, and why."""
         s = self.subscriptions
         change = await self._happened(reference)
         resource = ResourceId(s.tenant, s.version, change.type, change.id)
         # In this order: what is matched while this is asked has its event by then.
         waits = await self.changes.waits(resource, change.version_id)
-        member = await s.member(id_)
+        member = await s.member(caller, id_)
         event = await self._event(member, change)
         registered = await s.membership.registry.find(s.tenant, s.version, id_)
         wanted = self._in_force(member)

@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.pages import Parameters, bad_cursor
@@ -37,14 +38,14 @@ class Finding:
     async def find(self, request: Request) -> Response:
         """Search by any parameter that FHIR defines on Subscription: `url`, `status`, `criteria`, `_lastUpdated`, …"""
         exchange = Exchange(request)
-        return exchange.respond(await self._found(exchange.query))
+        return exchange.respond(await self._found(exchange.caller, exchange.query))
 
     async def find_posted(self, request: Request) -> Response:
         """The same search, with its parameters as a form."""
         exchange = Exchange(request)
-        return exchange.respond(await self._found(await posted(exchange, self.subscriptions.max_body)))
+        return exchange.respond(await self._found(exchange.caller, await posted(exchange, self.subscriptions.max_body)))
 
-    async def _found(self, asked: Parameters) -> Answer:
+    async def _found(self, caller: Caller, asked: Parameters) -> Answer:
         """A page of what a search finds, by id: an order that no change of status disturbs."""
         of = self.subscriptions
         wanted, rest = results(asked, "Subscription", of.version, most=of.max_page, order="_id")
@@ -54,7 +55,7 @@ class Finding:
             query = compiled(rest, "Subscription", Context(of.version, frozenset({of.base})))
         page: list[tuple[str, bytes]] = []
         total = behind = unreadable = 0
-        async for member in of.membership.all(of.tenant, of.version, query.ids):
+        async for member in of.membership.all(of.tenant, of.version, query.ids, by=caller):
             try:
                 matches = await self._matches(query, member.state)
                 shown = matches and (wanted.cursor is None or member.key.id > wanted.cursor)

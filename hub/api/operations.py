@@ -47,12 +47,13 @@ class Operations:
 
     async def status_of_one(self, request: Request) -> Response:
         """How a Subscription stands. Parameters mean nothing here."""
-        member = await self.subscriptions.member(request.path_params["id"])
+        exchange = Exchange(request)
+        member = await self.subscriptions.member(exchange.caller, request.path_params["id"])
         await self.subscriptions.admission.topics.refresh()
-        return self._respond(Exchange(request), [self._entry(member)])
+        return self._respond(exchange, [self._entry(member)])
 
     async def status_of_many(self, request: Request) -> Response:
-        """How Subscriptions stand: those of the given ids, in one of the given states; all by default."""
+        """How Subscriptions stand: those of the given ids, in one of the given states; all of its own by default."""
         exchange = Exchange(request)
         given = exchange.query
         if request.method == "POST":
@@ -70,7 +71,7 @@ class Operations:
         await s.admission.topics.refresh()
         entries = [
             self._entry(member)
-            async for member in s.membership.all(s.tenant, s.version, ids or None)
+            async for member in s.membership.all(s.tenant, s.version, ids or None, by=exchange.caller)
             if not statuses or member.state.status in statuses
         ]
         return self._respond(exchange, entries)
@@ -78,7 +79,7 @@ class Operations:
     async def test(self, request: Request) -> Response:
         """Have a notification without events sent now. The answer doesn't wait for that, but says where it is seen."""
         s, exchange = self.subscriptions, Exchange(request)
-        member = await s.member(request.path_params["id"])
+        member = await s.member(exchange.caller, request.path_params["id"])
         if member.state.style is not Style.TOPIC:
             text = (
                 "The criteria are a search: nothing is sent without a resource, so that there is nothing to test with."

@@ -60,7 +60,7 @@ class Recovering:
         exchange, s = Exchange(request), self.operations.subscriptions
         given = await EVENTS.read(exchange, max_body=s.max_body, max_nesting=s.max_nesting)
         most = _content(given)
-        member = await s.member(request.path_params["id"])
+        member = await s.member(exchange.caller, request.path_params["id"])
         wanted = _asked(given, member)
         await s.admission.topics.refresh()
         status = self.operations.status(member)
@@ -91,7 +91,7 @@ class Recovering:
         exchange, s = Exchange(request), self.operations.subscriptions
         given = await RESEND.read(exchange, max_body=s.max_body, max_nesting=s.max_nesting)
         since, until = _instant(given, "eventsSinceInstant"), _instant(given, "eventsUntilInstant")
-        member = await s.member(request.path_params["id"])
+        member = await s.member(exchange.caller, request.path_params["id"])
         wanted = _asked(given, member)
         sent = await again(self.resending, member, wanted, since, until, now=s.now())
         issue = Issue(IssueCode.INFORMATIONAL, str(sent))

@@ -13,6 +13,7 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.admission import Admission, Admitted
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
@@ -106,7 +107,7 @@ class Subscriptions:
         """A Subscription as its client sent it, its headers redacted, with the status in force."""
         exchange = Exchange(request)
         wanted = exchange.subset("Subscription")
-        member = await self.member(request.path_params["id"])
+        member = await self.member(exchange.caller, request.path_params["id"])
         return exchange.respond_to_read(self._answer(member, 200), wanted)
 
     async def vread(self, request: Request) -> Response:
@@ -114,7 +115,7 @@ class Subscriptions:
         exchange = Exchange(request)
         wanted = exchange.subset("Subscription")
         number = version_number(request.path_params["number"])
-        member = await self.member(request.path_params["id"])
+        member = await self.member(exchange.caller, request.path_params["id"])
         if number != member.state.revision:
             text = f"Only the current version of a Subscription is kept, which is version {member.state.revision}."
             raise Refused.because(404, IssueCode.NOT_FOUND, text)
@@ -129,7 +130,7 @@ class Subscriptions:
         expected = exchange.if_match
 
         async def once() -> Subscribed:
-            member = await self.membership.find(self.tenant, self.version, id_)
+            member = await self.found(exchange.caller, id_)
             if expected == NOTHING and member:
                 raise _conflict(id_, member.state.revision)
             if expected not in ("", NOTHING) and not member:
@@ -147,11 +148,12 @@ class Subscriptions:
 
         Args:
             resource: JSON as the client sent it.
-            member: What stands under the id; None for nothing.
+            member: What stands under the id, of all that the caller sees; None for nothing.
             expected: The revision that it must be at; `*` for any, or for this one if it keeps something of it.
 
         Raises:
             Overtaken: It is at another one.
+            Refused: 404, when it is another client's.
         """
         now = self.now()
         await self._check(wanted.subscription, resource, member)
@@ -176,6 +178,8 @@ class Subscriptions:
                     owner=exchange.client,
                 )
         if written.outcome is Subscribed.CONFLICT:
+            if member is None:
+                await self.member(exchange.caller, id_)
             raise _conflict(id_, written.revision)
         if written.outcome is Subscribed.MISSING:
             raise Unavailable(f"Subscription/{id_} was deleted in this moment")
@@ -184,7 +188,7 @@ class Subscriptions:
     async def delete(self, request: Request) -> Response:
         """End a Subscription. At most the request that is on its way already arrives afterwards."""
         exchange, id_ = Exchange(request), request.path_params["id"]
-        member = await self.membership.find(self.tenant, self.version, id_)
+        member = await self.found(exchange.caller, id_)
         if member is None:
             if exchange.if_match:
                 raise _conflict(id_, 0)
@@ -194,9 +198,13 @@ class Subscriptions:
             raise _conflict(id_, written.revision)
         return Response(status_code=204, headers={"ETag": f'W/"{written.revision}"'})
 
-    async def member(self, id_: str) -> Member:
-        """The Subscription of an id; Refused with 404 when there is none."""
-        member = await self.membership.find(self.tenant, self.version, id_) if is_id(id_) else None
+    async def found(self, caller: Caller, id_: str) -> Member | None:
+        """The Subscription of an id; None when there is none, or another client's."""
+        return await self.membership.find(self.tenant, self.version, id_, by=caller) if is_id(id_) else None
+
+    async def member(self, caller: Caller, id_: str) -> Member:
+        """The same; Refused with 404 when there is none."""
+        member = await self.found(caller, id_)
         if member is None:
             raise Refused.because(404, IssueCode.NOT_FOUND, f"There is no Subscription/{id_[:80]}.")
         return member
@@ -265,7 +273,7 @@ class Subscriptions:
 
     async def respond(self, exchange: Exchange, id_: str, status: int, sent: bytes) -> Response:
         """The answer to a write. `sent`: What the client wrote."""
-        member = await self.member(id_)
+        member = await self.member(exchange.caller, id_)
         return exchange.respond(self._answer(member, status, sent), base=self.base, prefer=exchange.prefer)
 
     def _answer(self, member: Member, status: int, sent: bytes = b"") -> Answer:

@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.given import Given, Takes
@@ -17,6 +18,7 @@ from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
 from hub.ingest import is_id
 from hub.ingest.validation import issues
+from hub.membership import Member
 from hub.store import instant
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
@@ -64,7 +66,7 @@ class Validation:
         given = await self._given(exchange)
         self._permit(given, ("update", "delete", "profile"), "create is asked of none yet, at Subscription/$validate")
         if given.texts.get("mode") == "delete":
-            await self.subscriptions.member(id_)
+            await self.subscriptions.member(exchange.caller, id_)
             return exchange.respond(Answer(200, outcome(DELETED, severity="information")))
         if not is_id(id_):
             raise Refused.because(400, IssueCode.VALUE, f"{id_[:80]} is not an id", "Subscription.id")
@@ -80,12 +82,14 @@ class Validation:
         if resource.get("resourceType") != "Subscription":
             raise Refused.because(400, IssueCode.INVALID, "A Subscription is expected.", "Subscription.resourceType")
         profile = profiles(self.subscriptions.version).get(given.texts.get("profile", ""))
-        found, understood = await self._about(resource, id_, profile)
+        found, understood = await self._about(exchange.caller, resource, id_, profile)
         if found:
             return exchange.respond(Answer(200, outcome(*found)))
         return exchange.respond(Answer(200, outcome(ACCEPTED, *understood, severity="information")))
 
-    async def _about(self, resource: dict[str, Any], id_: str, profile: str | None) -> tuple[list[Issue], list[Issue]]:
+    async def _about(
+        self, caller: Caller, resource: dict[str, Any], id_: str, profile: str | None
+    ) -> tuple[list[Issue], list[Issue]]:
         """What is against a Subscription; and what its filters are understood as, if nothing is."""
         s = self.subscriptions
         wanted, found = await s.admission.judge(s.version, resource, now=instant(s.now()))
@@ -94,7 +98,7 @@ class Validation:
         if profile == BACKPORT and wanted.style is not Style.TOPIC:
             text = f"The criteria are a search, where {BACKPORT} has the canonical URL of a topic."
             found.append(Issue(IssueCode.VALUE, text, s.form.topic_element))
-        held = await s.membership.find(s.tenant, s.version, id_) if id_ else None
+        held = await self._held(caller, id_) if id_ else None
         found += await s.against(wanted, _encode(resource), held)
         told = {issue.expression for issue in found}
         found += [issue for issue in issues(resource, s.version) if issue.expression not in told]
@@ -105,6 +109,13 @@ class Validation:
         return [], [
             Issue(IssueCode.INFORMATIONAL, each.text, s.form.topic_element) for each in s.admission.understood(wanted)
         ]
+
+    async def _held(self, caller: Caller, id_: str) -> Member | None:
+        """What an update would change; None when it would create. Refused with 404 when it could do neither."""
+        s = self.subscriptions
+        if await s.membership.find(s.tenant, s.version, id_) is None:
+            return None
+        return await s.member(caller, id_)
 
     def _permit(self, given: Given, modes: tuple[str, ...], others: str) -> None:
         """Raise Refused for a mode that is not one of these, and for a profile that nothing is held against."""

@@ -18,7 +18,7 @@ from hub.api.gate import OpenGate
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.recovering import Recovering
-from hub.api.routes import Route
+from hub.api.routes import Gate, Route
 from hub.api.subscriptions import Subscriptions
 from hub.api.validation import Validation
 from hub.attempts import Attempts
@@ -50,8 +50,8 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
         await p.client.aclose()
 
 
-def web(settings: Settings, p: Parts) -> FastAPI:
-    """The HTTP application on parts that are connected."""
+def web(settings: Settings, p: Parts, gate: Gate | None = None) -> FastAPI:
+    """The HTTP application on parts that are connected. `gate`: None for the one that the settings ask for."""
     pressure = Pressure(p.pipeline, p.changes, settings)
     administration = Administration(
         TENANT,
@@ -70,7 +70,7 @@ def web(settings: Settings, p: Parts) -> FastAPI:
         topics=p.topics,
         publication=Publication(p.topics, p.registry),
         pressure=pressure,
-        gate=OpenGate(),
+        gate=gate or OpenGate(),
         subscriptions={version: tuple(_subscriptions(version, settings, p, pressure)) for version in FhirVersion},
         administration=administration.routes(),
         others=(health_routes(p.foundation, pressure), signing_routes(p.keyring)),

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
+from tests.hub.api.clients import Clients, telling_apart
 from tests.hub.api.server import Hub, serving
 from tests.hub.conftest import settings
 
@@ -21,4 +23,12 @@ async def other(hub: Hub, redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
     """Another api process on the same Redis."""
     async with serving(settings(redis_url, tmp_path)) as found:
         assert found.parts.client is not hub.parts.client
+        yield found
+
+
+@pytest.fixture
+async def clients(redis_url: str, tmp_path: Path) -> AsyncIterator[Clients]:
+    """One api process, whose clients are told apart."""
+    wanted = settings(redis_url, tmp_path).model_copy(update={"secrets_key": Fernet.generate_key().decode()})
+    async with telling_apart(wanted) as found:
         yield found

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
+from hub.api.routes import Gate
 from hub.keys import ResourceId
 from hub.settings import Settings
 from hub.store import Store
@@ -25,6 +27,7 @@ class Hub:
 
     client: httpx.AsyncClient
     parts: Parts
+    app: FastAPI
 
     @property
     def store(self) -> Store:
@@ -62,13 +65,13 @@ class Hub:
 
 
 @asynccontextmanager
-async def serving(wanted: Settings) -> AsyncIterator[Hub]:
+async def serving(wanted: Settings, gate: Gate | None = None) -> AsyncIterator[Hub]:
     built = await parts(wanted)
-    app = web(wanted, built)
+    app = web(wanted, built, gate)
     headers = {"Content-Type": "application/fhir+json"}
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=FHIR, headers=headers) as client:
-            yield Hub(client, built)
+            yield Hub(client, built, app)
     finally:
         await close(built.client)
 
