@@ -61,6 +61,27 @@ def resource_types(version: FhirVersion) -> frozenset[str]:
 
 
 @cache
+def of_patients(version: FhirVersion) -> Mapping[str, tuple[SearchParameter, ...]]:
+    """
+    By resource type, the parameters that put it in a patient's compartment, but for a patient himself.
+
+    https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+    """
+    known = parameters(version)
+    return {
+        type_: tuple(
+            _parameter(
+                {"url": f"#{type_}-{code}", "code": code, "base": [type_], "type": "reference", "expression": own}
+            )
+            if own
+            else known[type_, code]
+            for code, own in named.items()
+        )
+        for type_, named in _data(f"{version.value}-compartment")
+    }
+
+
+@cache
 def _in() -> SearchParameter:
     rosters = frozenset({"CareTeam", "Group", "List"})
     holds = {"Resource": {"Reference": None}}
