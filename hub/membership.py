@@ -3,6 +3,7 @@ A Subscription's way in and out: registry, state and due work, always in the ord
 
 In:  registered (so every matcher will know it), then its state is written, then its handshake is scheduled.
 Out: its state goes first (from then on nothing is numbered or settled), then its place in the registry.
+Before each: the audit has it, or nothing is done.
 A crash in between was acknowledged to nobody, and `repair` mends what it left.
 """
 
@@ -12,6 +13,7 @@ from logging import getLogger
 from uuid import uuid4
 
 from hub.access import ANYBODY, Caller
+from hub.audit import Audit
 from hub.due import Due
 from hub.errors import Unavailable
 from hub.keys import SubscriptionKey
@@ -20,6 +22,7 @@ from hub.registered import Registered
 from hub.registry import On, Registry
 from hub.seal import Kept, Seal
 from hub.state import State
+from subscriptions.audit import HUB, Act, Kind
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.errors import Rejected
 from subscriptions.pace import Pace, pace
@@ -66,6 +69,7 @@ class Membership:
     due: Due
     handshake_delay: int
     seal: Seal
+    audit: Audit
 
     async def find(self, tenant: str, version: FhirVersion, id_: str, *, by: Caller = ANYBODY) -> Member | None:
         """The Subscription of this id; None when there is none, or none that `by` sees, which is found as quickly."""
@@ -144,6 +148,7 @@ class Membership:
         before = held.key.incarnation if held else ""
         is_on = wanted.status is not SubscriptionStatus.OFF
         registered = Registered(key, is_on, 1, now, kept.resource, wanted.style, owner)
+        await self._record(key, Kind.SUBSCRIPTION_CREATED, owner)
         if not await self.registry.enter(registered, instead_of=before, on=on):
             return Written(Subscribed.CONFLICT, 1)
         return await self._write(key, "", wanted, kept, now=now, owner=owner)
@@ -157,9 +162,13 @@ class Membership:
         expected: str,
         now: int,
         on: On | None = None,
+        agent: str = ANYBODY.name,
     ) -> Written:
         """
         Change a Subscription that is at the revision `expected`, or at any (`*`).
+
+        Args:
+            agent: The client that does.
 
         Raises:
             TopicChanged: Nothing was done.
@@ -167,8 +176,11 @@ class Membership:
             Unopened: The same, since it has headers, and the hub keeps no secrets.
         """
         key, on, joined = member.key, on or On(), ""
+        if conflict := await self._conflict(member, expected):
+            return conflict
         kept = await self.seal.kept(key.version, resource)
         registered = await self.registry.find(key.tenant, key.version, key.id)
+        await self._record(key, Kind.SUBSCRIPTION_CHANGED, agent)
         # On both topics until all is written: neither can go away under it.
         if registered is not None and registered.key == key:
             is_on = wanted.status is not SubscriptionStatus.OFF
@@ -222,15 +234,21 @@ class Membership:
             await self.due.ends(key, None)
         return Written(outcome, revision)
 
-    async def test(self, member: Member) -> bool:
+    async def test(self, member: Member, *, agent: str = ANYBODY.name) -> bool:
         """Have a test notification sent now, and what waits for its repeat; False when it isn't active."""
+        if member.state.status is not SubscriptionStatus.ACTIVE:
+            return False
+        await self._record(member.key, Kind.TESTED, agent)
         if not await self.outboxes.call(member.key, test=True):
             return False
         await self.due.rouse([member.key])
         return True
 
-    async def delete(self, member: Member, *, expected: str) -> Written:
-        """Delete a Subscription with all that is owed to it."""
+    async def delete(self, member: Member, *, expected: str, agent: str = ANYBODY.name) -> Written:
+        """Delete a Subscription with all that is owed to it. `agent`: The client that does."""
+        if conflict := await self._conflict(member, expected):
+            return conflict
+        await self._record(member.key, Kind.SUBSCRIPTION_DELETED, agent)
         outcome, revision = await self.outboxes.delete(member.key, expected=expected)
         if outcome is not Subscribed.CONFLICT:
             await self.registry.remove(member.key)
@@ -245,6 +263,7 @@ class Membership:
         if state.status is not SubscriptionStatus.OFF:
             if state.end is None or state.end > now:  # it was written meanwhile
                 return await self.due.ends(key, state.end)
+            await self._record(key, Kind.SUBSCRIPTION_OFF, HUB, "its end has come")
             outcome, revision = await self.outboxes.write(
                 key,
                 expected=str(state.revision),
@@ -261,6 +280,17 @@ class Membership:
             log.info("subscription.ended", extra={"subscription": str(key)})
             await self.registry.put(Registered(key, False, revision, now, state.resource, state.style, state.owner))
         return await self.due.ends(key, None)
+
+    async def _conflict(self, member: Member, expected: str) -> Written | None:
+        """What a write comes to whose Subscription is at another revision: nothing that the audit were to tell of."""
+        if expected in ("*", str(member.state.revision)):
+            return None
+        now = await self.outboxes.read(member.key)
+        return Written(Subscribed.CONFLICT, now.revision) if now and str(now.revision) != expected else None
+
+    async def _record(self, key: SubscriptionKey, kind: Kind, agent: str, text: str = "") -> None:
+        """Have the audit know what is about to be done."""
+        await self.audit.record(key.tenant, Act(kind, agent, f"Subscription/{key.id}", key.version, text=text))
 
     async def repair(self, *, now: int) -> int:
         """

@@ -324,7 +324,7 @@ class Settings(BaseSettings):
     audit: Annotated[Level, BeforeValidator(_lower)] = Field(
         Level.RIGHTS,
         description="`off`; `rights`: registrations, changes of rights, what operators do, what was suppressed and who"
-        " was refused; `notifications`: each attempt at one too; `all`: each read, search and write of resources too.",
+        " was refused; `notifications`: each attempt at one too; `all`: each read of and search for resources too.",
     )
     audit_days: float = Field(
         365, gt=0, le=36500, description="Days that entries of the audit are kept. Nothing else removes one."

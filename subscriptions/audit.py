@@ -58,6 +58,8 @@ class Kind(StrEnum):
     #: A tenant was made, or what it grants others was changed.
     TENANT_CHANGED = "tenant-changed"
 
+    #: Events are sent once more: to whoever missed them, or since an operator says so.
+    RESENT = "resent"
     REDELIVERED = "redelivered"
     TESTED = "tested"
     RECOVERED = "recovered"
@@ -75,23 +77,26 @@ class Kind(StrEnum):
     #: One attempt at a notification.
     NOTIFIED = "notified"
 
-    #: A client read, or searched for, resources.
+    #: A client read resources, or searched for them.
     READ = "read"
     SEARCHED = "searched"
-    #: A client published a change.
-    WRITTEN = "written"
 
     @property
     def level(self) -> Level:
         """The first level that has it."""
         if self is Kind.NOTIFIED:
             return Level.NOTIFICATIONS
-        return Level.ALL if self in (Kind.READ, Kind.SEARCHED, Kind.WRITTEN) else Level.RIGHTS
+        return Level.ALL if self in (Kind.READ, Kind.SEARCHED) else Level.RIGHTS
 
     @property
     def bulk(self) -> bool:
         """Whether there may be any number of them, so that they are left out, and counted, when the audit is full."""
         return self.level is not Level.RIGHTS or self in (Kind.SUPPRESSED, Kind.REFUSED)
+
+    @property
+    def told(self) -> bool:
+        """Whether it is the hub's doing, and the agent is who is told, or isn't."""
+        return self in (Kind.NOTIFIED, Kind.SUPPRESSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,8 @@ class Act:
     """
     One act.
 
-    agent: The client whose act it is; OPERATOR or HUB. Empty for somebody who is not known.
+    agent: The client whose act it is, or of a notification and its suppression who is told, or isn't; OPERATOR or HUB.
+        Empty for somebody who is not known.
     entity: What was acted upon: `Type/id` or `Type/id/_history/n`, or what is no resource: `client/lab`, `tenant/ward`,
         `key/<id>`. Empty for the hub itself.
     version: The FHIR version of the entities that are resources; None where none is.
@@ -118,3 +124,12 @@ class Act:
     @property
     def entities(self) -> tuple[str, ...]:
         return tuple(filter(None, (self.entity, *self.also)))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An act, as it was recorded at this time (ms since 1970)."""
+
+    id: str
+    at: int
+    act: Act

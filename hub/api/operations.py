@@ -85,7 +85,7 @@ class Operations:
                 "The criteria are a search: nothing is sent without a resource, so that there is nothing to test with."
             )
             raise Refused.because(409, IssueCode.NOT_SUPPORTED, text, s.form.topic_element)
-        if not await s.membership.test(member):
+        if not await s.membership.test(member, agent=exchange.client):
             text = f"Only an active Subscription is sent something, and this one is `{member.state.status}`."
             raise Refused.because(409, IssueCode.BUSINESS_RULE, text, "Subscription.status")
         text = (

@@ -163,7 +163,13 @@ class Subscriptions:
         with topic_changed(self.form.topic_element):
             if member:
                 written = await self.membership.update(
-                    member, wanted.subscription, filled, expected=expected, now=now, on=wanted.on
+                    member,
+                    wanted.subscription,
+                    filled,
+                    expected=expected,
+                    now=now,
+                    on=wanted.on,
+                    agent=exchange.client,
                 )
             else:
                 await self.pressure.check()
@@ -193,7 +199,7 @@ class Subscriptions:
             if exchange.if_match:
                 raise _conflict(id_, 0)
             return Response(status_code=204)
-        written = await self.membership.delete(member, expected=exchange.if_match or "*")
+        written = await self.membership.delete(member, expected=exchange.if_match or "*", agent=exchange.client)
         if written.outcome is Subscribed.CONFLICT:
             raise _conflict(id_, written.revision)
         return Response(status_code=204, headers={"ETag": f'W/"{written.revision}"'})

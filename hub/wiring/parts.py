@@ -109,7 +109,7 @@ class Parts:
     @property
     def membership(self) -> Membership:
         delay = int(self.settings.handshake_delay * 1000)
-        return Membership(self.registry, self.outboxes, self.due, delay, self.seal)
+        return Membership(self.registry, self.outboxes, self.due, delay, self.seal, self.audit)
 
     @property
     def resending(self) -> Resending:

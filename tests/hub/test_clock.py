@@ -76,7 +76,7 @@ def clock(
 
 def repairing(parts: Parts, step: Step) -> Membership:
     m = parts.membership
-    return Repairing(m.registry, m.outboxes, m.due, m.handshake_delay, m.seal, step)
+    return Repairing(m.registry, m.outboxes, m.due, m.handshake_delay, m.seal, m.audit, step)
 
 
 @asynccontextmanager

@@ -72,7 +72,7 @@ async def test_a_created_subscription_is_registered_requested_and_due_for_its_ha
 
 
 async def test_the_handshake_waits_until_the_answer_has_left(parts: Parts) -> None:
-    patient = Membership(parts.registry, parts.outboxes, parts.due, 3_600_000, parts.seal)
+    patient = Membership(parts.registry, parts.outboxes, parts.due, 3_600_000, parts.seal, parts.audit)
     await create(patient)
     assert await claimed(parts) == []
 
@@ -264,7 +264,7 @@ class Meanwhile(Registry):
 
 
 def interrupted(parts: Parts, happening: Callable[[], Awaitable[object]]) -> Membership:
-    return Membership(Meanwhile(parts, happening), parts.outboxes, parts.due, 0, parts.seal)
+    return Membership(Meanwhile(parts, happening), parts.outboxes, parts.due, 0, parts.seal, parts.audit)
 
 
 async def ends(parts: Parts) -> list[int]:
