@@ -21,8 +21,8 @@ from hub.keys import ALERTS, SubscriptionKey
 from hub.outbox import Outboxes
 from hub.pipeline import Pipeline, script
 from hub.store import instant
+from hub.tenancy import Tenancy
 from subscriptions.alert import Alert, AlertKind, Kept
-from subscriptions.codes import FhirVersion
 from subscriptions.message import Message
 from subscriptions.ranges import Range
 from subscriptions.subscription import Style, Subscription
@@ -75,13 +75,13 @@ class _Claim:
 
 @dataclass
 class Alerting:
-    """Tells it. `hub` is the store's id; `bases` the FHIR base of each version."""
+    """Tells it. `hub` is the store's id."""
 
     pipeline: Pipeline
     outboxes: Outboxes
     addressees: Addressees
     hub: str
-    bases: dict[FhirVersion, str]
+    tenancy: Tenancy
     _in_hand: int = 0
     _being_told: set[tuple[SubscriptionKey, Addressee]] = field(default_factory=set)
 
@@ -167,7 +167,7 @@ class Alerting:
     async def _tell(self, who: Addressee, noted: _Noted, kind: AlertKind, each: dict[str, Any], now: int) -> int | None:
         """Tell somebody one alert; returns when (ms) that is tried again, or None."""
         key, alert = noted.key, _alert(kind, each)
-        url = f"{self.bases[key.version]}/Subscription/{key.id}"
+        url = f"{self.tenancy.base(key.tenant, key.version)}/Subscription/{key.id}"
         body = alert.body(noted.resource, url, await self._kept(noted, alert))
         message = Message(body, "application/json", id=alert.id(self.hub, str(key)))
         told = await self.addressees.tell(who, key, noted.subscription, message)

@@ -1,7 +1,7 @@
 """The subscriptions in force: a process' copy of the registry, made into an index for matching."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from logging import getLogger
 
@@ -10,10 +10,9 @@ import msgspec
 from hub.keys import SubscriptionKey
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
-from hub.topics import Topics
+from hub.tenancy import Tenancy
 from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index
-from subscriptions.search.asking import Context
 from subscriptions.shapes import Shapes, shapes
 from subscriptions.versions.forms import FORMS
 
@@ -38,19 +37,19 @@ class InForce:
     """
 
     registry: Registry
-    topics: Topics
-    contexts: Mapping[FhirVersion, Context]
+    tenancy: Tenancy
     broken: dict[str, str] = field(default_factory=dict)
     _indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = field(default_factory=dict)
     _keys: dict[str, SubscriptionKey] = field(default_factory=dict)
     _shapes: dict[SubscriptionKey, Shapes] = field(default_factory=dict)
+    _met: set[str] = field(default_factory=set)
     _mark: str = ""
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def index(self, tenant: str, version: FhirVersion) -> Index[SubscriptionKey]:
         """The index over a tenant's subscriptions of one FHIR version."""
         if (tenant, version) not in self._indexes:
-            self._indexes[tenant, version] = Index(self.contexts[version])
+            self._indexes[tenant, version] = Index(self.tenancy.context(tenant, version))
         return self._indexes[tenant, version]
 
     def shapes(self, key: SubscriptionKey) -> Shapes | None:
@@ -71,36 +70,50 @@ class InForce:
                     return
                 unique = await self._concerned(names)
                 for chunk in (unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)):
-                    for count, (name, registered) in enumerate(
-                        zip(chunk, await self.registry.read(chunk), strict=True)
-                    ):
+                    read = await self.registry.read(chunk)
+                    await self._meet(read)
+                    for count, (name, registered) in enumerate(zip(chunk, read, strict=True)):
                         self._set(name, registered)
                         await _let_others_run(count)
                 self._mark = mark
 
     async def _concerned(self, names: list[str]) -> list[str]:
         """The names of the Subscriptions that changed, or whose topics or ValueSets did."""
-        urls = dict.fromkeys(name.partition("/")[2] for name in names if name.startswith(_TOPIC))
+        topics = dict.fromkeys(name.removeprefix(_TOPIC) for name in names if name.startswith(_TOPIC))
         found = dict.fromkeys(name for name in names if name and not name.startswith((_TOPIC, _TERMINOLOGY)))
-        if urls:
-            await self.topics.refresh()
-            found |= dict.fromkeys(await self.topics.users(urls))
-        if any(name.startswith(_TERMINOLOGY) for name in names):
-            await self.topics.refresh()
-            found |= dict.fromkeys([*self._understand(), *self.broken])
+        if topics:
+            await self.tenancy.refresh(dict.fromkeys(place.partition("/")[0] for place in topics))
+            found |= dict.fromkeys(await self.registry.users(topics))
+        words = (name.removeprefix(_TERMINOLOGY) for name in names if name.startswith(_TERMINOLOGY))
+        if tenants := {name.partition("/")[0] for name in words}:
+            await self.tenancy.refresh(tenants)
+            broken = (name for name in self.broken if name.partition("/")[0] in tenants)
+            found |= dict.fromkeys([*self._understand(tenants), *broken])
         return list(found)
 
-    def _understand(self) -> list[str]:
-        """Have the indexes understand by the terminology that there is now; the names of those whom it concerns."""
-        asking = (index.understand(self.contexts[version]) for (_, version), index in self._indexes.items())
+    def _understand(self, tenants: Collection[str]) -> list[str]:
+        """
+        Have the indexes of these tenants understand by the terminology that there is now; the names of those whom it
+        concerns.
+        """
+        concerned = {place: index for place, index in self._indexes.items() if place[0] in tenants}
+        asking = (index.understand(self.tenancy.context(*place)) for place, index in concerned.items())
         return [key.registered_as for keys in asking for key in keys]
+
+    async def _meet(self, found: Iterable[Registered | None]) -> None:
+        """Know the topics and the terminology of tenants that are new here."""
+        if new := {each.key.tenant for each in found if each} - self._met:
+            await self.tenancy.refresh(new)
+            self._understand(new)
+            self._met |= new
 
     async def _load(self) -> None:
         mark = await self.registry.end_of_log()
-        await self.topics.refresh()
-        self._understand()
+        await self.tenancy.refresh(self._met)
+        self._understand(self._met)
         seen = set()
         async for registered in self.registry.all():
+            await self._meet([registered])
             seen.add(registered.key.registered_as)
             self._set(registered.key.registered_as, registered)
             await _let_others_run(len(seen))
@@ -132,7 +145,7 @@ class InForce:
         (registered,) = await self.registry.read([key.registered_as])
         if registered is None or registered.key != key or not registered.on or key.registered_as in self.broken:
             return None
-        index = Index[SubscriptionKey](self.contexts[key.version])
+        index = Index[SubscriptionKey](self.tenancy.context(key.tenant, key.version))
         try:
             come_along = self._put(index, registered)
         except Exception as error:  # it, or its topic, has changed since the last refresh
@@ -140,8 +153,7 @@ class InForce:
             return None
         return InForce(
             self.registry,
-            self.topics,
-            self.contexts,
+            self.tenancy,
             _indexes={(key.tenant, key.version): index},
             _shapes={key: come_along} if come_along else {},
         )
@@ -150,10 +162,10 @@ class InForce:
         """Put a subscription into an index; returns what comes along with the changes that concern it."""
         key, resource = registered.key, msgspec.json.decode(registered.resource)
         interest = FORMS[key.version].read_interest(resource, legacy=registered.style)
-        topic = interest.own_topic or self.topics.find(key.version, interest.topic)
+        topic = interest.own_topic or self.tenancy.topics(key.tenant).find(key.version, interest.topic)
         if topic is None:
             raise LookupError(f"topic {interest.topic} is not known any more")
-        come_along = shapes(topic, self.contexts[key.version]) if topic.shapes else None
+        come_along = shapes(topic, self.tenancy.context(key.tenant, key.version)) if topic.shapes else None
         index.put(key, topic, interest.filters)
         return come_along
 

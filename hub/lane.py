@@ -64,7 +64,7 @@ class Lane:
 
     def __post_init__(self) -> None:
         sender, key = self.sender, self.lease.subscription
-        base, ahead = sender.bases[key.version], {owed.number: owed for owed in self.turn.ahead}
+        base, ahead = sender.tenancy.base(key.tenant, key.version), {owed.number: owed for owed in self.turn.ahead}
         self._rendering = Rendering(
             sender.outboxes, sender.store, sender.hub, base, key, FAIR_SHARE, sender.most_bytes, ahead
         )

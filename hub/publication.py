@@ -127,7 +127,7 @@ class Publication:
             raise Refused.because(409, IssueCode.CONFLICT, text)
 
     async def _lost(self, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> AsyncIterator[tuple[str, str]]:
-        names = await self.topics.users([topic.url])
+        names = await self.registry.users([f"{self.topics.tenant}/{topic.url}"])
         for chunk in (names[i : i + CHUNK] for i in range(0, len(names), CHUNK)):
             for name, registered in zip(chunk, await self.registry.read(chunk), strict=True):
                 if registered and (reason := self._lacks(registered, topic, unfit)):

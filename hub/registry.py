@@ -10,7 +10,7 @@ headers (see seal.py).
 leaves after, so that the index never lacks one that is active; `owe` alone decides by the status.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -73,7 +73,7 @@ class Registry:
 
     async def refusal(self, wanted: Registered) -> Rejected | None:
         """Why `enter`, or `join` where it is there already, would now reject it; None when they would not."""
-        places = self._scanning.places(wanted)
+        places = await self._scanning.places(wanted)
         if not places:
             return None
         counts, held = await self._pipeline.all(
@@ -123,8 +123,8 @@ class Registry:
     ) -> bool:
         keys = [REGISTRY, REGISTRY_LOG, TOPICS, USERS, JOINS, JOINED, SCANNED, PLACES]
         topic = (on.place, on.field, on.number) if on else ("", "", "")
-        places = msgspec.json.encode(self._scanning.places(scanned) if scanned else [])
-        rest = (places, token, self._scanning.most if limited else 0)
+        places = await self._scanning.places(scanned) if scanned else []
+        rest = (msgspec.json.encode(places), token, self._scanning.most if limited else 0)
         done = await self._pipeline.run(
             REGISTER, keys, key.registered_as, record, only, *topic, "1" if more else "", *rest
         )
@@ -160,6 +160,12 @@ class Registry:
             return None
         names = [(fields[b"name"] if isinstance(fields, dict) else fields[1]).decode() for _, fields in entries[1:]]
         return str(entries[-1][0].decode()), names
+
+    async def users(self, topics: Iterable[str]) -> list[str]:
+        """The names of the Subscriptions that are on these stored topics, each a `tenant/canonical`."""
+        places = [f"[{topic}\0".encode() for topic in topics]
+        ranges = await self._pipeline.all([("ZRANGEBYLEX", USERS, place, place + b"\xff") for place in places])
+        return [member.decode().partition("\0")[2] for members in ranges for member in members]
 
     async def read(self, names: list[str]) -> list[Registered | None]:
         """What is registered under these names."""

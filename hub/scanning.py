@@ -1,17 +1,15 @@
 """Subscriptions that every change is held against, since nothing that they ask for can be looked up, and how many."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from hub.registered import Registered
-from hub.topics import Topics
+from hub.tenancy import Tenancy
 from subscriptions.bucket import is_scanned
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.filters import criteria
-from subscriptions.search.asking import Context
 from subscriptions.versions.forms import FORMS
 
 
@@ -23,22 +21,22 @@ class Scanning:
     most: How many may be at one place.
     """
 
-    topics: Topics
-    contexts: Mapping[FhirVersion, Context]
+    tenancy: Tenancy
     most: int
 
-    def places(self, registered: Registered) -> list[str]:
+    async def places(self, registered: Registered) -> list[str]:
         """Nowhere if it is off or can't be understood: then matchers set it aside."""
         key = registered.key
         if not registered.on:
             return []
+        await self.tenancy.met([key.tenant])
         try:
             resource = msgspec.json.decode(registered.resource)
             interest = FORMS[key.version].read_interest(resource, legacy=registered.style)
-            topic = interest.own_topic or self.topics.find(key.version, interest.topic)
+            topic = interest.own_topic or self.tenancy.topics(key.tenant).find(key.version, interest.topic)
             if topic is None or not interest.filters:
                 return []
-            wanted = criteria(interest.filters, topic, self.contexts[key.version])
+            wanted = criteria(interest.filters, topic, self.tenancy.context(key.tenant, key.version))
         except (Rejected, ValueError, AttributeError, TypeError):
             return []
         return [f"{key.tenant}/{key.version}/{type_} {topic.url}" for type_, met in wanted.items() if is_scanned(met)]

@@ -18,7 +18,7 @@ from hub.registry import Registry
 from hub.seal import Seal
 from hub.store import Store, instant
 from hub.stream import Changes
-from subscriptions.codes import FhirVersion
+from hub.tenancy import Tenancy
 from subscriptions.retry import Policy
 from subscriptions.subscription import Subscription
 from subscriptions.versions.forms import FORMS
@@ -56,7 +56,6 @@ class Sender:
     What all lanes of a process send with.
 
     hub: The random id of the store; stands in the bundles' ids.
-    bases: The FHIR base of each version, without a slash at its end.
     timeout: Seconds for one request, unless the subscription asks for less.
     most_bytes: Of resources in one notification, beyond its first event's.
     policy: When a failed attempt is followed by another, unless the subscription says so itself.
@@ -75,7 +74,7 @@ class Sender:
     origins: Origins
     breakers: Breakers
     hub: str
-    bases: dict[FhirVersion, str]
+    tenancy: Tenancy
     timeout: float
     most_bytes: int
     policy: Policy

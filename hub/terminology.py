@@ -73,16 +73,16 @@ class Contexts(Mapping[FhirVersion, Context]):
         count = int(await self.pipeline.command("HGET", TERMINOLOGY, "") or 0)
         if count == self._seen:
             return
-        names = await self.pipeline.command("ZRANGEBYSCORE", TERMS, f"({self._seen}", "+inf")
+        found = await self.pipeline.command("ZRANGEBYSCORE", TERMS, f"({self._seen}", "+inf")
+        names = [name for name in found if name.startswith(f"{self.tenant}/".encode())]
         concerned = set[str]()
         for chunk in (names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)):
             records = await self.pipeline.command("HMGET", TERMINOLOGY, *chunk)
             for name, record in zip(chunk, records, strict=True):
-                tenant, _, rest = name.decode().partition("/")
-                if tenant == self.tenant:
-                    self._held.pop(rest, None)
-                    self._held[rest] = _read(record)
-                    concerned.add(rest.partition("/")[0])
+                rest = name.decode().partition("/")[2]
+                self._held.pop(rest, None)
+                self._held[rest] = _read(record)
+                concerned.add(rest.partition("/")[0])
         self._seen = count
         for version in self._now:
             if concerned & {version, _ANY}:

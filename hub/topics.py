@@ -9,7 +9,7 @@ of each canonical, `tenant/canonical` -> id.
 One set of topics serves the bases of all FHIR versions: R4 has no resource for them, yet its subscribers need them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from logging import getLogger
@@ -203,12 +203,6 @@ class Topics:
     async def joins(self, url: str) -> str:
         """How often a Subscription was put on a topic, ever."""
         return (await self.pipeline.command("HGET", JOINS, f"{self.tenant}/{url}") or b"0").decode()
-
-    async def users(self, urls: Iterable[str]) -> list[str]:
-        """The names in the registry of the Subscriptions that are on these topics."""
-        places = [f"[{self.tenant}/{url}\0".encode() for url in urls]
-        ranges = await self.pipeline.all([("ZRANGEBYLEX", USERS, place, place + b"\xff") for place in places])
-        return [member.decode().partition("\0")[2] for members in ranges for member in members]
 
 
 def _published(id_: str, record: bytes) -> Published | None:

@@ -7,6 +7,7 @@ from itertools import chain
 from fastapi import APIRouter, FastAPI
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from hub.access import DEFAULT
 from hub.api import documentation, outcome
 from hub.api.amending import TopicAmending
 from hub.api.basics import Basics
@@ -35,9 +36,6 @@ from subscriptions.codes import FhirVersion
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
-#: Until there are others.
-TENANT = "default"
-
 _NONE: Mapping[FhirVersion, Iterable[Route]] = {}
 
 
@@ -60,6 +58,8 @@ register_url_convertor("basic", Basic())
 def create_app(
     *,
     settings: Settings,
+    tenant: str = DEFAULT,
+    bases: Mapping[FhirVersion, str],
     store: Store,
     changes: Changes,
     transactions: TransactionCoordinator,
@@ -74,23 +74,36 @@ def create_app(
     release: str = "",
 ) -> FastAPI:
     """
-    The application of one process.
+    The application of one tenant. Documentation is served by that of the default one alone.
 
     Args:
+        bases: The tenant's, without a slash at the end.
         changes: What histories are read from.
         topics: What can be subscribed to, as the CapabilityStatement says. publication: How they are written.
         pressure: Asked before anything is stored.
         gate: Asked who calls, before anything is done.
         subscriptions: The interactions on Subscriptions at each base.
-        administration: What operators may do, at the root.
-        others: Routers at the root: health, later administration.
+        administration: What operators may do, below none of the bases.
+        others: Routers beside that, such as health.
         release: The version of the software.
     """
     fhir = (
         at(
             f"/fhir/{version}",
             (
-                *_routes(version, settings, store, changes, transactions, topics, publication, pressure, release),
+                *_routes(
+                    version,
+                    bases[version],
+                    tenant,
+                    settings,
+                    store,
+                    changes,
+                    transactions,
+                    topics,
+                    publication,
+                    pressure,
+                    release,
+                ),
                 *subscriptions.get(version, ()),
             ),
         )
@@ -103,6 +116,7 @@ def create_app(
         title="FHIR event hub",
         description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`. Every error is an OperationOutcome.",
         version=release or "unreleased",
+        openapi_url="/openapi.json" if tenant == DEFAULT else None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
@@ -116,6 +130,8 @@ def create_app(
 
 def _routes(
     version: FhirVersion,
+    base: str,
+    tenant: str,
     settings: Settings,
     store: Store,
     changes: Changes,
@@ -125,10 +141,9 @@ def _routes(
     pressure: Pressure,
     release: str,
 ) -> Iterator[Route]:
-    """The interactions at the base of one FHIR version, but for those on Subscriptions."""
-    base = f"{settings.base_url}/fhir/{version}"
-    search = Search(store, TENANT, version, topics.contexts, settings.max_search_scan)
-    interactions = Interactions(store, search, transactions, TENANT, topics.contexts[version], pressure)
+    """The interactions at one FHIR base, but for those on Subscriptions."""
+    search = Search(store, tenant, version, topics.contexts, settings.max_search_scan)
+    interactions = Interactions(store, search, transactions, tenant, topics.contexts[version], pressure)
     patching = Patching(interactions, settings.max_body_bytes, settings.max_nesting)
     conditional = Conditional(interactions, patching)
     resources = Resources(

@@ -70,13 +70,14 @@ def failure(error: Exception) -> tuple[int, tuple[Issue, ...], dict[str, str]]:
 def install(app: FastAPI) -> None:
     """Have every error of an app answered with an OperationOutcome."""
     for type_ in (Refused, Rejected, Unavailable, Unopened):
-        app.add_exception_handler(type_, _answer)
+        app.add_exception_handler(type_, answer)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_parameters)
     app.add_middleware(Unexpected)
 
 
-async def _answer(request: Request, error: Exception) -> Response:
+async def answer(request: Request, error: Exception) -> Response:
+    """What a client is told of an error that was foreseen."""
     status, issues, headers = failure(error)
     if isinstance(error, Unavailable) and not isinstance(error, Declined):  # that is logged once, when it begins
         log.warning("request.unavailable", extra={"reason": str(error)})

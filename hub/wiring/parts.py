@@ -11,7 +11,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from hub.access import Access
+from hub.access import DEFAULT, Access
 from hub.audit import Audit
 from hub.channels.guard import Guard
 from hub.channels.own import Own, found
@@ -36,18 +36,12 @@ from hub.secrets import Secrets
 from hub.settings import Settings
 from hub.store import Store, now_ms
 from hub.stream import Changes
-from hub.terminology import Contexts
-from hub.topics import Topics
+from hub.tenancy import Tenancy
 from hub.transaction import TransactionCoordinator
 from hub.watch import Watch
-from subscriptions.codes import FhirVersion
-from subscriptions.search.asking import Context
 
 #: Connections to Redis that one process has at most, beside one blocking read for each partition or shard.
 CONNECTIONS = 32
-
-#: Whose the resources are, until there are others.
-TENANT = "default"
 
 
 def connect(settings: Settings, memory: Memory) -> Client:
@@ -85,22 +79,12 @@ class Parts:
     outboxes: Outboxes
     due: Due
     registry: Registry
-    topics: Topics
+    tenancy: Tenancy
     own: Own
     seal: Seal
     keyring: Keyring
     access: Access
     audit: Audit
-
-    @property
-    def bases(self) -> dict[FhirVersion, str]:
-        """The FHIR base of each version, without a slash at its end."""
-        return _bases(self.settings)
-
-    @property
-    def contexts(self) -> Contexts:
-        """What the filters of each version are understood in."""
-        return self.topics.contexts
 
     @property
     def transactions(self) -> TransactionCoordinator:
@@ -139,15 +123,6 @@ async def _close(client: Client) -> None:
     await client.aclose()
     if isinstance(client, Redis):
         await client.connection_pool.disconnect()
-
-
-def _bases(settings: Settings) -> dict[FhirVersion, str]:
-    return {version: f"{settings.base_url}/fhir/{version}" for version in FhirVersion}
-
-
-def _contexts(settings: Settings) -> dict[FhirVersion, Context]:
-    chained = settings.allow_chained_filters
-    return {version: Context(version, frozenset({base}), chained) for version, base in _bases(settings).items()}
 
 
 async def parts(settings: Settings) -> Parts:
@@ -195,16 +170,17 @@ async def resealing(settings: Settings) -> AsyncIterator[Resealing]:
 
 def _registry(settings: Settings, pipeline: Pipeline) -> Registry:
     """The registry alone, for whoever has no other part of the hub."""
-    contexts = Contexts(pipeline, TENANT, _contexts(settings))
-    topics = Topics(pipeline, TENANT, settings.canonical_base, contexts)
-    return Registry(pipeline, Scanning(topics, contexts, settings.max_scanned))
+    return Registry(pipeline, Scanning(_tenancy(settings, pipeline), settings.max_scanned))
+
+
+def _tenancy(settings: Settings, pipeline: Pipeline) -> Tenancy:
+    return Tenancy(pipeline, settings.base_url, settings.canonical_base, settings.allow_chained_filters)
 
 
 async def _built(settings: Settings, client: Client, memory: Memory, foundation: Foundation) -> Parts:
     """The parts on a Redis that was checked, brought to this layout first."""
     pipeline = foundation.pipeline
-    contexts = Contexts(pipeline, TENANT, _contexts(settings))
-    topics = Topics(pipeline, TENANT, settings.canonical_base, contexts)
+    tenancy = _tenancy(settings, pipeline)
     seal = Seal(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
     await seal.check()
     built = Parts(
@@ -217,8 +193,8 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline, settings.max_backlog),
         due=Due(client, pipeline, settings.partitions),
-        registry=Registry(pipeline, Scanning(topics, contexts, settings.max_scanned)),
-        topics=topics,
+        registry=Registry(pipeline, Scanning(tenancy, settings.max_scanned)),
+        tenancy=tenancy,
         own=await _own(settings, client),
         seal=seal,
         keyring=Keyring(pipeline, seal),
@@ -228,7 +204,9 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
     await built.keyring.check()
     if foundation.layout < LAYOUT:
         resealing = Resealing(pipeline, built.registry, seal)
-        await Migration(pipeline, built.store, built.transactions, TENANT, tuple(contexts.values()), resealing).run()
+        # Releases of earlier layouts knew no other tenant.
+        contexts = tuple(tenancy.topics(DEFAULT).contexts.values())
+        await Migration(pipeline, built.store, built.transactions, DEFAULT, contexts, resealing).run()
     return built
 
 

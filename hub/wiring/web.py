@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version as version_of
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from hub.access import DEFAULT
 from hub.admission import Admission
 from hub.api.admin import Administration
 from hub.api.amending import Amending
@@ -20,6 +21,7 @@ from hub.api.operations import Operations
 from hub.api.recovering import Recovering
 from hub.api.routes import Gate, Route
 from hub.api.subscriptions import Subscriptions
+from hub.api.tenants import Tenants
 from hub.api.validation import Validation
 from hub.attempts import Attempts
 from hub.binding import Binding
@@ -29,8 +31,9 @@ from hub.publication import Publication
 from hub.settings import Settings
 from hub.starts import Starts
 from hub.store import now_ms
+from hub.topics import Topics
 from hub.topics_dir import load
-from hub.wiring.parts import TENANT, Parts, parts
+from hub.wiring.parts import Parts, parts
 from subscriptions.codes import FhirVersion
 from subscriptions.subscription import Style
 
@@ -42,7 +45,7 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     watching = asyncio.create_task(p.watch.run())
     try:
         if settings.topics_dir:
-            publication = Publication(p.topics, p.registry)
+            publication = Publication(p.tenancy.topics(DEFAULT), p.registry)
             await load(settings.topics_dir, publication, now=now_ms(), max_nesting=settings.max_nesting)
         yield web(settings, p)
     finally:
@@ -51,10 +54,26 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 def web(settings: Settings, p: Parts, gate: Gate | None = None) -> FastAPI:
-    """The HTTP application on parts that are connected. `gate`: None for the one that the settings ask for."""
+    """
+    The HTTP application on parts that are connected: that of the default tenant, with those of others behind it.
+
+    gate: None for the one that the settings ask for.
+    """
     pressure = Pressure(p.pipeline, p.changes, settings)
+    gate = gate or OpenGate()
+    others = (health_routes(p.foundation, pressure), signing_routes(p.keyring))
+    app = _application(DEFAULT, settings, p, pressure, gate, *others)
+    app.add_middleware(Tenants, p.access, lambda tenant: _application(tenant, settings, p, pressure, gate))
+    return app
+
+
+def _application(
+    tenant: str, settings: Settings, p: Parts, pressure: Pressure, gate: Gate, *others: APIRouter
+) -> FastAPI:
+    """A tenant's own application."""
+    topics, bases = p.tenancy.topics(tenant), p.tenancy.bases(tenant)
     administration = Administration(
-        TENANT,
+        tenant,
         p.membership,
         Attempts(p.pipeline),
         p.resending,
@@ -64,32 +83,39 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None) -> FastAPI:
     )
     return create_app(
         settings=settings,
+        tenant=tenant,
+        bases=bases,
         store=p.store,
         changes=p.changes,
         transactions=p.transactions,
-        topics=p.topics,
-        publication=Publication(p.topics, p.registry),
+        topics=topics,
+        publication=Publication(topics, p.registry),
         pressure=pressure,
-        gate=gate or OpenGate(),
-        subscriptions={version: tuple(_subscriptions(version, settings, p, pressure)) for version in FhirVersion},
+        gate=gate,
+        subscriptions={
+            version: tuple(_subscriptions(version, base, topics, settings, p, pressure))
+            for version, base in bases.items()
+        },
         administration=administration.routes(),
-        others=(health_routes(p.foundation, pressure), signing_routes(p.keyring)),
+        others=others,
         release=version_of("fhir-event-hub"),
     )
 
 
-def _subscriptions(version: FhirVersion, settings: Settings, p: Parts, pressure: Pressure) -> Iterator[Route]:
-    """The interactions on the Subscriptions of one FHIR version."""
+def _subscriptions(
+    version: FhirVersion, base: str, topics: Topics, settings: Settings, p: Parts, pressure: Pressure
+) -> Iterator[Route]:
+    """The interactions on the Subscriptions at one FHIR base, on the topics of its tenant."""
     subscriptions = Subscriptions(
         version=version,
-        tenant=TENANT,
-        base=p.bases[version],
+        tenant=topics.tenant,
+        base=base,
         membership=p.membership,
         admission=Admission(
-            p.topics,
+            topics,
             p.guard,
             settings.private_hosts,
-            p.contexts,
+            topics.contexts,
             settings.allow_http_endpoints,
             Style(settings.legacy_style),
             p.seal.is_there,
@@ -98,7 +124,7 @@ def _subscriptions(version: FhirVersion, settings: Settings, p: Parts, pressure:
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,
         max_page=settings.max_page,
-        holdings=Holdings(p.store, TENANT, version),
+        holdings=Holdings(p.store, topics.tenant, version),
         pressure=pressure,
         starts=Starts(p.changes),
         binding=Binding(p.keyring, p.seal),

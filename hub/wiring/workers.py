@@ -49,7 +49,7 @@ def matching(p: Parts) -> Engine:
         store=p.store,
         outboxes=p.outboxes,
         due=p.due,
-        in_force=InForce(p.registry, p.topics, p.contexts),
+        in_force=InForce(p.registry, p.tenancy),
         batch=p.settings.match_batch,
         presence=Presence(p.pipeline, "match", process_name()),
     )
@@ -72,7 +72,7 @@ def delivering(p: Parts) -> Engine:
         origins=origins,
         breakers=Breakers(p.pipeline, origins, lease_ms(settings.request_timeout), random.random),
         hub=p.foundation.epoch,
-        bases=p.bases,
+        tenancy=p.tenancy,
         timeout=settings.request_timeout,
         most_bytes=settings.max_body_bytes,
         policy=Policy(settings.retry_waits),
@@ -80,7 +80,7 @@ def delivering(p: Parts) -> Engine:
         now=lambda: datetime.now(UTC),
     )
     addressees = Addressees(p.pipeline, p.keyring, channel, operator(p))
-    alerting = Alerting(p.pipeline, p.outboxes, addressees, p.foundation.epoch, p.bases)
+    alerting = Alerting(p.pipeline, p.outboxes, addressees, p.foundation.epoch, p.tenancy)
     return Delivery(sender, Presence(p.pipeline, "deliver", process_name()), settings.deliver_lanes, alerting=alerting)
 
 

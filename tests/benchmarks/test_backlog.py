@@ -10,11 +10,12 @@ import pytest
 from redis import Redis
 
 from hub import jobs
+from hub.access import DEFAULT
 from hub.keys import ResourceId, SubscriptionKey
 from hub.settings import Settings
 from hub.store import instant, now_ms
 from hub.stream import Entry
-from hub.wiring.parts import TENANT, Parts, parts
+from hub.wiring.parts import Parts, parts
 from hub.write import Write
 from subscriptions.codes import FhirVersion, Interaction, SubscriptionStatus
 from subscriptions.versions.forms import FORMS
@@ -96,21 +97,21 @@ def _commands(redis: Redis) -> int:
 async def _subscribed(hub: Parts, url: str, content: str) -> SubscriptionKey:
     resource = subscription(url, "Observation", content=content, max_count=BUNDLE)
     wanted = FORMS[R4].parse_subscription(resource, now=instant(now_ms()), allow_http=True)
-    await hub.membership.create(TENANT, R4, "all", wanted, orjson.dumps(resource), now=now_ms())
+    await hub.membership.create(DEFAULT, R4, "all", wanted, orjson.dumps(resource), now=now_ms())
 
     async def active() -> bool:
-        found = await hub.membership.find(TENANT, R4, "all")
+        found = await hub.membership.find(DEFAULT, R4, "all")
         return found is not None and found.state.status is SubscriptionStatus.ACTIVE
 
     await eventually(active)
-    found = await hub.membership.find(TENANT, R4, "all")
+    found = await hub.membership.find(DEFAULT, R4, "all")
     assert found is not None
     return found.key
 
 
 async def _stored(hub: Parts) -> list[ResourceId]:
     body = orjson.dumps({k: v for k, v in orjson.loads(BODY.read_bytes()).items() if k not in ("resourceType", "id")})
-    found = [ResourceId(TENANT, R4, "Observation", str(uuid4())) for _ in range(RESOURCES)]
+    found = [ResourceId(DEFAULT, R4, "Observation", str(uuid4())) for _ in range(RESOURCES)]
     for resource in found:
         head = b'{"resourceType":"Observation","id":"%b","meta":{"versionId":"' % resource.id.encode()
         await hub.store.put(Write(resource, "create", now_ms(), head, b'"},' + body[1:]))

@@ -13,11 +13,12 @@ import pytest
 from redis.asyncio import Redis
 
 from hub import jobs
+from hub.access import DEFAULT
 from hub.keys import ResourceId, SubscriptionKey
 from hub.settings import Settings
 from hub.store import instant, now_ms
 from hub.stream import START
-from hub.wiring.parts import TENANT, Parts, parts
+from hub.wiring.parts import Parts, parts
 from hub.write import Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.versions.forms import FORMS
@@ -116,7 +117,7 @@ class Filled:
 
 
 def _immunization() -> Write:
-    resource = ResourceId(TENANT, R4, "Immunization", str(uuid4()))
+    resource = ResourceId(DEFAULT, R4, "Immunization", str(uuid4()))
     head = b'{"resourceType":"Immunization","id":"%b","meta":{"versionId":"' % resource.id.encode()
     return Write(resource, "create", now_ms(), head, b'"},"status":"completed"}')
 
@@ -126,14 +127,14 @@ async def _subscribed(hub: Parts, url: str) -> list[SubscriptionKey]:
     for number in range(SUBSCRIBERS):
         resource = subscription(f"{url}/{number}")
         wanted = FORMS[R4].parse_subscription(resource, now=instant(now_ms()), allow_http=True)
-        await hub.membership.create(TENANT, R4, str(number), wanted, orjson.dumps(resource), now=now_ms())
+        await hub.membership.create(DEFAULT, R4, str(number), wanted, orjson.dumps(resource), now=now_ms())
 
     async def active() -> bool:
-        statuses = {member.state.status async for member in hub.membership.all(TENANT, R4)}
+        statuses = {member.state.status async for member in hub.membership.all(DEFAULT, R4)}
         return statuses == {SubscriptionStatus.ACTIVE}
 
     await eventually(active)
-    return [member.key async for member in hub.membership.all(TENANT, R4)]
+    return [member.key async for member in hub.membership.all(DEFAULT, R4)]
 
 
 def _by_path(arrivals: list[Arrival]) -> dict[str, list[Arrival]]:

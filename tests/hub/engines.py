@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from hub.access import DEFAULT
 from hub.alerts import Alerting
 from hub.breakers import Breakers
 from hub.channels.clients import Clients
@@ -53,7 +54,7 @@ def fanout(parts: Parts, *, changes: Changes | None = None, name: str = "", batc
         store=parts.store,
         outboxes=parts.outboxes,
         due=parts.due,
-        in_force=InForce(parts.registry, parts.topics, parts.contexts),
+        in_force=InForce(parts.registry, parts.tenancy),
         batch=batch,
         presence=Presence(parts.pipeline, "match", name or f"match-{next(_names)}"),
     )
@@ -86,7 +87,7 @@ def sender(
         origins=origins,
         breakers=Breakers(parts.pipeline, origins, lease_ms(timeout), lambda: 0.0),
         hub=parts.foundation.epoch,
-        bases=parts.bases,
+        tenancy=parts.tenancy,
         timeout=timeout,
         most_bytes=most_bytes or parts.settings.max_body_bytes,
         policy=Policy(parts.settings.retry_waits if waits is None else waits),
@@ -182,7 +183,7 @@ async def activate(parts: Parts, key: SubscriptionKey) -> None:
 async def publish(parts: Parts, resource: Mapping[str, Any]) -> None:
     """What a client does with a PUT."""
     found = draft(orjson.dumps(resource), FhirVersion.R4, max_nesting=64)
-    at, base = now(), parts.bases[R4]
+    at, base = now(), parts.tenancy.base(DEFAULT, R4)
     place = ResourceId("default", R4, found.type, found.id)
     write = Write(place, "update", at, *found.numbered(found.id, at), indexed=found.indexed(found.id, {base}))
     assert (await parts.store.put(write)).outcome is Put.STORED

@@ -74,7 +74,7 @@ async def alerting(parts: Parts, receiver: Receiver) -> AsyncIterator[Alerting]:
 
 
 def alerting_with(parts: Parts, addressees: Addressees) -> Alerting:
-    return Alerting(parts.pipeline, parts.outboxes, addressees, parts.foundation.epoch, parts.bases)
+    return Alerting(parts.pipeline, parts.outboxes, addressees, parts.foundation.epoch, parts.tenancy)
 
 
 def told(receiver: Receiver, path: str = "/operator") -> list[Any]:
@@ -150,7 +150,7 @@ async def test_the_whole_trip(parts: Parts, receiver: Receiver, alerting: Alerti
 
         await eventually(done)
     failing, error, recovered = told(receiver, "/owner")
-    url = f"{parts.bases[key.version]}/Subscription/s"
+    url = f"{parts.tenancy.base(key.tenant, key.version)}/Subscription/s"
     assert failing["data"]["subscription"] == error["data"]["subscription"] == url
     assert [each["data"]["status"] for each in (failing, error, recovered)] == ["active", "error", "active"]
     assert "missed" not in failing["data"]
@@ -417,7 +417,7 @@ async def test_events_that_retention_dropped_are_said_to_be_gone(
     await parts.retention.retain(key, 50)
     await alerting.look()
     (dropped,) = told(receiver)
-    url = f"{parts.bases[key.version]}/Subscription/s/$events"
+    url = f"{parts.tenancy.base(key.tenant, key.version)}/Subscription/s/$events"
     assert dropped["type"] == "subscription.dropped"
     assert dropped["data"]["missed"] == {"first": 1, "last": 3, "gone": [{"first": 1, "last": 3}]}
     assert dropped["data"]["waiting"] == {
@@ -436,7 +436,9 @@ async def test_of_a_full_backlog_is_told_what_is_gone_and_what_can_be_fetched(
     await owed(parts, key, 10, 10, 10, 10, 10, most=2)
     await alerting.look()
     error, dropped = sorted(told(receiver), key=lambda each: each["type"], reverse=True)
-    kept = f"{parts.bases[key.version]}/Subscription/s/$events?eventsSinceNumber=1&eventsUntilNumber=2"
+    kept = (
+        f"{parts.tenancy.base(key.tenant, key.version)}/Subscription/s/$events?eventsSinceNumber=1&eventsUntilNumber=2"
+    )
     gone = [{"first": 3, "last": 5}]
     assert (error["type"], dropped["type"]) == ("subscription.error", "subscription.dropped")
     assert error["data"]["missed"] == {"first": 1, "last": 5, "gone": gone, "fetch": kept}
@@ -469,7 +471,9 @@ async def test_its_end_is_told_and_what_was_not_sent_by_then(
     (off,) = told(receiver)
     assert (off["type"], off["data"]["status"]) == ("subscription.off", "off")
     assert off["data"]["error"] == {"text": "its end has come"}
-    fetch = f"{parts.bases[key.version]}/Subscription/s/$events?eventsSinceNumber=1&eventsUntilNumber=2"
+    fetch = (
+        f"{parts.tenancy.base(key.tenant, key.version)}/Subscription/s/$events?eventsSinceNumber=1&eventsUntilNumber=2"
+    )
     assert off["data"]["missed"] == {"first": 1, "last": 2, "fetch": fetch}
 
 

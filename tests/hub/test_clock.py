@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from hub.access import DEFAULT
 from hub.breakers import Caller
 from hub.clock import Clock
 from hub.errors import Unavailable
@@ -14,7 +15,7 @@ from hub.intent import Intent
 from hub.keys import CLOCK, TRANSACTIONS, ResourceId
 from hub.membership import Membership
 from hub.store import now_ms
-from hub.wiring.parts import TENANT, Parts
+from hub.wiring.parts import Parts
 from hub.write import Write
 from subscriptions.codes import FhirVersion
 from tests.facts import eventually
@@ -94,7 +95,7 @@ async def running(one: Clock) -> AsyncIterator[None]:
 
 async def left_alone(parts: Parts) -> None:
     """Leave a committed transaction to the clock, and wait until it has ended it."""
-    resource = ResourceId(TENANT, FhirVersion.R4, "Patient", "a")
+    resource = ResourceId(DEFAULT, FhirVersion.R4, "Patient", "a")
     head, tail = b'{"resourceType":"Patient","id":"a","meta":{"versionId":"', b'"}}'
     intent = await parts.transactions.begin([Write(resource, "update", now_ms(), head, tail)])
     assert isinstance(intent, Intent)

@@ -246,7 +246,7 @@ class Meanwhile(Registry):
     """A registry at which something happens right before it is changed: once, and only by `put` or `remove`."""
 
     def __init__(self, parts: Parts, happening: Callable[[], Awaitable[object]]) -> None:
-        super().__init__(parts.pipeline, Scanning(parts.topics, parts.contexts, 9))
+        super().__init__(parts.pipeline, Scanning(parts.tenancy, 9))
         self.happening: Callable[[], Awaitable[object]] | None = happening
 
     async def put(self, registered: Registered, *, on: On | None = None, joined: str = "") -> bool:

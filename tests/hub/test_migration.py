@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hub.access import DEFAULT
 from hub.intent import Intent
 from hub.keys import EPOCH, LAYOUT, TERMINOLOGY, TERMS, Index, Partition, ResourceId
 from hub.store import LookUp
@@ -107,8 +108,8 @@ async def test_terminology_of_before_layout_3_counts_afterwards(parts: Parts, re
     await parts.pipeline.command("DEL", TERMS)
     await parts.pipeline.command("HSET", EPOCH, "layout", 2)
     migrated = await built(settings(redis_url, tmp_path))
-    await migrated.contexts.refresh()
-    assert migrated.contexts[R4].vocabulary.codes("urn:kept") == {("urn:vaccines", "08")}
+    await migrated.tenancy.refresh([DEFAULT])
+    assert migrated.tenancy.context(DEFAULT, R4).vocabulary.codes("urn:kept") == {("urn:vaccines", "08")}
     with pytest.raises(Rejected):
-        migrated.contexts[R4].vocabulary.codes("urn:deleted")
+        migrated.tenancy.context(DEFAULT, R4).vocabulary.codes("urn:deleted")
     await close(migrated.client)

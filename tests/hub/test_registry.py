@@ -30,7 +30,7 @@ def registered(
 
 
 def in_force(parts: Parts, registry: Registry | None = None) -> InForce:
-    return InForce(registry or parts.registry, parts.topics, parts.contexts)
+    return InForce(registry or parts.registry, parts.tenancy)
 
 
 def indexed(copy: InForce, *ids: str) -> set[str]:
@@ -171,7 +171,7 @@ class Hesitant(Registry):
     """A registry whose first answer to `read` is on its way until `gate` opens. `watch` is called by each `changed`."""
 
     def __init__(self, parts: Parts) -> None:
-        super().__init__(parts.pipeline, Scanning(parts.topics, parts.contexts, 9))
+        super().__init__(parts.pipeline, Scanning(parts.tenancy, 9))
         self.read_once, self.gate = asyncio.Event(), asyncio.Event()
         self.watch: Callable[[], None] = lambda: None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hub.access import DEFAULT
 from hub.topics import Topics
 from hub.wiring.parts import Parts
 from subscriptions.codes import FhirVersion, SubscriptionStatus
@@ -33,7 +34,9 @@ class Shaped(Topics):
 
 @pytest.fixture
 def shaped(parts: Parts) -> Parts:
-    return replace(parts, topics=Shaped(parts.topics, SHAPES))
+    return replace(
+        parts, tenancy=replace(parts.tenancy, _topics={DEFAULT: Shaped(parts.tenancy.topics(DEFAULT), SHAPES)})
+    )
 
 
 @pytest.fixture
@@ -86,7 +89,7 @@ async def test_a_repeat_brings_the_same_along_though_it_has_changed(
         await publish(shaped, {**patient("p"), "active": True})
         first, second = await receiver.events("/s", 2)
     assert first.body == second.body
-    base = shaped.bases[FhirVersion.R4]
+    base = shaped.tenancy.base(DEFAULT, FhirVersion.R4)
     entries = first.bundle["entry"]
     (event,) = (each for each in entries[0]["resource"]["parameter"] if each["name"] == "notification-event")
     told = [part["valueReference"] for part in event["part"] if part["name"] == "additional-context"]

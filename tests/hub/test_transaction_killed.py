@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from hub.access import DEFAULT
 from hub.errors import Refused, Unavailable
 from hub.intent import Blocked, Intent, Key
 from hub.keys import TRANSACTIONS, Partition, ResourceId, lock_partition, transaction
 from hub.store import now_ms
 from hub.transaction import DEADLINE, DECIDE, KEPT
-from hub.wiring.parts import TENANT, Parts
+from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from hub.write import Held, Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion
@@ -39,7 +40,7 @@ async def other(parts: Parts, redis_url: str, tmp_path: Path) -> AsyncIterator[P
 
 
 def place(id_: str) -> ResourceId:
-    return ResourceId(TENANT, FhirVersion.R4, "Patient", id_)
+    return ResourceId(DEFAULT, FhirVersion.R4, "Patient", id_)
 
 
 def write(id_: str, method: str = "update", *, at: int = 1000, lock: Lock | None = None) -> Write:

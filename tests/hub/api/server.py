@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from hub.access import DEFAULT
 from hub.api.routes import Gate
 from hub.keys import ResourceId
 from hub.settings import Settings
 from hub.store import Store
 from hub.transaction import TransactionCoordinator
-from hub.wiring.parts import TENANT, Parts, parts
+from hub.wiring.parts import Parts, parts
 from hub.wiring.web import web
 from subscriptions.codes import FhirVersion
 from tests.hub.conftest import BASE, close
@@ -81,7 +82,7 @@ def patient(id_: str = "", **more: Any) -> dict[str, Any]:
 
 
 def place(type_: str, id_: str) -> ResourceId:
-    return ResourceId(TENANT, FhirVersion.R4, type_, id_)
+    return ResourceId(DEFAULT, FhirVersion.R4, type_, id_)
 
 
 def issue(response: httpx.Response) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.access import DEFAULT
 from hub.topics import Topics
 from hub.write import Events
 from subscriptions.codes import FhirVersion
@@ -107,7 +108,10 @@ class OnAdmission(Topics):
 
 async def test_trigger(hub: Hub) -> None:
     """A topic's event trigger is fired by a change with its event, and by no other."""
-    parts = replace(hub.parts, topics=OnAdmission(hub.parts.topics))
+    parts = replace(
+        hub.parts,
+        tenancy=replace(hub.parts.tenancy, _topics={DEFAULT: OnAdmission(hub.parts.tenancy.topics(DEFAULT))}),
+    )
     key = await active(parts)
     async with running(fanout(parts)):
         for id_, header in (("a", {}), ("b", {"Event": f"{V2}|A03"}), ("c", {"Event": f"{V2}|A03,{V2}|A01"})):

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
+from hub.access import DEFAULT
 from hub.api.app import create_app
 from hub.api.gate import OpenGate
 from hub.logs import WideLine
@@ -42,8 +43,9 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
         store=parts.store,
         changes=parts.changes,
         transactions=parts.transactions,
-        topics=parts.topics,
-        publication=Publication(parts.topics, parts.registry),
+        bases=parts.tenancy.bases(DEFAULT),
+        topics=parts.tenancy.topics(DEFAULT),
+        publication=Publication(parts.tenancy.topics(DEFAULT), parts.registry),
         pressure=Pressure(parts.pipeline, parts.changes, parts.settings),
         gate=OpenGate(),
         others=(failing(),),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hub.access import DEFAULT
 from hub.errors import NotTheHub, Unavailable
 from hub.keys import ResourceId
 from hub.publication import Publication
@@ -76,7 +77,9 @@ async def loaded(hub: Hub, directory: Path, *resources: Json) -> None:
     """As when the hub starts with these in its directory."""
     for place, resource in enumerate(resources):
         (directory / f"{place}.json").write_text(json.dumps(resource))
-    await load(directory, Publication(hub.parts.topics, hub.parts.registry), now=now_ms(), max_nesting=64)
+    await load(
+        directory, Publication(hub.parts.tenancy.topics(DEFAULT), hub.parts.registry), now=now_ms(), max_nesting=64
+    )
 
 
 async def subscribed(hub: Hub, wanted: Json) -> None:

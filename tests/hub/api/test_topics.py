@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.access import DEFAULT
 from hub.errors import NotTheHub
 from hub.keys import SubscriptionKey
 from hub.publication import Publication
@@ -300,7 +301,9 @@ async def test_a_registration_judged_by_an_earlier_version_of_its_topic_is_not_m
 
 
 async def loaded(hub: Hub, directory: Path) -> None:
-    await load(directory, Publication(hub.parts.topics, hub.parts.registry), now=now_ms(), max_nesting=64)
+    await load(
+        directory, Publication(hub.parts.tenancy.topics(DEFAULT), hub.parts.registry), now=now_ms(), max_nesting=64
+    )
 
 
 async def test_topics_of_a_directory_are_stored_when_they_are_new_or_changed(hub: Hub, tmp_path: Path) -> None:

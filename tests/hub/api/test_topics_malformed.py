@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hub.access import DEFAULT
 from hub.topics import Published
 from subscriptions.codes import FhirVersion
 from subscriptions.versions.topics import read_topic
@@ -68,7 +69,7 @@ async def test_a_topic_of_r5_may_have_what_r5_has_alone(hub: Hub) -> None:
 async def test_what_cannot_be_evaluated_is_left_out_of_a_search_and_counted(hub: Hub) -> None:
     sent = topic(date="yesterday")
     written = Published("broken", 0, 0, FhirVersion.R5, read_topic(sent, FhirVersion.R5), msgspec.json.encode(sent))
-    await hub.parts.topics.define(written)
+    await hub.parts.tenancy.topics(DEFAULT).define(written)
     found = await hub.get(f"{BASE}/fhir/r5/SubscriptionTopic?url={URL}")
     assert found.json()["total"] == 1
     found = await hub.get(f"{BASE}/fhir/r5/SubscriptionTopic?date=2026")
