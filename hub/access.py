@@ -5,6 +5,7 @@ Who there is: tenants, their clients, and the clients' keys.
 field of `:clients` with an empty name counts the changes of all three, by which a process notices them.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -180,11 +181,14 @@ class Access:
     keys: dict[str, Key] = field(default_factory=dict)
     _count: bytes = b""
     _looked: int = 0
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def current(self) -> None:
         """See what was changed a second before this was called, or earlier."""
         if self.now() - self._looked >= BELIEVED:
-            await self.refresh()
+            async with self._looking:  # whoever waits sees what the first has seen
+                if self.now() - self._looked >= BELIEVED:
+                    await self.refresh()
 
     async def refresh(self) -> None:
         """See everything that was changed before this was called."""

@@ -4,28 +4,34 @@ Whom changes concern, and what comes along with them: the bodies are read, the c
 What filters want to know of other resources is fetched after the batch was read: what was confirmed before a change was
 accepted is seen. If it can't be fetched, the batch comes again; that is never taken for a no. A change or a filter that
 can't be evaluated is set aside, counted and logged, and never delays the others.
+
+Whoever may not be told of a change is owed nothing for it, and gets no number: that is counted, and audited before the
+others are owed it. Nor does anything come along that he may not be told of.
 """
 
 import asyncio
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from logging import getLogger
 
 import msgspec
 
+from hub.audit import Audit
 from hub.holdings import Holdings
 from hub.in_force import InForce
 from hub.keys import SubscriptionKey
 from hub.store import Store, instant
 from hub.stream import Entry
-from hub.terminology import TYPES
-from subscriptions.change import Change
+from hub.telling import Judgement, Telling
+from subscriptions.audit import HUB, Act, Kind
+from subscriptions.change import Change, Resource
 from subscriptions.codes import FhirVersion, Interaction
 from subscriptions.errors import EvaluationError
 from subscriptions.matching import Matches
 from subscriptions.search.held import Held
 from subscriptions.shapes import Included, Shapes
+from subscriptions.withheld import Withheld
 
 log = getLogger("hub.fanout")
 
@@ -54,11 +60,13 @@ class _One:
 
     along: What comes along with it.
     left_out: Why something that should come along doesn't.
+    withheld: From whom it is kept, and why.
     """
 
     matches: Matches[SubscriptionKey]
     along: dict[SubscriptionKey, tuple[Included, ...]] = field(default_factory=dict)
     left_out: list[EvaluationError] = field(default_factory=list)
+    withheld: list[tuple[SubscriptionKey, Withheld]] = field(default_factory=list)
 
 
 @dataclass
@@ -67,16 +75,20 @@ class Concerns:
     Finds out whom changes concern.
 
     poison: How many changes and evaluations were set aside, by reason.
+    withheld: How many changes were kept from a subscription that they concern, by reason.
     """
 
     store: Store
+    telling: Telling
+    audit: Audit
     poison: Counter[str] = field(default_factory=Counter)
+    withheld: Counter[str] = field(default_factory=Counter)
 
     async def read(self, entries: list[Entry], *, remember: bool = True) -> list[Change | None]:
         """
         The changes with their bodies; None for one whose body is gone or broken.
 
-        remember: Have ValueSets and CodeSystems count, if their writer couldn't.
+        remember: Have ValueSets, CodeSystems and Consents count, if their writer couldn't.
         """
         wanted = []
         for entry in entries:
@@ -84,7 +96,7 @@ class Concerns:
         bodies = await self.store.bodies(wanted)
         if remember:
             for entry, body in zip(entries, bodies[::2], strict=True):
-                if entry.resource.type in TYPES and body is not None:
+                if body is not None or entry.interaction is Interaction.DELETE:
                     await self.store.remember(entry.resource, entry.number, body)
         return [
             self._change(entry, current, before)
@@ -93,7 +105,8 @@ class Concerns:
 
     async def of(self, entries: list[Entry], changes: list[Change | None], asked: InForce) -> Concerned:
         """Whom the changes concern, of those that are asked."""
-        result = Concerned()
+        result, acts = Concerned(), defaultdict[str, list[Act]](list)
+        await self.telling.standings.current()
         for entry, one in await self._each(entries, changes, asked):
             for key in one.matches.keys:
                 result.changes[key].append(entry)
@@ -103,6 +116,11 @@ class Concerns:
                 self.set_aside("evaluation", entry, error.text, subscription=str(key))
             for error in one.left_out:
                 self.set_aside("include", entry, error.text)
+            for key, withheld in one.withheld:
+                self.withheld[withheld.reason] += 1
+                acts[key.tenant].append(_act(entry, key, withheld))
+        for tenant, of_tenant in acts.items():
+            await self.audit.record(tenant, *of_tenant)
         return result
 
     async def _each(
@@ -126,7 +144,7 @@ class Concerns:
             for place, change, held in waiting:
                 entry, held.wanted = entries[place], set()
                 try:
-                    one = _match(entry.resource.tenant, change, held, asked)
+                    one = _match(entry.resource.tenant, change, held, asked, self.telling)
                 except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
                     self.set_aside("matching", entry, type(bug).__name__)
                     continue
@@ -173,15 +191,55 @@ class Concerns:
         )
 
 
-def _match(tenant: str, change: Change, held: Held, asked: InForce) -> _One:
+def _match(tenant: str, change: Change, held: Held, asked: InForce, telling: Telling) -> _One:
     found = _One(asked.index(tenant, change.version).match(change, held))
+    if found.matches.keys and (judgement := telling.of_change(tenant, change, held)):
+        found = _withheld(found, judgement, asked)
     by_shapes: defaultdict[Shapes, list[SubscriptionKey]] = defaultdict(list)
     for key in found.matches.keys:
         if (shapes := asked.shapes(key)) and shapes.concern(change.type):
             by_shapes[shapes].append(key)
     for shapes, keys in by_shapes.items():
         try:
-            found.along.update(dict.fromkeys(keys, shapes.included(change, held)))
+            along = shapes.resources(change, held)
         except EvaluationError as error:
             found.left_out.append(error)
+            continue
+        judged = {each: _of_included(tenant, change, each, along[each], held, telling) for each in along}
+        for key in keys:
+            owner = asked.owner(key)
+            found.along[key] = tuple(each for each, by in judged.items() if by is None or by.of(owner) is None)
     return found
+
+
+def _withheld(found: _One, judgement: Judgement, asked: InForce) -> _One:
+    """The same without those who may not be told."""
+    told = list[SubscriptionKey]()
+    for key in found.matches.keys:
+        if withheld := judgement.of(asked.owner(key)):
+            found.withheld.append((key, withheld))
+        else:
+            told.append(key)
+    return replace(found, matches=found.matches._replace(keys=told))
+
+
+def _of_included(
+    tenant: str, change: Change, included: Included, resource: Resource, held: Held, telling: Telling
+) -> Judgement | None:
+    """Who may be told of what comes along with a change; None for everybody."""
+    if telling.free(tenant, change.version, included.type):
+        return None
+    return telling.of(tenant, change.version, f"{included.type}/{included.id}", (resource,), held=held)
+
+
+def _act(entry: Entry, key: SubscriptionKey, withheld: Withheld) -> Act:
+    """What the audit says of a change that is kept from a subscription."""
+    resource = entry.resource
+    return Act(
+        Kind.SUPPRESSED,
+        HUB,
+        f"Subscription/{key.id}",
+        key.version,
+        text=str(withheld),
+        also=(f"{resource.type}/{resource.id}/_history/{entry.number}",),
+    )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from logging import getLogger
 from time import monotonic
 
+from hub.audit import Audit
 from hub.backfill import Backfill, Pace
 from hub.concerns import Concerns
 from hub.due import Due
@@ -24,6 +25,7 @@ from hub.outbox import Outboxes
 from hub.presence import EVERY, Presence
 from hub.store import Store
 from hub.stream import Changes, Entry
+from hub.telling import Telling
 
 log = getLogger("hub.fanout")
 
@@ -41,6 +43,7 @@ class Fanout:
 
     batch: The most changes that are matched between two writes of the progress.
     poison: How many changes and evaluations were set aside, by reason.
+    withheld: How many changes were kept from a subscription that they concern, by reason.
     """
 
     changes: Changes
@@ -50,12 +53,15 @@ class Fanout:
     in_force: InForce
     batch: int
     presence: Presence
+    telling: Telling
+    audit: Audit
     poison: Counter[str] = field(default_factory=Counter)
+    withheld: Counter[str] = field(default_factory=Counter)
     _pace: Pace = field(default_factory=Pace)
 
     @property
     def _concerns(self) -> Concerns:
-        return Concerns(self.store, self.poison)
+        return Concerns(self.store, self.telling, self.audit, self.poison, self.withheld)
 
     async def run(self) -> None:
         """Match this process' share of the partitions; never returns by itself. Cancelled, it gives them back."""

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from logging import getLogger
+from sys import intern
 
 import msgspec
 
+from hub.access import ANYBODY
 from hub.keys import SubscriptionKey
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
+from hub.suppressions import Suppressions
 from hub.tenancy import Tenancy
 from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index
@@ -22,6 +25,11 @@ _TOPIC = "topic:"
 #: The same of a ValueSet or CodeSystem.
 _TERMINOLOGY = "terminology:"
 
+#: The same of what is kept from somebody.
+_SUPPRESSION = "suppression:"
+
+_OTHERS = (_TOPIC, _TERMINOLOGY, _SUPPRESSION)
+
 #: Subscriptions that are put into an index without a look at what else there is to do: a few ms.
 AT_ONCE = 32
 
@@ -33,15 +41,18 @@ class InForce:
     """
     A process' copy of the registry, as an index for matching. `refresh` brings it up to date.
 
+    suppressions: Refreshed along with it, if they are asked by whoever matches.
     broken: Subscriptions that can't be understood (any more), and why: set aside, counted and shown.
     """
 
     registry: Registry
     tenancy: Tenancy
+    suppressions: Suppressions | None = None
     broken: dict[str, str] = field(default_factory=dict)
     _indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = field(default_factory=dict)
     _keys: dict[str, SubscriptionKey] = field(default_factory=dict)
     _shapes: dict[SubscriptionKey, Shapes] = field(default_factory=dict)
+    _owners: dict[SubscriptionKey, str] = field(default_factory=dict)
     _met: set[str] = field(default_factory=set)
     _mark: str = ""
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -55,6 +66,10 @@ class InForce:
     def shapes(self, key: SubscriptionKey) -> Shapes | None:
         """What comes along with the changes that concern a subscription; None when nothing ever does."""
         return self._shapes.get(key)
+
+    def owner(self, key: SubscriptionKey) -> str:
+        """The client whose it is."""
+        return self._owners.get(key, ANYBODY.name)
 
     async def refresh(self) -> None:
         """See everything that was registered before this was called."""
@@ -80,7 +95,7 @@ class InForce:
     async def _concerned(self, names: list[str]) -> list[str]:
         """The names of the Subscriptions that changed, or whose topics or ValueSets did."""
         topics = dict.fromkeys(name.removeprefix(_TOPIC) for name in names if name.startswith(_TOPIC))
-        found = dict.fromkeys(name for name in names if name and not name.startswith((_TOPIC, _TERMINOLOGY)))
+        found = dict.fromkeys(name for name in names if name and not name.startswith(_OTHERS))
         if topics:
             await self.tenancy.refresh(dict.fromkeys(place.partition("/")[0] for place in topics))
             found |= dict.fromkeys(await self.registry.users(topics))
@@ -89,6 +104,8 @@ class InForce:
             await self.tenancy.refresh(tenants)
             broken = (name for name in self.broken if name.partition("/")[0] in tenants)
             found |= dict.fromkeys([*self._understand(tenants), *broken])
+        if self.suppressions and any(name.startswith(_SUPPRESSION) for name in names):
+            await self.suppressions.refresh()
         return list(found)
 
     def _understand(self, tenants: Collection[str]) -> list[str]:
@@ -111,6 +128,8 @@ class InForce:
         mark = await self.registry.end_of_log()
         await self.tenancy.refresh(self._met)
         self._understand(self._met)
+        if self.suppressions:
+            await self.suppressions.refresh()
         seen = set()
         async for registered in self.registry.all():
             await self._meet([registered])
@@ -126,6 +145,7 @@ class InForce:
         if old is not None:
             self.index(old.tenant, old.version).remove(old)
             self._shapes.pop(old, None)
+            self._owners.pop(old, None)
         self.broken.pop(name, None)
         if registered is None or not registered.on:
             return
@@ -134,6 +154,8 @@ class InForce:
             come_along = self._put(self.index(key.tenant, key.version), registered)
             if come_along:
                 self._shapes[key] = come_along
+            if registered.owner != ANYBODY.name:
+                self._owners[key] = intern(registered.owner)
         except Exception as error:  # whatever it is, it must not stop the others
             self.broken[name] = str(error)
             log.error("subscription.broken", extra={"subscription": name, "reason": str(error)})
@@ -154,8 +176,10 @@ class InForce:
         return InForce(
             self.registry,
             self.tenancy,
+            self.suppressions,
             _indexes={(key.tenant, key.version): index},
             _shapes={key: come_along} if come_along else {},
+            _owners={key: registered.owner},
         )
 
     def _put(self, index: Index[SubscriptionKey], registered: Registered) -> Shapes | None:

@@ -67,6 +67,10 @@ hub:{registry}:terminology
     hash: tenant/version/Type/id -> number and JSON of a ValueSet or CodeSystem (see terminology.py)
 hub:{registry}:terms
     zset: the same names -> the how-manieth change of the terminology that was
+hub:{registry}:suppressions
+    hash: tenant/rule/id, tenant/version/Consent/id -> what is kept from whom; `` -> changes (see suppressions.py)
+hub:{registry}:suppressing
+    zset: the same names -> the how-manieth change of the suppressions that was
 hub:{registry}:canonicals
     hash: tenant/canonical -> id of the topic
 hub:{registry}:users
@@ -124,6 +128,8 @@ TOPICS = "hub:{registry}:topics"
 CANONICALS = "hub:{registry}:canonicals"
 TERMINOLOGY = "hub:{registry}:terminology"
 TERMS = "hub:{registry}:terms"
+SUPPRESSIONS = "hub:{registry}:suppressions"
+SUPPRESSING = "hub:{registry}:suppressing"
 USERS = "hub:{registry}:users"
 JOINS = "hub:{registry}:joins"
 JOINED = "hub:{registry}:joined"

@@ -336,6 +336,12 @@ class Settings(BaseSettings):
         " and of `all` are left out and counted, until older ones have gone; `/readyz` says so. The others never are.",
     )
 
+    honour_consent: bool = Field(
+        False,
+        description="Notify nobody of what a patient's Consents deny him, see below. What is denied and can't be"
+        " evaluated counts as denied.",
+    )
+
     auth: Literal["none"] = Field("none", description="`none`: everybody who reaches the hub may do everything.")
     allow_open: bool = Field(False, description="Serve without authentication on an address other than loopback.")
 

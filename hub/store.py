@@ -17,6 +17,7 @@ from typing import Any
 
 from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.pipeline import Pipeline, script
+from hub.suppressions import CONSENT, honour
 from hub.terminology import TYPES, remember
 from hub.wire import Argument
 from hub.write import NO_EVENTS, Events, Held, Indexed, Lock, Put, PutResult, Write, read, written
@@ -58,9 +59,11 @@ class LookUp:
 class Store:
     """The resources of all tenants, spread over the partitions."""
 
-    def __init__(self, pipeline: Pipeline, partitions: int) -> None:
+    def __init__(self, pipeline: Pipeline, partitions: int, *, consents: bool = False) -> None:
+        """`consents`: Whether those are honoured."""
         self._pipeline = pipeline
         self._partitions = partitions
+        self._remembered = TYPES | {CONSENT} if consents else TYPES
 
     def _partition(self, resource: ResourceId) -> Partition:
         return Partition(resource.partition(self._partitions))
@@ -72,7 +75,7 @@ class Store:
     async def put(self, write: Write) -> PutResult:
         """
         Store a version and its change, in one step and one round trip. Of a ValueSet or CodeSystem it also counts in
-        filters before this returns; if it doesn't return, it counts when it is matched.
+        filters before this returns, of a Consent for whom it denies; if it doesn't return, when it is matched.
         """
         r, p = write.resource, self._partition(write.resource)
         keys = [
@@ -107,20 +110,31 @@ class Store:
             return PutResult(outcome, by=reply[1].decode())
         if outcome is not Put.STORED:
             version = int(reply[1]) if len(reply) > 1 else 0
-            if outcome is Put.REPEATED and r.type in TYPES:  # whoever stored it may have died before it counted
+            if (
+                outcome is Put.REPEATED and r.type in self._remembered
+            ):  # whoever stored it may have died before it counted
                 held = await self.read(r, version)
-                if held and held.body:
+                if held:
                     await self.remember(r, version, held.body)
             return PutResult(outcome, version=version)
         result = PutResult(outcome, version=int(reply[1]), interaction=Interaction(reply[2].decode()))
         log.info("change.stored", extra=_ids(write, result))
-        if result.interaction is not Interaction.DELETE:
-            await self.remember(r, result.version, write.body(result.version))
+        gone = result.interaction is Interaction.DELETE
+        await self.remember(r, result.version, None if gone else write.body(result.version))
         return result
 
-    async def remember(self, resource: ResourceId, number: int, body: bytes) -> None:
-        """Have a version of a ValueSet or CodeSystem count in filters; nothing happens for others, or if it does."""
-        if resource.type in TYPES:
+    async def remember(self, resource: ResourceId, number: int, body: bytes | None) -> None:
+        """
+        Have a version of a ValueSet or CodeSystem count in filters, and one of a Consent for whom it denies; nothing
+        happens for others, or if it does.
+
+        body: None for a delete.
+        """
+        if resource.type not in self._remembered:
+            return
+        if resource.type == CONSENT:
+            await honour(self._pipeline, resource, number, body)
+        elif body is not None:
             await remember(self._pipeline, resource, number, body)
 
     async def read(self, resource: ResourceId, number: int | None = None) -> Version | None:

@@ -105,6 +105,10 @@ class Shapes:
         return type_ in self._of
 
     def included(self, change: Change, held: Held) -> tuple[Included, ...]:
+        """What comes along with a change. Raises EvaluationError as `resources` does."""
+        return tuple(self.resources(change, held))
+
+    def resources(self, change: Change, held: Held) -> dict[Included, Resource]:
         """
         What comes along with a change, in the order of the directives, the focus itself apart. With a delete comes
         what the version before it referred to.
@@ -112,7 +116,7 @@ class Shapes:
         Raises:
             EvaluationError: A directive finds too much, or can't be evaluated. Nothing comes along then.
         """
-        found: dict[str, Included] = {}
+        found: dict[str, tuple[Included, Resource]] = {}
         for directive in self._of.get(change.type, ()):
             for count, resource in enumerate(_guarded(directive, change.subject, held, self._bases)):
                 name = f"{resource['resourceType']}/{resource['id']}"
@@ -120,8 +124,8 @@ class Shapes:
                     raise EvaluationError(f"`{directive.text}` includes more than {MOST_INCLUDED} resources")
                 if name != f"{change.type}/{change.id}":
                     version = int(resource["meta"]["versionId"])
-                    found[name] = Included(resource["resourceType"], resource["id"], version)
-        return tuple(found.values())
+                    found[name] = Included(resource["resourceType"], resource["id"], version), resource
+        return dict(found.values())
 
 
 @lru_cache(maxsize=1024)

@@ -34,8 +34,11 @@ from hub.scanning import Scanning
 from hub.seal import Seal
 from hub.secrets import Secrets
 from hub.settings import Settings
+from hub.standing import Standings
 from hub.store import Store, now_ms
 from hub.stream import Changes
+from hub.suppressions import Suppressions
+from hub.telling import Telling
 from hub.tenancy import Tenancy
 from hub.transaction import TransactionCoordinator
 from hub.watch import Watch
@@ -85,6 +88,8 @@ class Parts:
     keyring: Keyring
     access: Access
     audit: Audit
+    suppressions: Suppressions
+    telling: Telling
 
     @property
     def transactions(self) -> TransactionCoordinator:
@@ -183,13 +188,17 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
     tenancy = _tenancy(settings, pipeline)
     seal = Seal(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
     await seal.check()
+    access, suppressions = (
+        Access(pipeline, now_ms),
+        Suppressions(pipeline, tenancy.base, settings.honour_consent, now_ms),
+    )
     built = Parts(
         settings=settings,
         client=client,
         memory=memory,
         pipeline=pipeline,
         foundation=foundation,
-        store=Store(pipeline, settings.partitions),
+        store=Store(pipeline, settings.partitions, consents=settings.honour_consent),
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline, settings.max_backlog),
         due=Due(client, pipeline, settings.partitions),
@@ -198,8 +207,10 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         own=await _own(settings, client),
         seal=seal,
         keyring=Keyring(pipeline, seal),
-        access=Access(pipeline, now_ms),
+        access=access,
         audit=Audit(pipeline, settings.audit, settings.audit_entries),
+        suppressions=suppressions,
+        telling=Telling(Standings(access, settings.auth), suppressions, tenancy, now_ms),
     )
     await built.keyring.check()
     if foundation.layout < LAYOUT:

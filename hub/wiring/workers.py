@@ -49,9 +49,11 @@ def matching(p: Parts) -> Engine:
         store=p.store,
         outboxes=p.outboxes,
         due=p.due,
-        in_force=InForce(p.registry, p.tenancy),
+        in_force=InForce(p.registry, p.tenancy, p.suppressions),
         batch=p.settings.match_batch,
         presence=Presence(p.pipeline, "match", process_name()),
+        telling=p.telling,
+        audit=p.audit,
     )
 
 

@@ -54,9 +54,11 @@ def fanout(parts: Parts, *, changes: Changes | None = None, name: str = "", batc
         store=parts.store,
         outboxes=parts.outboxes,
         due=parts.due,
-        in_force=InForce(parts.registry, parts.tenancy),
+        in_force=InForce(parts.registry, parts.tenancy, parts.suppressions),
         batch=batch,
         presence=Presence(parts.pipeline, "match", name or f"match-{next(_names)}"),
+        telling=parts.telling,
+        audit=parts.audit,
     )
 
 

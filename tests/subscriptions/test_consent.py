@@ -38,7 +38,7 @@ def labelled(system: str, code: str) -> dict[str, Any]:
     return {"resourceType": "Observation", "id": "o", "meta": {"security": security}, "subject": subject}
 
 
-def r4(status: str = "active", patient: Any = "Patient/1", policy: str = "", **root: Any) -> dict[str, Any]:
+def r4(status: Any = "active", patient: Any = "Patient/1", policy: Any = "", **root: Any) -> dict[str, Any]:
     return {
         "resourceType": "Consent",
         "id": "c",

@@ -91,8 +91,8 @@ async def subscribed(hub: Hub, wanted: Json) -> None:
 class Dying(Store):
     """Dies between storing a version and having it count."""
 
-    async def remember(self, resource: ResourceId, number: int, body: bytes) -> None:
-        raise Unavailable(f"{resource}/{number} of {len(body)} bytes does not count yet")
+    async def remember(self, resource: ResourceId, number: int, body: bytes | None) -> None:
+        raise Unavailable(f"{resource}/{number} of {len(body or b'')} bytes does not count yet")
 
 
 @pytest.fixture

@@ -1,0 +1,162 @@
+"""
+What is kept from whom: by operators' rules, and by the Consents that the hub was given.
+
+`hub:{registry}:suppressions` is a hash: `tenant/rule/<id>` -> JSON of a rule, and `tenant/version/Consent/<id>` ->
+`number elements`, where elements are the JSON of what of it counts, or nothing if it denies nothing. Its field with an
+empty name counts the changes, and `hub:{registry}:suppressing` has by which change each of them came. `honoured` says
+since when all Consents are there.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from logging import getLogger
+from typing import Any
+
+import msgspec
+
+from hub.keys import REGISTRY_LOG, SUPPRESSING, SUPPRESSIONS, ResourceId
+from hub.pipeline import Pipeline, script
+from subscriptions.codes import FhirVersion
+from subscriptions.consent import Unattributed, consent
+from subscriptions.suppression import Rule, Suppression
+
+SUPPRESS = script("suppress")
+
+log = getLogger("hub.suppressions")
+
+#: The type that is remembered.
+CONSENT = "Consent"
+
+#: The field that is there while all Consents are.
+HONOURED = "honoured"
+
+#: ms for which a process that sends believes what it knows.
+BELIEVED = 1_000
+
+#: Elements of a Consent that count.
+_ELEMENTS = ("id", "status", "patient", "subject", "scope", "policyRule", "decision", "period", "provision")
+
+#: Records that are read at once.
+_CHUNK = 100
+
+
+async def honour(pipeline: Pipeline, resource: ResourceId, number: int, body: bytes | None) -> None:
+    """Have a version of a Consent count from now on, unless a later one does. None for a delete. May be repeated."""
+    await _suppress(pipeline, str(resource), _counting(resource.version, body), number)
+
+
+@dataclass
+class Suppressions:
+    """
+    A process' copy of them. `refresh` brings it up to date, `current` does if it is older than BELIEVED.
+
+    base: The FHIR base of a tenant and FHIR version.
+    consents: Whether Consents are honoured.
+    now: ms since 1970.
+    """
+
+    pipeline: Pipeline
+    base: Callable[[str, FhirVersion], str]
+    consents: bool
+    now: Callable[[], int]
+    rules: dict[str, dict[str, Rule]] = field(default_factory=dict)
+    _of: dict[tuple[str, FhirVersion], Suppression] = field(default_factory=dict)
+    _seen: int = 0
+    _looked: int = 0
+    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def of(self, tenant: str, version: FhirVersion) -> Suppression:
+        """Those of a tenant and FHIR version."""
+        found = self._of.get((tenant, version))
+        if found is None:
+            found = self._of[tenant, version] = Suppression(version)
+            found.rule(self.rules.get(tenant, {}).values())
+        return found
+
+    async def current(self) -> bool:
+        """See what was changed a second before this was called, or earlier; False if that was seen already."""
+        if self.now() - self._looked >= BELIEVED:
+            async with self._refreshing:  # whoever waits sees what the first has seen
+                if self.now() - self._looked >= BELIEVED:
+                    await self._refresh()
+                    return True
+        return False
+
+    async def refresh(self) -> None:
+        """See all that was confirmed before this was called."""
+        # One at a time: what was read earlier must not be set later.
+        async with self._refreshing:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        began = self.now()
+        count = int(await self.pipeline.command("HGET", SUPPRESSIONS, "") or 0)
+        if count != self._seen:
+            names = await self.pipeline.command("ZRANGEBYSCORE", SUPPRESSING, f"({self._seen}", "+inf")
+            for chunk in (names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)):
+                records = await self.pipeline.command("HMGET", SUPPRESSIONS, *chunk)
+                for name, record in zip(chunk, records, strict=True):
+                    self._set(name.decode(), record)
+            self._seen = count
+        self._looked = began
+
+    async def add(self, tenant: str, rule: Rule) -> None:
+        """Have a rule count, in the place of the one with its id."""
+        record = msgspec.json.encode({"criteria": rule.criteria, "client": rule.client})
+        await _suppress(self.pipeline, f"{tenant}/rule/{rule.id}", record)
+        await self.refresh()
+
+    async def remove(self, tenant: str, id_: str) -> bool:
+        """Have a rule count no more; False if there was none."""
+        done = await _suppress(self.pipeline, f"{tenant}/rule/{id_}", b"")
+        await self.refresh()
+        return done
+
+    def _set(self, name: str, record: bytes | None) -> None:
+        tenant, kind, rest = name.split("/", 2)
+        if kind == "rule":
+            of_tenant = self.rules.setdefault(tenant, {})
+            of_tenant.pop(rest, None)
+            if record:
+                held = msgspec.json.decode(record)
+                of_tenant[rest] = Rule(rest, held["criteria"], held["client"])
+            for (of, _), suppression in self._of.items():
+                if of == tenant:
+                    suppression.rule(of_tenant.values())
+        elif self.consents:
+            self._set_consent(tenant, FhirVersion(kind), rest.partition("/")[2], record or b"")
+
+    def _set_consent(self, tenant: str, version: FhirVersion, id_: str, record: bytes) -> None:
+        elements, found = record.partition(b" ")[2], None
+        if elements:
+            resource: Mapping[str, Any] = msgspec.json.decode(elements)
+            try:
+                found = consent(resource, version, frozenset({self.base(tenant, version)}))
+            except Unattributed:
+                log.error("consent.unattributed", extra={"resource": f"{tenant}/{version}/{CONSENT}/{id_}"})
+        if found is not None and (vague := found.provision.all_vague):
+            log.warning(
+                "consent.vague",
+                extra={"resource": f"{tenant}/{version}/{CONSENT}/{id_}", "reason": ", ".join(sorted(vague))},
+            )
+        self.of(tenant, version).consent(id_, found)
+
+
+def _counting(version: FhirVersion, body: bytes | None) -> bytes:
+    """What of a Consent counts, as JSON; empty if it denies nothing."""
+    resource = msgspec.json.decode(body) if body is not None else {}
+    try:
+        found = consent(resource, version, frozenset())
+    except Unattributed:  # not by a relative reference, at least
+        return _elements(resource)
+    return _elements(resource) if found else b""
+
+
+def _elements(resource: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode({name: resource[name] for name in _ELEMENTS if name in resource})
+
+
+async def _suppress(pipeline: Pipeline, name: str, record: bytes, number: int | None = None) -> bool:
+    keys = [SUPPRESSIONS, SUPPRESSING, REGISTRY_LOG]
+    return bool(await pipeline.run(SUPPRESS, keys, name, record, "" if number is None else number))
