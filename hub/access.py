@@ -7,7 +7,7 @@ field of `:clients` with an empty name counts the changes of all three, by which
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from hmac import compare_digest
@@ -65,7 +65,7 @@ class Client:
     """
     A system that calls the hub, or is told by it.
 
-    known_as: What its tokens' issuer calls it.
+    known_as: What its tokens' issuer calls it; empty for its name.
     off: Nothing is granted to it any more, whatever `rights` says.
     """
 
@@ -179,9 +179,11 @@ class Access:
     tenants: dict[str, Tenant] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
+    _known_as: dict[str, Client] = field(default_factory=dict)
     _count: bytes = b""
     _looked: int = 0
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _again: int = 0
 
     async def current(self) -> None:
         """See what was changed a second before this was called, or earlier."""
@@ -197,11 +199,24 @@ class Access:
         if count != self._count:
             tenants, clients, keys = await self.pipeline.all([("HGETALL", name) for name in (TENANTS, CLIENTS, KEYS)])
             rows = _rows(clients)
-            self._count = rows.pop(b"", b"")
+            rows.pop(b"", None)
+            # What was counted before they were read: a change in between is seen the next time.
+            self._count = count
             self.tenants = {name: Tenant.of(name, record) for name, record in _records(_rows(tenants))}
             self.clients = {name: Client.of(name, record) for name, record in _records(rows)}
             self.keys = {name: Key.of(name, record) for name, record in _records(_rows(keys))}
+            self._known_as = _by_issuer(self.clients.values())
         self._looked = began
+
+    async def again(self) -> None:
+        """Look for somebody who isn't known: at once, but so often only as `current` would."""
+        if self.now() - self._again >= BELIEVED:
+            self._again = self.now()
+            await self.refresh()
+
+    def client_known_as(self, name: str) -> Client | None:
+        """Whom tokens call so. Nobody is, where several would be."""
+        return self._known_as.get(name)
 
     async def set(self, one: Tenant | Client | Key, *, new: bool = False) -> bool:
         """Write one of them; False, and nothing done, when it is to be `new` and there is one already."""
@@ -218,9 +233,24 @@ class Access:
         await self.refresh()
         return bool(done)
 
+    async def remove(self, one: Client) -> None:
+        """Forget a client, its keys first: another one of its name has none of them."""
+        await self.refresh()
+        for key in [key for key in self.keys.values() if key.client == one.name]:
+            await self.pipeline.run(GRANT, [KEYS, CLIENTS], key.id, "", "")
+        await self.pipeline.run(GRANT, [CLIENTS, CLIENTS], one.name, "", "")
+        await self.refresh()
+
     async def revoke(self, key: Key) -> None:
         """Have a key be good for nothing from now on."""
         await self.set(replace(key, revoked=self.now()))
+
+
+def _by_issuer(clients: Iterable[Client]) -> dict[str, Client]:
+    found: dict[str, list[Client]] = {}
+    for client in clients:
+        found.setdefault(client.known_as or client.name, []).append(client)
+    return {name: alike[0] for name, alike in found.items() if len(alike) == 1}
 
 
 def _named(pattern: re.Pattern[str], name: str, what: str) -> str:

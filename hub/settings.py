@@ -24,6 +24,12 @@ DAY, YEAR = 86_400, 31_536_000
 Wait: TypeAlias = Annotated[float, Field(ge=0, le=YEAR)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 
+#: Those with a public key: who can verify can't sign.
+Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+#: Hosts that are this machine, whatever a resolver says.
+_HERE = frozenset(("localhost", "127.0.0.1", "::1"))
+
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
@@ -43,6 +49,23 @@ def _url(text: str) -> str:
 
 def _url_or_nothing(text: str) -> str:
     return text and _url(text)
+
+
+def of_issuer(text: str) -> bool:
+    """Whether a token's issuer may be called there: readable by nobody on the way."""
+    try:
+        parts = urlsplit(text)
+        right = re.fullmatch(r"https?://[^\s/@?#|\\]+([/?][!-\[\]-~]*)?", text) and parts.hostname and parts.port != 0
+    except ValueError:  # such as a port that is none
+        return False
+    return bool(right) and "#" not in text and (parts.scheme == "https" or parts.hostname in _HERE)
+
+
+def _of_issuer(text: str) -> str:
+    """As it is written: an issuer with a slash at its end is another one than without."""
+    if text and not of_issuer(text):
+        raise ValueError("should be an https URL with a host and no fragment; http on loopback only")
+    return text
 
 
 def _redis_url(text: str) -> str:
@@ -342,10 +365,45 @@ class Settings(BaseSettings):
         " evaluated counts as denied.",
     )
 
-    auth: Literal["none"] = Field("none", description="`none`: everybody who reaches the hub may do everything.")
+    auth: Annotated[Literal["none", "keys", "smart"], BeforeValidator(_lower)] = Field(
+        "none",
+        description="`none`: everybody who reaches the hub may do everything. `keys`: clients have API keys (`hub"
+        " keys`). `smart`: they have tokens of SMART Backend Services.",
+    )
     allow_open: bool = Field(False, description="Serve without authentication on an address other than loopback.")
+    smart_issuer: Annotated[str, AfterValidator(_of_issuer)] = Field(
+        "",
+        description="URL of whoever issues tokens, exactly as they have it in `iss`. Its address may be private. https,"
+        " but for loopback, like all of its URLs; `HUB_ENDPOINT_CA_FILE` counts for it too.",
+    )
+    smart_jwks_url: Annotated[str, AfterValidator(_of_issuer)] = Field(
+        "", description="URL of its public keys. Empty: the one in its discovery document."
+    )
+    smart_token_url: Annotated[str, AfterValidator(_of_issuer)] = Field(
+        "",
+        description="URL where clients get tokens, for `/.well-known/smart-configuration`. Empty: the one in its"
+        " discovery document.",
+    )
+    smart_audience: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="What tokens have in `aud`, comma-separated: any of it. Empty: `HUB_BASE_URL`, or a FHIR base below"
+        " it.",
+    )
+    smart_algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
+        ("RS384", "ES384"),
+        description="Algorithms that tokens may be signed with, comma-separated: `RS`, `PS` or `ES` with `256`,"
+        " `384` or `512`, or `EdDSA`.",
+    )
 
-    @field_validator("retry_waits", "private_endpoints", "endpoint_ports", "own_addresses", mode="before")
+    @field_validator(
+        "retry_waits",
+        "private_endpoints",
+        "endpoint_ports",
+        "own_addresses",
+        "smart_audience",
+        "smart_algorithms",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Lists are written with commas, since JSON in an environment variable is a trap."""
@@ -355,6 +413,14 @@ class Settings(BaseSettings):
     def _whole_cluster(self) -> Self:
         if self.redis_cluster and (lacking := self._lacks_for_cluster()):
             raise ValueError(f"HUB_REDIS_CLUSTER=true needs {lacking}")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_smart(self) -> Self:
+        if self.auth == "smart" and not self.smart_issuer:
+            raise ValueError("HUB_AUTH=smart needs HUB_SMART_ISSUER: the URL of whoever issues tokens")
+        if self.auth == "smart" and not self.smart_algorithms:
+            raise ValueError("HUB_AUTH=smart needs HUB_SMART_ALGORITHMS: at least one algorithm")
         return self
 
     def _lacks_for_cluster(self) -> str:

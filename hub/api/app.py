@@ -10,6 +10,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from hub.access import DEFAULT
 from hub.api import documentation, outcome
 from hub.api.amending import TopicAmending
+from hub.api.asking import Asking
 from hub.api.basics import Basics
 from hub.api.bundles import Bundles
 from hub.api.conditional import Conditional
@@ -68,6 +69,7 @@ def create_app(
     pressure: Pressure,
     gate: Gate,
     subscriptions: Mapping[FhirVersion, Iterable[Route]] = _NONE,
+    configuration: Sequence[Route] = (),
     administration: Iterable[Route] = (),
     others: Sequence[APIRouter] = (),
     lifespan: Lifespan | None = None,
@@ -83,6 +85,7 @@ def create_app(
         pressure: Asked before anything is stored.
         gate: Asked who calls, before anything is done.
         subscriptions: The interactions on Subscriptions at each base.
+        configuration: What else is below each base: how its clients become known.
         administration: What operators may do, below none of the bases.
         others: Routers beside that, such as health.
         release: The version of the software.
@@ -103,7 +106,9 @@ def create_app(
                     publication,
                     pressure,
                     release,
+                    gate.asking,
                 ),
+                *configuration,
                 *subscriptions.get(version, ()),
             ),
         )
@@ -140,6 +145,7 @@ def _routes(
     publication: Publication,
     pressure: Pressure,
     release: str,
+    asking: Asking,
 ) -> Iterator[Route]:
     """The interactions at one FHIR base, but for those on Subscriptions."""
     search = Search(store, tenant, version, topics.contexts, settings.max_search_scan)
@@ -184,7 +190,7 @@ def _routes(
         max_page=settings.max_page,
         pressure=pressure,
     )
-    metadata = Metadata(version, base, topics, instant(now_ms()), release)
+    metadata = Metadata(version, base, topics, instant(now_ms()), release, asking)
     # Before the reads, to which it would be an id.
     yield Route("GET", "/{type:kept}/_history", histories.get_all, documentation.HISTORY_OF_TYPE)
     if version is FhirVersion.R4:

@@ -128,19 +128,25 @@ class Documented:
         """The usual one."""
         return next(iter(self.answers))
 
-    def operation(self, path: str) -> dict[str, Any]:
-        """OpenAPI's Operation Object at a path such as `/{type}/{id}`, as far as FastAPI doesn't know it."""
+    def operation(self, path: str, schemes: Iterable[str] = ()) -> dict[str, Any]:
+        """
+        OpenAPI's Operation Object at a path such as `/{type}/{id}`, as far as FastAPI doesn't know it.
+
+        schemes: Names of the ways to say who calls, one of which is asked for; none where that is not asked.
+        """
         placed = (parameter(name, "path", _IN_PATH[name]) for name in re.findall(r"\{(\w+)", path))
         always = {*_ALWAYS} - ({406} if self.schema else set())
-        callers = () if self.needs.anybody else _OF_CALLERS
+        schemes = () if self.needs.anybody else tuple(schemes)
+        callers = _OF_CALLERS if schemes else ()
         refusals = sorted({*always, *callers, *self.refusals, *(_WITH_BODY if self.body else ())})
         said: dict[str, Any] = {
             "parameters": [*({**each, "required": True} for each in placed), *self.takes],
             "responses": {str(status): self._answer(status) for status in self.answers}
             | {str(status): _refusal(status) for status in refusals},
         }
-        if not self.needs.anybody:
-            said["security"] = [{"bearer": [str(self.needs)]}]
+        if schemes:
+            scopes = [str(self.needs)] if str(self.needs) else []
+            said["security"] = [{scheme: scopes} for scheme in schemes]
         return said | ({"requestBody": self.body} if self.body else {})
 
     def _answer(self, status: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`GET /metadata`: what is really supported. https://hl7.org/fhir/R4/capabilitystatement.html."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.api.asking import Asking
 from hub.api.exchange import Answer, Exchange
 from hub.ingest import stored_types
 from hub.topics import Topics
@@ -42,24 +43,26 @@ _OF_SUBSCRIPTION = ("create", "read", "vread", "update", "patch", "delete", "sea
 class Metadata:
     """The CapabilityStatement of one FHIR base. Nothing but the topics changes while a process lives."""
 
-    def __init__(self, version: FhirVersion, base: str, topics: Topics, at: datetime, release: str) -> None:
+    def __init__(
+        self, version: FhirVersion, base: str, topics: Topics, at: datetime, release: str, asking: Asking
+    ) -> None:
         self._version = version
         self._topics = topics
         self._listed: list[Topic] = []
         self._answer = Answer(200)
-        self._base, self._at, self._release = base, at, release
+        self._base, self._at, self._release, self._asking = base, at, release, asking
 
     async def get(self, request: Request) -> Response:
         exchange = Exchange(request)
         await self._topics.refresh()
         if (listed := self._topics.usable(self._version)) != self._listed:
-            made = capabilities(self._version, self._base, listed, self._at, self._release)
+            made = capabilities(self._version, self._base, listed, self._at, self._release, self._asking.security)
             self._answer, self._listed = Answer(200, msgspec.json.encode(made)), listed
         return exchange.respond(self._answer)
 
 
 def capabilities(
-    version: FhirVersion, base: str, topics: Iterable[Topic], at: datetime, release: str
+    version: FhirVersion, base: str, topics: Iterable[Topic], at: datetime, release: str, security: Mapping[str, Any]
 ) -> dict[str, Any]:
     """
     The CapabilityStatement.
@@ -67,6 +70,7 @@ def capabilities(
     Args:
         at: Since when it is so.
         release: The version of the software; empty if it isn't known.
+        security: How clients say who they are; empty where they don't.
     """
     return {
         "resourceType": "CapabilityStatement",
@@ -83,6 +87,7 @@ def capabilities(
         "rest": [
             {
                 "mode": "server",
+                **({"security": dict(security)} if security else {}),
                 "resource": sorted(_resources(version, topics), key=itemgetter("type")),
                 "interaction": [{"code": "batch"}, {"code": "transaction"}, {"code": "history-system"}],
                 "operation": [

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Served
 
 from hub.access import Caller
+from hub.api.asking import Asking
 from hub.api.documented import Documented
 from hub.errors import Refused
 from subscriptions.codes import IssueCode
@@ -46,7 +47,10 @@ class Route:
 
 
 class Gate(Protocol):
-    """Tells callers apart."""
+    """Tells callers apart. `asking`: How it is described."""
+
+    @property
+    def asking(self) -> Asking: ...
 
     async def caller(self, request: Request) -> Caller:
         """Who makes a request, with its rights there. Raises Refused: 401, or 404 where it has no business at all."""
@@ -65,6 +69,7 @@ class Application(FastAPI):
 
     def __init__(self, routes: Iterable[Route], gate: Gate, **options: Any) -> None:
         super().__init__(**options)
+        self._schemes = gate.asking.schemes
         self.described = tuple(routes)
         # HEAD comes with GET.
         self.router.routes += [
@@ -75,11 +80,13 @@ class Application(FastAPI):
         if not self.openapi_schema:
             router = APIRouter()
             for each in self.described:
-                _describe(router, each)
+                _describe(router, each, self._schemes)
             routes = [*self.routes, *router.routes]
             self.openapi_schema = get_openapi(
                 title=self.title, version=self.version, description=self.description, routes=routes
             )
+            if self._schemes:
+                self.openapi_schema.setdefault("components", {})["securitySchemes"] = dict(self._schemes)
         return self.openapi_schema
 
 
@@ -104,7 +111,7 @@ def forbidden(scope: str) -> Refused:
     return Refused(403, Issue(IssueCode.FORBIDDEN, f"This needs the scope {scope}."), headers=told)
 
 
-def _describe(router: APIRouter, route: Route) -> None:
+def _describe(router: APIRouter, route: Route, schemes: Iterable[str]) -> None:
     router.add_api_route(
         route.base + route.path,
         route.handler,
@@ -113,7 +120,7 @@ def _describe(router: APIRouter, route: Route) -> None:
         tags=[route.tag],
         status_code=route.documented.status,
         response_class=Response,
-        openapi_extra=route.documented.operation(route.path),
+        openapi_extra=route.documented.operation(route.path, schemes),
         # `/` is another way to write the base, and Basic's paths are among those of every type.
         include_in_schema=route.path != "/" and not route.path.startswith("/{type:basic}"),
     )

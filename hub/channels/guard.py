@@ -9,6 +9,7 @@ and multicast addresses pass.
 
 import asyncio
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -99,7 +100,7 @@ class Guard:
 
     allow_private: bool
     networks: tuple[Network, ...]
-    ports: frozenset[int]
+    ports: Collection[int]
     name_servers: tuple[str, ...] = ()
     own: Own = field(default_factory=Own)
 

@@ -1,7 +1,7 @@
 """What the api process is built from."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version as version_of
 
@@ -15,7 +15,6 @@ from hub.api.app import create_app
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.explaining import Explaining
 from hub.api.finding import Finding
-from hub.api.gate import OpenGate
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.recovering import Recovering
@@ -33,6 +32,7 @@ from hub.starts import Starts
 from hub.store import now_ms
 from hub.topics import Topics
 from hub.topics_dir import load
+from hub.wiring.gates import Gates
 from hub.wiring.parts import Parts, parts
 from subscriptions.codes import FhirVersion
 from subscriptions.subscription import Style
@@ -60,15 +60,26 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None) -> FastAPI:
     gate: None for the one that the settings ask for.
     """
     pressure = Pressure(p.pipeline, p.changes, settings)
-    gate = gate or OpenGate()
+    gates = Gates.of(settings, p.access, p.guard)
     others = (health_routes(p.foundation, pressure), signing_routes(p.keyring))
-    app = _application(DEFAULT, settings, p, pressure, gate, *others)
-    app.add_middleware(Tenants, p.access, lambda tenant: _application(tenant, settings, p, pressure, gate))
+
+    def made(tenant: str, *others: APIRouter) -> FastAPI:
+        own = gate or gates.gate(tenant, p.tenancy.bases(tenant).values())
+        return _application(tenant, settings, p, pressure, own, tuple(gates.routes()), *others)
+
+    app = made(DEFAULT, *others)
+    app.add_middleware(Tenants, p.access, made)
     return app
 
 
 def _application(
-    tenant: str, settings: Settings, p: Parts, pressure: Pressure, gate: Gate, *others: APIRouter
+    tenant: str,
+    settings: Settings,
+    p: Parts,
+    pressure: Pressure,
+    gate: Gate,
+    configuration: Sequence[Route],
+    *others: APIRouter,
 ) -> FastAPI:
     """A tenant's own application."""
     topics, bases = p.tenancy.topics(tenant), p.tenancy.bases(tenant)
@@ -92,6 +103,7 @@ def _application(
         publication=Publication(topics, p.registry),
         pressure=pressure,
         gate=gate,
+        configuration=configuration,
         subscriptions={
             version: tuple(_subscriptions(version, base, topics, settings, p, pressure))
             for version, base in bases.items()

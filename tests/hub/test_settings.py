@@ -28,6 +28,8 @@ REDIS = (
 WEBHOOK = "its value should be an http or https URL without user information and fragment"
 WHSEC = "its value should be `whsec_` and 24 to 64 bytes in base64"
 LEVELS = "should be 'debug', 'info', 'warning' or 'error'"
+ISSUER = "should be an https URL with a host and no fragment; http on loopback only"
+ALGORITHMS = "should be 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512' or 'EdDSA'"
 NETWORK = "should be a CIDR, an address or a host name, such as 10.0.0.0/8 or relay.internal"
 
 
@@ -35,7 +37,12 @@ NETWORK = "should be a CIDR, an address or a host name, such as 10.0.0.0/8 or re
     ("name", "value", "said"),
     [
         ("HUB_LOG_LEVEL", "verbose", f"'verbose' {LEVELS}"),
-        ("HUB_AUTH", "basic", "'basic' should be 'none'"),
+        ("HUB_AUTH", "basic", "'basic' should be 'none', 'keys' or 'smart'"),
+        ("HUB_SMART_ISSUER", "http://issuer.example", f"'http://issuer.example' {ISSUER}"),
+        ("HUB_SMART_JWKS_URL", "https://issuer.example/#keys", f"'https://issuer.example/#keys' {ISSUER}"),
+        ("HUB_SMART_TOKEN_URL", "token", f"'token' {ISSUER}"),
+        ("HUB_SMART_ALGORITHMS", "RS384,none", f"'none' {ALGORITHMS}"),
+        ("HUB_SMART_ALGORITHMS", "HS256", f"'HS256' {ALGORITHMS}"),
         ("HUB_PARTITIONS", "many", "'many' should be a whole number"),
         ("HUB_PARTITIONS", "65", "'65' should be less than or equal to 64"),
         ("HUB_ALLOW_OPEN", "perhaps", "'perhaps' should be true or false"),
@@ -88,11 +95,38 @@ def test_nonsense(
     assert refusal({name: value}, monkeypatch, capsys) == f"{name}: {said}"
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "HUB_AUTH=smart needs HUB_SMART_ISSUER: the URL of whoever issues tokens"),
+        (
+            {"HUB_SMART_ISSUER": "https://issuer.example/", "HUB_SMART_ALGORITHMS": ","},
+            "HUB_AUTH=smart needs HUB_SMART_ALGORITHMS: at least one algorithm",
+        ),
+    ],
+    ids=["no-issuer", "no-algorithm"],
+)
+def test_half_an_issuer(
+    variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tokens that nobody could check are not asked for."""
+    assert refusal({"HUB_AUTH": "smart", **variables}, monkeypatch, capsys) == said
+
+
+@pytest.mark.parametrize(
+    "url", ["https://issuer.example/", "http://127.0.0.1:9000/realms/x", "https://a.example/k?p=b"]
+)
+def test_issuers(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An issuer is kept as it is written."""
+    monkeypatch.setenv("HUB_SMART_ISSUER", url)
+    assert Settings().smart_issuer == url
+
+
 def test_every_fault_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     variables = {"HUB_AUTH": "basic", "HUB_RETRY_WAITS": "-5,nan"}
     assert refusal(variables, monkeypatch, capsys) == (
         "HUB_RETRY_WAITS: '-5' should be greater than or equal to 0;"
-        " HUB_RETRY_WAITS: 'nan' should be a finite number; HUB_AUTH: 'basic' should be 'none'"
+        " HUB_RETRY_WAITS: 'nan' should be a finite number; HUB_AUTH: 'basic' should be 'none', 'keys' or 'smart'"
     )
 
 

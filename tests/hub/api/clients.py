@@ -8,6 +8,7 @@ import httpx
 from starlette.requests import Request
 
 from hub.access import DEFAULT, Caller
+from hub.api.asking import NOTHING, Asking
 from hub.errors import Refused
 from hub.settings import Settings
 from subscriptions.clearance import FULL
@@ -24,6 +25,7 @@ class Believing:
     """A gate. `rights`: By the name that a client gives."""
 
     rights: dict[str, Rights] = field(default_factory=dict)
+    asking: Asking = NOTHING
 
     async def caller(self, request: Request) -> Caller:
         name = request.headers.get(HEADER, "")
