@@ -22,7 +22,7 @@ from hub.pipeline import Pipeline, script
 from subscriptions.clearance import Clearance
 from subscriptions.codes import Content
 from subscriptions.rights import EVERYTHING, Rights
-from subscriptions.scopes import Scopes
+from subscriptions.scopes import Permission, Scopes
 
 GRANT = script("grant")
 
@@ -217,6 +217,16 @@ class Access:
     def client_known_as(self, name: str) -> Client | None:
         """Whom tokens call so. Nobody is, where several would be."""
         return self._known_as.get(name)
+
+    def grantees(self, tenant: str, type_: str) -> list[str]:
+        """The other tenants whose clients may be told of a tenant's resources of a type."""
+        held = self.tenants.get(tenant)
+        return [to for to in held.grants if self.shares(tenant, to, type_)] if held and held.grants else []
+
+    def shares(self, tenant: str, to: str, type_: str) -> bool:
+        """Whether a tenant lets another's clients be told of its resources of a type."""
+        held = self.tenants.get(tenant)
+        return held is not None and to != tenant and to in held.grants and held.grants[to].allow(type_, Permission.READ)
 
     async def set(self, one: Tenant | Client | Key, *, new: bool = False) -> bool:
         """Write one of them; False, and nothing done, when it is to be `new` and there is one already."""

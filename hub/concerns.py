@@ -24,6 +24,7 @@ from hub.keys import SubscriptionKey
 from hub.store import Store, instant
 from hub.stream import Entry
 from hub.telling import Judgement, Telling
+from subscriptions.abroad import Apart, abroad, is_elsewhere
 from subscriptions.audit import HUB, Act, Kind
 from subscriptions.change import Change, Resource
 from subscriptions.codes import FhirVersion, Interaction
@@ -118,7 +119,7 @@ class Concerns:
                 self.set_aside("include", entry, error.text)
             for key, withheld in one.withheld:
                 self.withheld[withheld.reason] += 1
-                acts[key.tenant].append(_act(entry, key, withheld))
+                acts[entry.resource.tenant].append(_act(entry, key, withheld))
         for tenant, of_tenant in acts.items():
             await self.audit.record(tenant, *of_tenant)
         return result
@@ -193,19 +194,26 @@ class Concerns:
 
 def _match(tenant: str, change: Change, held: Held, asked: InForce, telling: Telling) -> _One:
     found = _One(asked.index(tenant, change.version).match(change, held))
+    if others := asked.others(tenant, change.type, change.version):
+        seen = abroad(change, asked.tenancy.base(tenant, change.version))
+        for index in others:
+            matches = index.match(seen, Apart(change.at))
+            found.matches.keys.extend(key for key in matches.keys if not asked.at_home(key))
+            found.matches.failures.extend(each for each in matches.failures if not is_elsewhere(each.error))
     if found.matches.keys and (judgement := telling.of_change(tenant, change, held)):
         found = _withheld(found, judgement, asked)
-    by_shapes: defaultdict[Shapes, list[SubscriptionKey]] = defaultdict(list)
+    by_shapes: defaultdict[tuple[Shapes, str], list[SubscriptionKey]] = defaultdict(list)
     for key in found.matches.keys:
         if (shapes := asked.shapes(key)) and shapes.concern(change.type):
-            by_shapes[shapes].append(key)
-    for shapes, keys in by_shapes.items():
+            by_shapes[shapes, key.tenant].append(key)
+    for (shapes, to), keys in by_shapes.items():
         try:
-            along = shapes.resources(change, held)
+            along = shapes.resources(change, held, asked.tenancy.context(tenant, change.version).bases)
         except EvaluationError as error:
             found.left_out.append(error)
             continue
-        judged = {each: _of_included(tenant, change, each, along[each], held, telling) for each in along}
+        shared = [each for each in along if to == tenant or asked.access.shares(tenant, to, each.type)]
+        judged = {each: _of_included(tenant, change, each, along[each], held, telling) for each in shared}
         for key in keys:
             owner = asked.owner(key)
             found.along[key] = tuple(each for each, by in judged.items() if by is None or by.of(owner) is None)
@@ -233,12 +241,12 @@ def _of_included(
 
 
 def _act(entry: Entry, key: SubscriptionKey, withheld: Withheld) -> Act:
-    """What the audit says of a change that is kept from a subscription."""
+    """What the audit of the tenant whose the change is says of its being kept from a subscription."""
     resource = entry.resource
     return Act(
         Kind.SUPPRESSED,
         HUB,
-        f"Subscription/{key.id}",
+        f"Subscription/{key.id}" if key.tenant == resource.tenant else f"tenant/{key.tenant}",
         key.version,
         text=str(withheld),
         also=(f"{resource.type}/{resource.id}/_history/{entry.number}",),

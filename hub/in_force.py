@@ -8,7 +8,7 @@ from sys import intern
 
 import msgspec
 
-from hub.access import ANYBODY
+from hub.access import ANYBODY, Access
 from hub.keys import SubscriptionKey
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
@@ -17,6 +17,7 @@ from hub.tenancy import Tenancy
 from subscriptions.codes import FhirVersion
 from subscriptions.matching import Index
 from subscriptions.shapes import Shapes, shapes
+from subscriptions.subscription import Style
 from subscriptions.versions.forms import FORMS
 
 #: What a name in the log begins with that is a topic's, `tenant/canonical`, and no Subscription's.
@@ -47,12 +48,14 @@ class InForce:
 
     registry: Registry
     tenancy: Tenancy
+    access: Access
     suppressions: Suppressions | None = None
     broken: dict[str, str] = field(default_factory=dict)
     _indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = field(default_factory=dict)
     _keys: dict[str, SubscriptionKey] = field(default_factory=dict)
     _shapes: dict[SubscriptionKey, Shapes] = field(default_factory=dict)
     _owners: dict[SubscriptionKey, str] = field(default_factory=dict)
+    _at_home: set[SubscriptionKey] = field(default_factory=set)
     _met: set[str] = field(default_factory=set)
     _mark: str = ""
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -63,6 +66,11 @@ class InForce:
             self._indexes[tenant, version] = Index(self.tenancy.context(tenant, version))
         return self._indexes[tenant, version]
 
+    def others(self, tenant: str, type_: str, version: FhirVersion) -> list[Index[SubscriptionKey]]:
+        """The indexes of the other tenants that may be told of a tenant's resources of a type."""
+        grantees = self.access.grantees(tenant, type_)
+        return [index for to in grantees if (index := self._indexes.get((to, version))) is not None]
+
     def shapes(self, key: SubscriptionKey) -> Shapes | None:
         """What comes along with the changes that concern a subscription; None when nothing ever does."""
         return self._shapes.get(key)
@@ -71,8 +79,16 @@ class InForce:
         """The client whose it is."""
         return self._owners.get(key, ANYBODY.name)
 
+    def at_home(self, key: SubscriptionKey) -> bool:
+        """
+        Whether a subscription is told of its own tenant's resources alone, whatever is granted: what R4 without topics
+        sends doesn't say whose a resource is.
+        """
+        return key in self._at_home
+
     async def refresh(self) -> None:
-        """See everything that was registered before this was called."""
+        """See everything that was registered before this was called, and what was granted a second before."""
+        await self.access.current()
         # One at a time: what was read earlier must not be set later, over what another partition's matcher has seen.
         async with self._refreshing:
             while True:
@@ -146,6 +162,7 @@ class InForce:
             self.index(old.tenant, old.version).remove(old)
             self._shapes.pop(old, None)
             self._owners.pop(old, None)
+            self._at_home.discard(old)
         self.broken.pop(name, None)
         if registered is None or not registered.on:
             return
@@ -156,6 +173,8 @@ class InForce:
                 self._shapes[key] = come_along
             if registered.owner != ANYBODY.name:
                 self._owners[key] = intern(registered.owner)
+            if registered.style is not Style.TOPIC:
+                self._at_home.add(key)
         except Exception as error:  # whatever it is, it must not stop the others
             self.broken[name] = str(error)
             log.error("subscription.broken", extra={"subscription": name, "reason": str(error)})
@@ -176,10 +195,12 @@ class InForce:
         return InForce(
             self.registry,
             self.tenancy,
+            self.access,
             self.suppressions,
             _indexes={(key.tenant, key.version): index},
             _shapes={key: come_along} if come_along else {},
             _owners={key: registered.owner},
+            _at_home=set() if registered.style is Style.TOPIC else {key},
         )
 
     def _put(self, index: Index[SubscriptionKey], registered: Registered) -> Shapes | None:

@@ -66,7 +66,7 @@ class Lane:
         sender, key = self.sender, self.lease.subscription
         base, ahead = sender.tenancy.base(key.tenant, key.version), {owed.number: owed for owed in self.turn.ahead}
         self._rendering = Rendering(
-            sender.outboxes, sender.store, sender.hub, base, key, FAIR_SHARE, sender.most_bytes, ahead
+            sender.outboxes, sender.disclosure, sender.hub, base, key, FAIR_SHARE, sender.most_bytes, ahead
         )
 
     async def run(self) -> None:
@@ -205,7 +205,7 @@ class Lane:
         sender, key, said = (
             self.sender,
             self.lease.subscription,
-            "its version is not kept any more, or its id makes no URL",
+            "its version is not kept any more or may not be told, or its id makes no URL",
         )
         turn = await self._until_confirmed(
             lambda: sender.outboxes.settle(key, self.lease.token, self.turn, Verb.DELIVERED, said=said)

@@ -5,16 +5,17 @@ It is made of what was pinned, of the outbox and of kept versions alone, so that
 may go while it waits, as one does that is sent once more beyond its time: what then goes out has an id of its own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from hub.keys import ResourceId, SubscriptionKey
+from hub.disclosure import Disclosure
+from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes
-from hub.store import Store, instant
+from hub.store import instant
 from hub.turn import Kind, OwedEvent, Sending
-from subscriptions.codes import Content, Interaction, NotificationType, SubscriptionStatus
+from subscriptions.codes import Content, NotificationType, SubscriptionStatus
 from subscriptions.message import Message, of_bundle, of_event
-from subscriptions.notification import AdditionalContext, Event, Failure, Notification, bodiless, notification_id
+from subscriptions.notification import Event, Failure, Notification, bodiless, notification_id, withheld
 from subscriptions.ranges import of, words
 from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
@@ -40,7 +41,7 @@ class Rendering:
     """
 
     outboxes: Outboxes
-    store: Store
+    disclosure: Disclosure
     hub: str
     base: str
     key: SubscriptionKey
@@ -118,10 +119,10 @@ class Rendering:
         Not all resources are read before it is known: a thousand large ones would take the memory of all lanes.
         """
         if content is not Content.FULL_RESOURCE:
-            return await told(self.store, self.key, owed, content)
+            return await self.disclosure.of(self.key, owed, content)
         found, size, chunk = list[Event](), 0, 1
         while len(found) < len(owed):
-            for event in await told(self.store, self.key, owed[len(found) : len(found) + chunk], content):
+            for event in await self.disclosure.of(self.key, owed[len(found) : len(found) + chunk], content):
                 size += event.size
                 if found and size > self.most_bytes:
                     return tuple(found)
@@ -139,40 +140,14 @@ def _lost(sending: Sending, told: tuple[Event, ...], content: Content) -> Iterat
 
 
 def faded(told: tuple[Event, ...], content: Content) -> Iterator[Failure]:
-    """Of which events a body is missing."""
-    if bare := list(of(dict.fromkeys(number for number, _ in _missing(told, content)))):
+    """Of which events a body is missing, or all that could be told."""
+    if kept := list(of(number for number, _ in withheld(told))):
+        yield Failure(None, f"the tenant whose the resources are does not grant them any more: {words(kept)}")
+    if bare := list(of(dict.fromkeys(number for number, place in _missing(told, content) if place >= 0))):
         yield Failure(None, f"not all resources are kept any more as they were: {words(bare)}")
 
 
 def _missing(told: tuple[Event, ...], content: Content) -> list[tuple[int, int]]:
-    return list(bodiless(told)) if content is Content.FULL_RESOURCE else []
-
-
-async def told(store: Store, key: SubscriptionKey, owed: list[OwedEvent], content: Content) -> tuple[Event, ...]:
-    """What a subscription is told of events, with the bodies that `content` has them with, as far as they are kept."""
-    if content is not Content.FULL_RESOURCE:
-        return tuple(_event(event, {}) for event in owed)
-    versions = [(event.type, event.id, event.version) for event in owed]
-    versions += [(each.type, each.id, each.version) for event in owed for each in event.included]
-    bodies = await store.bodies(
-        [(ResourceId(key.tenant, key.version, type_, id_), version) for type_, id_, version in versions]
-    )
-    found = dict(zip(versions, bodies, strict=True))
-    return tuple(_event(event, found) for event in owed)
-
-
-def _event(owed: OwedEvent, bodies: Mapping[tuple[str, str, int], bytes | None]) -> Event:
-    body = bodies.get((owed.type, owed.id, owed.version))
-    return Event(
-        number=owed.number,
-        type=owed.type,
-        id=owed.id,
-        version_id=owed.version,
-        interaction=owed.interaction,
-        at=instant(owed.at),
-        body=None if owed.interaction is Interaction.DELETE else body,
-        additional_context=tuple(
-            AdditionalContext(each.type, each.id, bodies.get((each.type, each.id, each.version)))
-            for each in owed.included
-        ),
-    )
+    if content is Content.EMPTY:
+        return []
+    return [*withheld(told), *(bodiless(told) if content is Content.FULL_RESOURCE else ())]

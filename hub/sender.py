@@ -10,13 +10,14 @@ from hub.breakers import Breakers
 from hub.channels.origins import Origins, origin
 from hub.channels.rest_hook import RestHook
 from hub.credentials import Credentials
+from hub.disclosure import Disclosure
 from hub.due import Due
 from hub.keyring import Keyring
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes
 from hub.registry import Registry
 from hub.seal import Seal
-from hub.store import Store, instant
+from hub.store import instant
 from hub.stream import Changes
 from hub.tenancy import Tenancy
 from subscriptions.retry import Policy
@@ -65,7 +66,6 @@ class Sender:
 
     due: Due
     outboxes: Outboxes
-    store: Store
     changes: Changes
     registry: Registry
     keyring: Keyring
@@ -75,6 +75,7 @@ class Sender:
     breakers: Breakers
     hub: str
     tenancy: Tenancy
+    disclosure: Disclosure
     timeout: float
     most_bytes: int
     policy: Policy

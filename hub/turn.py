@@ -59,6 +59,7 @@ class OwedEvent:
     One event of an outbox: number `number` is the change that made version `version` of a resource.
 
     included: The versions that come along, resolved when it was matched.
+    tenant: Whose the resources are; empty for the subscription's own.
     """
 
     number: int
@@ -68,6 +69,7 @@ class OwedEvent:
     interaction: Interaction
     at: int
     included: tuple[Included, ...] = ()
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,11 +42,14 @@ def of_event(subscription: Subscription, event: Event) -> Message | None:
     """
     The message of one event, where the criteria are a search.
 
-    None if there can't be one: the version is not kept any more, or the resource's id can't stand in a URL.
+    None if there can't be one: the version is not kept any more or may not be told of, or the resource's id can't stand
+    in a URL.
     """
     name = f"{event.type}/{event.id}"
     if subscription.content is Content.EMPTY:
         return Message(b"")
+    if event.withheld:
+        return None
     if event.interaction is Interaction.DELETE:
         return Message(b"{}", subscription.content_type, headers=((DELETED, name),))
     if event.body is None:

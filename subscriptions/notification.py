@@ -20,11 +20,13 @@ class AdditionalContext:
     A resource that comes along with an event's focus, such as the patient of an encounter.
 
     body: Its JSON, for `full-resource`; None when it can't be had.
+    base: The FHIR base where it is; empty for the subscription's.
     """
 
     type: str
     id: str
     body: bytes | None = None
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Event:
     type, id, version_id: The version that the change made: the focus.
     at: When the change was stored, aware.
     body: The focus as JSON, for `full-resource`; None for a delete, or when it can't be had.
+    base: The FHIR base where the focus is; empty for the subscription's.
+    withheld: Its resources may not be told of any more: only its number and time are.
     """
 
     number: int
@@ -46,6 +50,8 @@ class Event:
     at: datetime
     body: bytes | None = None
     additional_context: tuple[AdditionalContext, ...] = ()
+    base: str = ""
+    withheld: bool = False
 
     @property
     def size(self) -> int:
@@ -116,11 +122,18 @@ class Notification:
 def bodiless(events: Iterable[Event]) -> Iterator[tuple[int, int]]:
     """What, with `full-resource`, is missing and was once there: number of the event, 0 for its focus, else which."""
     for event in events:
+        if event.withheld:
+            continue
         if event.body is None and event.interaction is not Interaction.DELETE:
             yield event.number, 0
         for place, context in enumerate(event.additional_context, 1):
             if context.body is None:
                 yield event.number, place
+
+
+def withheld(events: Iterable[Event]) -> Iterator[tuple[int, int]]:
+    """The same of events whose resources may not be told of, whatever the content: -1 for all of them."""
+    return ((event.number, -1) for event in events if event.withheld)
 
 
 def notification_id(
@@ -141,7 +154,7 @@ def notification_id(
         subscription: One life of one subscription.
         first, last: The event numbers it tells of; 0 and 0 without events.
         pinned: When it was settled what the notification says, aware.
-        missing: What is not kept any more of it, see `bodiless`: what says less is no repeat.
+        missing: What is not kept any more of it, or withheld, see `bodiless`: what says less is no repeat.
     """
     without = "".join(f" {number}.{place}" for number, place in missing)
     return str(uuid5(_NAMESPACE, f"{hub} {subscription} {type} {first} {last} {pinned.timestamp():.6f}{without}"))

@@ -108,17 +108,20 @@ class Shapes:
         """What comes along with a change. Raises EvaluationError as `resources` does."""
         return tuple(self.resources(change, held))
 
-    def resources(self, change: Change, held: Held) -> dict[Included, Resource]:
+    def resources(self, change: Change, held: Held, bases: frozenset[str] | None = None) -> dict[Included, Resource]:
         """
         What comes along with a change, in the order of the directives, the focus itself apart. With a delete comes
         what the version before it referred to.
+
+        Args:
+            bases: Those where the change happened; None for those of whoever asks.
 
         Raises:
             EvaluationError: A directive finds too much, or can't be evaluated. Nothing comes along then.
         """
         found: dict[str, tuple[Included, Resource]] = {}
         for directive in self._of.get(change.type, ()):
-            for count, resource in enumerate(_guarded(directive, change.subject, held, self._bases)):
+            for count, resource in enumerate(_guarded(directive, change.subject, held, bases or self._bases)):
                 name = f"{resource['resourceType']}/{resource['id']}"
                 if count == MOST_INCLUDED:
                     raise EvaluationError(f"`{directive.text}` includes more than {MOST_INCLUDED} resources")

@@ -19,12 +19,13 @@ from hub.api.given import Given, Takes
 from hub.api.operations import Operations
 from hub.api.outcome import outcome
 from hub.api.routes import Route
+from hub.disclosure import Disclosure
 from hub.errors import Refused
 from hub.membership import Member
 from hub.outbox import Outboxes
-from hub.rendering import faded, told
+from hub.rendering import faded
 from hub.resending import Resending, TooMany
-from hub.store import Store, instant
+from hub.store import instant
 from subscriptions.codes import Content, IssueCode, NotificationType, SubscriptionStatus
 from subscriptions.errors import Issue
 from subscriptions.notification import Event, Failure, notification_id
@@ -45,7 +46,7 @@ class Recovering:
     """What subscribers recover with, at one FHIR base."""
 
     operations: Operations
-    store: Store
+    disclosure: Disclosure
     outboxes: Outboxes
     resending: Resending
 
@@ -103,7 +104,7 @@ class Recovering:
         while first <= wanted.last and len(found) < s.max_page:
             most = min(CHUNK, s.max_page - len(found))
             owed = await self.outboxes.events(member.key, first, wanted.last, most=most)
-            for event in await told(self.store, member.key, owed, content):
+            for event in await self.disclosure.of(member.key, owed, content):
                 if size > s.max_body:
                     return tuple(found), Range(wanted.first, found[-1].number)
                 found.append(event)

@@ -15,6 +15,7 @@ from hub.access import DEFAULT, Access
 from hub.audit import Audit
 from hub.channels.guard import Guard
 from hub.channels.own import Own, found
+from hub.disclosure import Disclosure
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import Foundation, check, fitting
@@ -90,6 +91,10 @@ class Parts:
     audit: Audit
     suppressions: Suppressions
     telling: Telling
+
+    @property
+    def disclosure(self) -> Disclosure:
+        return Disclosure(self.store, self.tenancy, self.access)
 
     @property
     def transactions(self) -> TransactionCoordinator:

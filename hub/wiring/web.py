@@ -143,7 +143,7 @@ def _subscriptions(
     )
     operations = Operations(subscriptions, p.foundation.epoch)
     yield from operations.routes()
-    yield from Recovering(operations, p.store, p.outboxes, p.resending).routes()
+    yield from Recovering(operations, p.disclosure, p.outboxes, p.resending).routes()
     yield from Entrusting(subscriptions, p.keyring).routes()
     yield from Validation(subscriptions).routes()
     yield from Explaining(subscriptions, p.store, p.changes, p.outboxes).routes()

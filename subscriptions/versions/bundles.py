@@ -33,7 +33,7 @@ class _Told(NamedTuple):
 def bundle(notification: Notification, type_: str, first: Mapping[str, Any], profile: str | None = None) -> bytes:
     """Render a notification. `first`: The entry of its status."""
     events = notification.events if notification.content is not Content.EMPTY else ()
-    told = [each for event in events for each in _entries(notification, event)]
+    told = [each for event in events if not event.withheld for each in _entries(notification, event)]
     entries = [first, *(_distinct(told) if type_ != "history" else (each.entry for each in told))]
     return orjson.dumps(
         {
@@ -81,7 +81,7 @@ def subscription_status(notification: Notification) -> dict[str, Any]:
 
 def _event(notification: Notification, event: Event) -> dict[str, Any]:
     found: dict[str, Any] = {"eventNumber": str(event.number), "timestamp": instant.write(event.at)}
-    if notification.content is not Content.EMPTY:
+    if notification.content is not Content.EMPTY and not event.withheld:
         found["focus"] = {"reference": url(notification, event)}
         if event.additional_context:
             found["additionalContext"] = [{"reference": url(notification, each)} for each in event.additional_context]
@@ -138,11 +138,11 @@ def _entry(
     entry: dict[str, Any] = {"fullUrl": url(notification, found)}
     if body is not None:
         entry["resource"] = orjson.Fragment(body)
-    entry["request"] = {"method": method, "url": local}
+    entry["request"] = {"method": method, "url": f"{found.base}/{local}" if found.base else local}
     entry["response"] = {"status": status}
     return _Told((entry["fullUrl"], body), entry, isinstance(found, Event))
 
 
 def url(notification: Notification, found: Event | AdditionalContext) -> str:
     """Where a resource is."""
-    return f"{notification.base}/{found.type}/{found.id}"
+    return f"{found.base or notification.base}/{found.type}/{found.id}"

@@ -69,7 +69,7 @@ def _parts(notification: Notification, event: Event) -> list[dict[str, Any]]:
         {"name": "event-number", "valueString": str(event.number)},
         {"name": "timestamp", "valueInstant": instant.write(event.at)},
     ]
-    if notification.content is not Content.EMPTY:
+    if notification.content is not Content.EMPTY and not event.withheld:
         parts.append({"name": "focus", "valueReference": {"reference": bundles.url(notification, event)}})
         parts += [
             {"name": "additional-context", "valueReference": {"reference": bundles.url(notification, context)}}

@@ -69,7 +69,7 @@ async def _load(url: str, data: Path) -> Built:
     built = await parts(settings(url, data))
     before, pauses = _memory(), list[float]()
     waiting = asyncio.create_task(_pauses(pauses))
-    copy, began, used = InForce(built.registry, built.tenancy), perf_counter(), process_time()
+    copy, began, used = InForce(built.registry, built.tenancy, built.access), perf_counter(), process_time()
     await copy.refresh()
     seconds, cpu = perf_counter() - began, process_time() - used
     waiting.cancel()

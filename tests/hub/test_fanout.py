@@ -237,7 +237,7 @@ async def test_a_bug_that_one_change_brings_to_light_delays_no_other(parts: Part
     engine = fanout(parts)
     indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = {}
     indexes[key.tenant, key.version] = Buggy(parts.tenancy.context(key.tenant, key.version))
-    engine.in_force = InForce(parts.registry, parts.tenancy, _indexes=indexes)
+    engine.in_force = InForce(parts.registry, parts.tenancy, parts.access, _indexes=indexes)
     async with running(engine):
         await matched(parts)
     assert sorted(await events(parts, key)) == ["a", "b"]

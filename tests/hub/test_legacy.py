@@ -39,7 +39,7 @@ async def test_the_style_stays(parts: Parts) -> None:
         await Publisher(parts).put("i")
         await receiver.until(lambda: len(receiver.received) == 1)
         assert (receiver.received[0].method, receiver.received[0].path) == ("POST", "/")
-        in_force = InForce(parts.registry, parts.tenancy)
+        in_force = InForce(parts.registry, parts.tenancy, parts.access)
         await in_force.refresh()
         assert (len(in_force.index("default", R4)), in_force.broken) == (1, {})
 

@@ -30,7 +30,7 @@ def registered(
 
 
 def in_force(parts: Parts, registry: Registry | None = None) -> InForce:
-    return InForce(registry or parts.registry, parts.tenancy)
+    return InForce(registry or parts.registry, parts.tenancy, parts.access)
 
 
 def indexed(copy: InForce, *ids: str) -> set[str]:

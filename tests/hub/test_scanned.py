@@ -56,7 +56,7 @@ async def counted(parts: Parts) -> dict[str, int]:
 
 async def indexed(parts: Parts) -> dict[str, int]:
     """The same, as a matcher has it."""
-    copy = InForce(parts.registry, parts.tenancy)
+    copy = InForce(parts.registry, parts.tenancy, parts.access)
     await copy.refresh()
     scanned = copy.index("default", R4).scanned
     return {f"default/r4/{type_} {url}": count for (url, type_), count in scanned.items()}
