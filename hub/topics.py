@@ -32,7 +32,7 @@ from subscriptions.versions.topics import read_topic
 DEFINE = script("define")
 
 #: What notifying itself is made of makes no change.
-_INTERNAL = frozenset({"Subscription", "SubscriptionTopic", "SubscriptionStatus"})
+_INTERNAL = frozenset({"Subscription", "SubscriptionTopic", "SubscriptionStatus", "AuditEvent"})
 
 #: The version of a built-in topic; it never changes.
 BUILT_IN = 1

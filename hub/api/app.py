@@ -41,9 +41,9 @@ _NONE: Mapping[FhirVersion, Iterable[Route]] = {}
 
 
 class KeptType(StringConvertor):
-    """In a path, a type that the store may hold; Subscription and SubscriptionTopic have routes of their own."""
+    """In a path, a type that the store may hold; Subscription, its topics and AuditEvent have routes of their own."""
 
-    regex = r"(?!Subscription(?:Topic)?(?:/|$))[A-Z][^/]*"
+    regex = r"(?!(?:Subscription(?:Topic)?|AuditEvent)(?:/|$))[A-Z][^/]*"
 
 
 class Basic(StringConvertor):

@@ -367,6 +367,28 @@ ENTRUSTED = Documented(
     "Parameters",
     refusals=(404,),
 )
+READ_AUDIT = Documented(
+    "Read an entry of the audit", needs("r", "AuditEvent"), _READ, "AuditEvent", takes=_READING, refusals=(404,)
+)
+SEARCH_AUDIT = Documented(
+    "Search in the audit, newest first",
+    needs("s", "AuditEvent"),
+    _FOUND,
+    "Bundle",
+    takes=(
+        parameter("date", "query", "When it was recorded: `ge2026-11-21`"),
+        parameter("agent", "query", "Who did it: a client's name, `operator` or `hub`"),
+        parameter("entity", "query", "What was acted upon: `Subscription/1`"),
+        *SEARCHED,
+    ),
+)
+SEARCH_AUDIT_BY_FORM = Documented(
+    "Search in the audit, with the parameters as a form",
+    needs("s", "AuditEvent"),
+    _FOUND,
+    "Bundle",
+    body=FORM_BODY,
+)
 
 _EVENT_OR_TIME = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}
 REDELIVER = Documented(

@@ -103,6 +103,7 @@ def capabilities(
 
 def _resources(version: FhirVersion, topics: Iterable[Topic]) -> Iterator[dict[str, Any]]:
     yield _subscription(version, topics)
+    yield _audit(version)
     if version is not FhirVersion.R4:
         yield _without_history(version, "SubscriptionTopic")
     yield from (_resource(version, type_) for type_ in stored_types(version))
@@ -121,6 +122,16 @@ def _resource(version: FhirVersion, type_: str) -> dict[str, Any]:
         **({"conditionalPatch": True} if version is FhirVersion.R5 else {}),
         "conditionalDelete": "single",
         "searchParam": [_parameter(parameter) for parameter in searchable(version, type_)],
+    }
+
+
+def _audit(version: FhirVersion) -> dict[str, Any]:
+    return {
+        "type": "AuditEvent",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "conditionalRead": "full-support",
+        "searchParam": [_parameter(parameter) for parameter in searchable(version, "AuditEvent")],
     }
 
 

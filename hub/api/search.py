@@ -64,14 +64,14 @@ class Searches:
         url = f"{self._base}/{type_}"
         if wanted.count == 0:
             total = await self._search.count(query)
-            return searchset(url, asked, (), total=total, remarks=_uncounted(total, type_))
+            return searchset(url, asked, (), total=total, remarks=uncounted(total, type_))
         page = await self._search.page(query, most=wanted.count, after=_read(wanted.cursor))
         total, remarks = None, _remarks(page, type_)
         if wanted.cursor is None and page.following is None and not page.unreadable:
             total = len(page.found)
         elif query.everything or wanted.total in (Total.ACCURATE, Total.ESTIMATE):
             total = await self._search.count(query)
-            remarks += _uncounted(total, type_)
+            remarks += uncounted(total, type_)
         following = f"{page.following[0]}.{page.following[1]}" if page.following else None
         found = ((resource.id, wanted.subset.of(version.body or b"")) for resource, version in page.found)
         return searchset(url, asked, found, following=following, total=wanted.known(total), remarks=remarks)
@@ -123,17 +123,20 @@ def _read(cursor: str | None) -> Cursor | None:
 
 def _remarks(page: Page, type_: str) -> list[dict[str, Any]]:
     """What the client has to know about a page."""
-    found = []
-    if page.cut:
-        text = (
-            f"This page ends here because so many {type_} were looked at, not because there is nothing more to find:"
-            " follow the next link. Searches by `_id`, `identifier` and `_lastUpdated` are the cheap ones."
-        )
-        found.append(_remark(text))
+    found = cut(type_, "`_id`, `identifier` and `_lastUpdated`") if page.cut else []
     return found + left_out(page.unreadable, type_)
 
 
-def _uncounted(total: int | None, type_: str) -> list[dict[str, Any]]:
+def cut(type_: str, cheap: str) -> list[dict[str, Any]]:
+    """The remark that a page ended early. `cheap`: The parameters by which fewer are looked at."""
+    text = (
+        f"This page ends here because so many {type_} were looked at, not because there is nothing more to find:"
+        f" follow the next link. Searches by {cheap} are the cheap ones."
+    )
+    return [_remark(text)]
+
+
+def uncounted(total: int | None, type_: str) -> list[dict[str, Any]]:
     """The remark that a total which was asked for is not known; none if it is."""
     return [] if total is not None else [_remark(f"Too many {type_} to count what matches.")]
 

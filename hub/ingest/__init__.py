@@ -111,10 +111,10 @@ def is_id(text: str) -> bool:
 
 def stored_types(version: FhirVersion) -> frozenset[str]:
     """
-    The types that the store holds. Subscriptions and topics are kept elsewhere: they are no change of anything. The
-    status of a Subscription is not kept at all.
+    The types that the store holds. Subscriptions and topics are kept elsewhere: they are no change of anything. So are
+    AuditEvents, which are the hub's own. The status of a Subscription is not kept at all.
     """
-    return resource_types(version) - {"Subscription", "SubscriptionTopic", "SubscriptionStatus"}
+    return resource_types(version) - {"Subscription", "SubscriptionTopic", "SubscriptionStatus", "AuditEvent"}
 
 
 def warm(resource_types: tuple[str, ...] = COMMON, versions: Iterable[FhirVersion] = FhirVersion) -> None:

@@ -1,7 +1,7 @@
 """What the api process is built from."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version as version_of
 
@@ -12,6 +12,7 @@ from hub.admission import Admission
 from hub.api.admin import Administration
 from hub.api.amending import Amending
 from hub.api.app import create_app
+from hub.api.auditing import Auditing
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.explaining import Explaining
 from hub.api.finding import Finding
@@ -105,7 +106,10 @@ def _application(
         gate=gate,
         configuration=configuration,
         subscriptions={
-            version: tuple(_subscriptions(version, base, topics, settings, p, pressure))
+            version: (
+                *_subscriptions(version, base, topics, settings, p, pressure),
+                *_auditing(version, bases, tenant, settings, p).routes(),
+            )
             for version, base in bases.items()
         },
         administration=administration.routes(),
@@ -150,3 +154,20 @@ def _subscriptions(
     yield from Amending(subscriptions).routes()
     yield from Finding(subscriptions).routes()
     yield from subscriptions.routes()
+
+
+def _auditing(
+    version: FhirVersion, bases: Mapping[FhirVersion, str], tenant: str, settings: Settings, p: Parts
+) -> Auditing:
+    """A tenant's audit at one FHIR base."""
+    return Auditing(
+        version=version,
+        tenant=tenant,
+        bases=bases,
+        audit=p.audit,
+        now=now_ms,
+        max_body=settings.max_body_bytes,
+        max_page=settings.max_page,
+        max_scan=settings.max_search_scan,
+        holdings=Holdings(p.store, tenant, version),
+    )

@@ -143,20 +143,13 @@ async def test_head_is_get_without_a_body_to_speak_of(hub: Hub) -> None:
     assert (await hub.client.head("/Patient/b")).status_code == 404
 
 
-async def test_audit_events_of_publishers_are_resources_like_others(hub: Hub) -> None:
-    """R4's Subscription alone is not kept with them."""
-    event = {
-        "resourceType": "AuditEvent",
-        "type": {"code": "rest"},
-        "recorded": "2026-11-21T10:00:00Z",
-        "agent": [{"requestor": True}],
-        "source": {"observer": {"display": "x"}},
-    }
-    assert (await hub.post("/AuditEvent", event)).status_code == 201
+async def test_what_tells_of_subscriptions_and_acts_is_no_resource_like_others(hub: Hub) -> None:
+    """Nobody publishes the hub's own AuditEvents, nor what is kept apart from resources, and none of it is a change."""
     for type_ in ("SubscriptionTopic", "SubscriptionStatus"):
         assert (await hub.post(f"/{type_}", {"resourceType": type_})).status_code == 404
+    assert (await hub.post("/AuditEvent", {"resourceType": "AuditEvent"})).status_code == 405
     assert (await hub.post("/Subscription", subscription("http://127.0.0.1:9/hook"))).status_code == 201
-    assert [name.partition("/")[0] for name, _, _ in await hub.changes()] == ["AuditEvent"]
+    assert await hub.changes() == []
 
 
 async def test_a_history_tells_each_version_newest_first(hub: Hub) -> None:
