@@ -21,7 +21,7 @@ EVERY = "*"
 #: Types that `*` does not mean: they tell of other clients.
 BY_NAME = frozenset({"AuditEvent"})
 
-_SCOPE = re.compile(r"system/([A-Z][A-Za-z]{0,63}|\*)\.(c?r?u?d?s?|read|write|\*)")
+_SCOPE = re.compile(r"system/([A-Z][A-Za-z]{0,63}|\*)\.((?=.)c?r?u?d?s?|read|write|\*)")
 _OF_SMART_1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
@@ -99,8 +99,7 @@ def scope(type_: str, *permissions: Permission) -> str:
 
 
 def _known(part: str) -> bool:
-    found = _SCOPE.fullmatch(part)
-    return part == ADMIN or bool(found and found[2])
+    return part == ADMIN or _SCOPE.fullmatch(part) is not None
 
 
 #: Whoever reaches a hub that tells nobody apart.
