@@ -54,16 +54,16 @@ UPDATE = Documented(
     _WRITTEN,
     takes=(IF_MATCH, IF_NONE, EVENT, PREFER),
     body=body(),
-    refusals=(404, 412),
+    refusals=(404, 405, 412),
 )
-DELETE = Documented("Delete a resource", needs("d"), _GONE, takes=(IF_MATCH, EVENT), refusals=(404, 412))
+DELETE = Documented("Delete a resource", needs("d"), _GONE, takes=(IF_MATCH, EVENT), refusals=(404, 405, 412))
 PATCH = Documented(
     "Change a resource by a JSON Patch or a FHIRPath Patch",
     needs("u"),
     {200: "Updated"},
     takes=(IF_MATCH, EVENT, PREFER),
     body=PATCHES,
-    refusals=(404, 409, 410, 412, 422),
+    refusals=(404, 405, 409, 410, 412, 422),
 )
 UPDATE_FOUND = Documented(
     "Update the one resource that a search finds, or create it",
@@ -197,7 +197,7 @@ PUBLISH_TOPIC = Documented(
     "SubscriptionTopic",
     takes=(PREFER,),
     body=body("SubscriptionTopic"),
-    refusals=(405, 409),
+    refusals=(405, 409, 412),
 )
 READ_TOPIC = Documented(
     "Read a topic", needs("r", "SubscriptionTopic"), _READ, "SubscriptionTopic", takes=_READING, refusals=(404, 410)

@@ -40,14 +40,39 @@ _IN_PATH = {
 }
 
 
+_ELEMENTS: Mapping[str, dict[str, Any]] = {
+    "type": {"type": "string"},
+    "issue": {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "required": ["severity", "code", "details"],
+            "properties": {
+                "severity": {"type": "string", "enum": ["error", "warning", "information"]},
+                "code": {"type": "string"},
+                "details": {
+                    "type": "object",
+                    "required": ["text"],
+                    "properties": {"text": {"type": "string", "minLength": 1}},
+                },
+            },
+        },
+    },
+}
+#: What an answer of a type has beside its type.
+_ANSWERED = {"OperationOutcome": ("issue",), "Bundle": ("type",)}
+
+
 def parameter(name: str, place: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": place, "description": description, "schema": {"type": "string"} | schema}
 
 
-def _content(media_types: Iterable[str], resource: str) -> dict[str, Any]:
-    """JSON of a resource; an empty name is any type's."""
-    name = {"type": "string"} | ({"enum": [resource]} if resource else {})
-    schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": name}}
+def _content(media_types: Iterable[str], *types: str, has: Iterable[str] = ()) -> dict[str, Any]:
+    """JSON of a resource of one of these types, or of any. `has`: What it has beside its type."""
+    name = {"type": "string"} | ({"enum": list(types)} if any(types) else {})
+    properties = {"resourceType": name} | {element: _ELEMENTS[element] for element in has}
+    schema = {"type": "object", "required": list(properties), "properties": properties}
     return {media_type: {"schema": schema} for media_type in media_types}
 
 
@@ -57,7 +82,9 @@ def body(resource: str = "", *, required: bool = True) -> dict[str, Any]:
 
 LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 PREFER = parameter(
-    "Prefer", "header", "`return=minimal`, `return=representation` or `return=OperationOutcome`: what to send back"
+    "Prefer",
+    "header",
+    "`return=minimal` (no body), `return=representation` or `return=OperationOutcome`: what to send back",
 )
 IF_MATCH = parameter("If-Match", "header", 'The version that must be in force: `W/"3"`')
 IF_NONE = parameter("If-None-Match", "header", "`*`: there must be none yet", enum=["*"])
@@ -155,13 +182,18 @@ class Documented:
             answer["headers"] = {"Location": _told("Where the version is"), "ETag": _told("Its number")}
         if self.schema:
             return answer | {"content": {JSON: {"schema": self.schema}}}
-        return answer if status in (204, 304) else answer | {"content": _content((FHIR_JSON, JSON), self.resource)}
+        if status in (204, 304):
+            return answer
+        if PREFER in self.takes and self.resource and self.resource != "Bundle":
+            return answer | {"content": _content((FHIR_JSON, JSON), self.resource, "OperationOutcome")}
+        has = _ANSWERED.get(self.resource, ())
+        return answer | {"content": _content((FHIR_JSON, JSON), self.resource, has=has)}
 
 
 def _refusal(status: int) -> dict[str, Any]:
     refusal: dict[str, Any] = {
         "description": REFUSALS[status],
-        "content": _content((FHIR_JSON,), "OperationOutcome"),
+        "content": _content((FHIR_JSON,), "OperationOutcome", has=("issue",)),
     }
     headers = {
         401: {"WWW-Authenticate": _told("`Bearer`, and what is wrong with the token")},

@@ -123,3 +123,12 @@ async def test_what_is_answered_is_what_is_said(hub: Hub) -> None:
         if answer.content:
             known = said["content"][media_type]["schema"]["properties"]["resourceType"].get("enum")
             assert known is None or answer.json()["resourceType"] in known
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+async def test_that_a_basic_may_be_a_topic_is_said_where_one_is_written(hub: Hub, method: str) -> None:
+    """R4 reads topics as Basics, and can't change them."""
+    answer = await hub.client.request(method, "/Basic/immunization-change", json={"resourceType": "Basic"})
+    said = (await document(hub))["paths"]["/fhir/r4/{type}/{id}"][method]
+    assert str(answer.status_code) in said["responses"], answer.text
+    assert answer.status_code == 405
