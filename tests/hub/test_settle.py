@@ -646,3 +646,23 @@ async def test_after_its_end_nothing_more_is_pinned(parts: Parts, pinned: Kind) 
     assert settled.sending is None
     assert await parts.pipeline.command("HMGET", hash_, "sending", "test") == [None, b"1"]
     assert (await life.turn()).sending is None
+
+
+@pytest.mark.parametrize("kind", [Kind.HANDSHAKE, Kind.HEARTBEAT, Kind.RESEND])
+async def test_what_brings_no_new_events_is_pinned_later_than_what_was_settled_last(parts: Parts, kind: Kind) -> None:
+    """Else it looks like that one, if both are of one millisecond, and is taken as settled when that is said twice."""
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", f"i{next(_examples)}"), UNPACED)
+    await life.active({0: "0-0"})
+    await parts.outboxes.owe(life.key, 0, [entry(0, 1)])
+    await life.settle(await life.turn(), Verb.DELIVERED)
+    await parts.pipeline.command("HSET", life.key.subscription, "outcome_at", FAR)
+    match kind:
+        case Kind.HANDSHAKE:
+            await life.write(SubscriptionStatus.REQUESTED)
+        case Kind.HEARTBEAT:
+            assert await parts.outboxes.call(life.key, test=True)
+        case _:
+            await parts.pipeline.command("HSET", life.key.subscription, "resend", "1-1")
+    sending = (await life.turn()).sending
+    assert sending is not None
+    assert (sending.kind, sending.at) == (kind, FAR + 1)
