@@ -16,6 +16,11 @@ from subscriptions.errors import EvaluationError
 from subscriptions.search.fhirpath import accept
 from subscriptions.search.metered import TooCostly, metered
 
+#: Types that have an element called `resourceType`, R5's Consent.provision and R4's ExampleScenario.instance.
+_MISTAKEN = frozenset({"Consent", "ExampleScenario"})
+#: The elements that hold resources.
+_HOLDERS = frozenset({"contained", "resource"})
+
 
 class NoTruthValue(EvaluationError):
     """An expression gives something that is neither true nor false."""
@@ -49,8 +54,8 @@ class Predicate:
         if previous is None and change.interaction is not Interaction.CREATE:
             return EvaluationError(f"the version of {change.type}/{change.id} before the change is not known")
         try:
-            variables = {"previous": _nodes(previous), "current": _nodes(current)}
-            nodes = self._evaluate(current or previous or {}, variables)
+            before, after = _seen(previous), _seen(current)
+            nodes = self._evaluate(after or before or {}, {"previous": _nodes(before), "current": _nodes(after)})
         except TooCostly as error:
             return Costly(f"`{self.expression}` failed: {error}")
         except Exception as error:  # whatever the engine's operators meet
@@ -63,6 +68,28 @@ class Predicate:
                 return truth
         what = f"{len(found)} values" if len(found) > 1 else "a value that is neither true nor false"
         return NoTruthValue(f"`{self.expression}` gives {what}")
+
+
+class _Element(dict[str, Any]):
+    """An object that is no resource. The engine takes whatever has a `resourceType` for one."""
+
+    def __contains__(self, name: object) -> bool:
+        return name != "resourceType" and super().__contains__(name)
+
+
+def _seen(resource: Resource | None) -> Resource | None:
+    """A version as the engine is to see it. (In a Bundle such types are too rare to look for.)"""
+    if resource is None or resource.get("resourceType") not in _MISTAKEN:
+        return resource
+    return {name: _element(value, name) for name, value in resource.items()}
+
+
+def _element(value: Any, name: str) -> Any:
+    if isinstance(value, list):
+        return [_element(each, name) for each in value]
+    if isinstance(value, dict) and name not in _HOLDERS:
+        return _Element({key: _element(each, key) for key, each in value.items()})
+    return value
 
 
 def _nodes(resource: Resource | None) -> list[Any]:
