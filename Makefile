@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup another-python lint types walls test test-all conformance coverage node bench chaos demo run lock clean
+.PHONY: setup another-python lint types walls test test-all conformance coverage node bench chaos fuzz demo run lock clean
 
 setup: .venv/project.stamp
 
@@ -42,8 +42,9 @@ walls: setup
 test: lint types walls
 	$(BIN)/python -m pytest -n 2
 
-# All of it, with what the tests reach, what another implementation reads, and the demo as a user runs it.
-test-all: lint types walls coverage node demo
+# All of it, with what the tests reach, what another implementation reads, a stranger's input, and the demo as a user
+# runs it.
+test-all: lint types walls coverage node fuzz demo
 
 # What the standards ask of a server, and what came of it at each FHIR version's base.
 conformance: setup
@@ -74,6 +75,16 @@ chaos: export CHAOS_SECONDS ?= 600
 chaos: setup
 	$(BIN)/python -m pytest -n 0 -s tests/faults/test_chaos.py tests/faults/test_failpoints.py
 
+# Thousands of requests by the OpenAPI document, then ten minutes of input for what reads it; FUZZ_SEED repeats them.
+fuzz: export FUZZ_CASES ?= 20
+fuzz: export FUZZ_SECONDS ?= 600
+fuzz: setup .venv/fuzz.stamp
+	nice -n 10 $(BIN)/python -m pytest -n 0 -s -m "fuzz or not fuzz" tests/fuzz
+
+.venv/fuzz.stamp: requirements-fuzz.lock .venv/packages.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-fuzz.lock
+	@touch $@
+
 demo: setup
 	@$(BIN)/hub demo
 
@@ -84,14 +95,16 @@ run: setup
 	@exec $(BIN)/hub serve --port 8000 --data data
 
 # A release is a week old before it is taken, so that a poisoned one has been found out by then.
-LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--exclude-newer "1 week" --custom-compile-command "make lock" pyproject.toml --group build
+UV = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--exclude-newer "1 week" --custom-compile-command "make lock"
+LOCK = $(UV) pyproject.toml --group build
 
 # uv is the one thing that is installed without a hash; it is no part of what is shipped or tested.
 lock: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check --only-binary :all: uv==0.13.0
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV) --group pyproject.toml:fuzz --constraint requirements-dev.lock --output-file requirements-fuzz.lock
 
 clean:
 	rm -rf .venv tests/node/node_modules *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

@@ -1,0 +1,160 @@
+"""
+Whatever is asked of a hub, it answers as `/openapi.json` says: Schemathesis makes requests of that document.
+
+FUZZ_CASES: Requests for each interaction. FUZZ_SEED repeats a run's requests.
+"""
+
+import os
+import random
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from anyio import to_thread
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.result import Ok
+
+from hub.api.documented import FORM
+from hub.api.negotiation import FHIR_JSON
+from subscriptions.codes import FhirVersion
+from tests.fuzz.bodies import broken, resources
+from tests.processes import HubProcess
+
+CASES = int(os.environ.get("FUZZ_CASES", "2"))
+SEED = int(os.environ.get("FUZZ_SEED", random.randrange(10**9)))
+
+#: Beside "no 5xx": https://schemathesis.readthedocs.io/en/stable/reference/checks/
+CHECKED = (
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+
+TYPES = ("Patient", "Immunization", "Observation", "Basic", "ValueSet", "Group", "Bundle", "Spaceship")
+
+IDS = ("a", "example", "immunization-change", "b.1-2", "a" * 64, "-", "%00", "\U0001f600")
+
+#: What stands in URLs and forms; of a Subscription's operations too.
+QUERIES: tuple[dict[str, Any], ...] = (
+    {"identifier": "http://example.org/|1"},
+    {"_id": "a,example", "_count": "2", "_summary": "text"},
+    {"_lastUpdated": "ge2026-11-21", "_elements": "status,id", "_total": "accurate"},
+    {"code": "http://loinc.org|1-8", "date": ["gt2020", "lt2030-02-31"], "patient": "Patient/example"},
+    {"name:exact": "\u0000", "birthdate": "2026-02-30T25", "value-quantity": "1e400||kg", "_text": "a"},
+    {"_has:Observation:patient:code": "a", "_sort": "-date", "_include": "*", "_format": "xml", "_pretty": "maybe"},
+    {"_since": "2026-11-21T09:59:59.123Z", "_count": "0", "_cursor": "\U0001f600"},
+    {"_count": "999999999999999999999999", "_cursor": "0"},
+    {"eventsSinceNumber": "1", "eventsUntilNumber": "0", "content": "id-only"},
+    {"eventsSinceNumber": "99999999999999999999", "content": "all"},
+    {"id": ["a", "b", "a"], "status": "active", "url": "http://127.0.0.1:9/", "criteria": "https://"},
+    {"eventsSinceInstant": "2026-11-21T09:59:59+99:00", "eventsUntilInstant": "now"},
+    {"reference": "Patient/a/_history/1", "mode": "delete", "profile": "http://example.org/none"},
+    {"async": "false", "parameters": "", "": "a", "%": "%zz"},
+)
+
+#: The same of headers.
+HEADERS: tuple[dict[str, str], ...] = (
+    {"Prefer": "return=minimal", "If-Match": 'W/"1"'},
+    {"Prefer": "return=OperationOutcome, handling=strict", "Idempotency-Key": "a"},
+    {"Prefer": "return=", "If-Match": "*", "If-None-Match": 'W/"1", W/"2"'},
+    {"If-None-Match": "*", "Event": "http://terminology.hl7.org/CodeSystem/v2-0003|A01"},
+    {"If-None-Exist": "identifier=a|b&_count=1", "If-Modified-Since": "Sat, 21 Nov 2026 09:59:59 GMT"},
+    {"If-None-Exist": "Patient?name=%ff", "If-Modified-Since": "Sat, 99 Nov 0000 09:59:59 GMT", "Event": "|,|"},
+    {"Accept": "application/fhir+xml", "Idempotency-Key": "a b"},
+    {"Accept": "application/json;q=0, */*;fhirVersion=9.9", "Accept-Encoding": "gzip"},
+    {"Content-Encoding": "gzip", "Range": "bytes=0-1,5-", "Prefer": "respond-async"},
+)
+
+
+@pytest.fixture
+async def own_hub(data: Path) -> AsyncIterator[HubProcess]:
+    async with HubProcess(data) as hub:
+        yield hub
+
+
+async def test_no_answer_is_a_failure_or_unlike_what_the_document_says(own_hub: HubProcess) -> None:
+    """No 5xx but a 503 that declines; status, media type, headers and body as documented, also of refusals."""
+    print(f"FUZZ_CASES={CASES} FUZZ_SEED={SEED}")
+    asked = await to_thread.run_sync(_ask, own_hub.url)
+    print(f"{sum(asked.values())} requests: {dict(sorted(asked.items()))}")
+    assert not [line for line in own_hub.output if "request.failed" in line]
+
+
+def _ask(url: str) -> dict[int, int]:
+    """Make requests for each interaction; how many got which status."""
+    load_all_checks()
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    checks = [CHECKS.get_one(name) for name in CHECKED]
+    asked: dict[int, int] = {}
+    failures: list[Exception] = []
+    with requests.Session() as session:
+        _fill(url, session)
+        for found in schema.get_all_operations():
+            assert isinstance(found, Ok), found
+            operation = found.ok()
+
+            @seed(SEED)
+            @settings(
+                max_examples=CASES,
+                database=None,
+                deadline=None,
+                phases=(Phase.generate, Phase.shrink),
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(cases(operation))
+            def ask(case: Any) -> None:
+                answer = case.call(session=session, timeout=30)
+                asked[answer.status_code] = asked.get(answer.status_code, 0) + 1
+                assert answer.status_code < 500 or "Retry-After" in answer.headers, case.as_curl_command()
+                minimal = "return=minimal" in str(case.headers) and answer.status_code in (200, 201)
+                case.validate_response(answer, checks=[checks[0]] if minimal and not answer.content else checks)
+
+            try:
+                ask()
+            except* Exception as group:
+                failures += group.exceptions
+    for failure in failures:
+        print(failure)
+    assert not failures, f"{len(failures)} of what was asked: see above"
+    return asked
+
+
+def _fill(url: str, session: requests.Session) -> None:
+    """Have something there to be read and changed."""
+    for version in FhirVersion:
+        for one in resources(version):
+            if (type_ := one["resourceType"]) in (*TYPES, "Subscription"):
+                answer = session.put(f"{url}/fhir/{version}/{type_}/a", json=one | {"id": "a"}, timeout=30)
+                assert answer.status_code in (200, 201), (type_, answer.text[:300])
+
+
+@st.composite
+def cases(draw: st.DrawFn, operation: Any) -> Any:
+    """A request: as the document alone suggests one, or with ids, types, queries and bodies that come further."""
+    case = draw(st.one_of([operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode]))
+    version = next((each for each in FhirVersion if f"/fhir/{each}/" in f"{operation.path}/"), None)
+    if version is None or not draw(st.integers(0, 3)):
+        return case
+    named = re.search(r"/(Subscription(?:Topic)?)\b", operation.path)
+    type_ = named[1] if named else draw(st.sampled_from(TYPES))
+    placed = {"type": st.just(type_), "id": st.sampled_from(IDS), "number": st.sampled_from("0123")}
+    case.path_parameters = {name: draw(placed.get(name, st.just(was))) for name, was in case.path_parameters.items()}
+    plain = draw(st.booleans())
+    case.query = {} if plain else draw(st.sampled_from(QUERIES))
+    case.headers = {} if plain else draw(st.sampled_from(HEADERS))
+    if operation.body:
+        case.media_type = FORM if operation.path.endswith("_search") else FHIR_JSON
+        meant = type_ if plain else draw(st.sampled_from((type_, "", "Bundle", "Parameters")))
+        body = st.sampled_from(QUERIES) if case.media_type == FORM else broken(version, meant, most=1 if plain else 3)
+        case.body = draw(body)
+        case.headers = {**case.headers, "Content-Type": case.media_type}
+        if plain and "id" in case.path_parameters and isinstance(case.body, dict):
+            case.body["id"] = case.path_parameters["id"]
+    return case
