@@ -1,5 +1,6 @@
 """What each tenant has of its own: topics, terminology and base URLs. Nothing of one shows in another."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from hub.terminology import Contexts
 from hub.topics import Topics
 from subscriptions.codes import FhirVersion
 from subscriptions.search.asking import Context
+
+_BELOW = re.compile(r"(?:/t/([^/]+))?/fhir/([^/]+)/(.+)")
 
 
 def url(base_url: str, tenant: str) -> str:
@@ -59,6 +62,11 @@ class Tenancy:
     def base(self, tenant: str, version: FhirVersion) -> str:
         """One of them."""
         return f"{url(self.base_url, tenant)}/fhir/{version}"
+
+    def placed(self, literal: str, version: FhirVersion) -> tuple[str, str] | None:
+        """Below which tenant's base of a FHIR version a URL is, and what follows that; None if it is below none."""
+        found = _BELOW.fullmatch(literal.removeprefix(self.base_url)) if literal.startswith(self.base_url) else None
+        return (found[1] or DEFAULT, found[3]) if found and found[2] == version else None
 
     async def refresh(self, tenants: Iterable[str]) -> None:
         """See every topic, and all terminology, that was stored of these before this was called."""

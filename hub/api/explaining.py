@@ -7,7 +7,6 @@ The operation is this hub's own.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from hub.access import Caller
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.given import Given, Takes
+from hub.api.happened import Past
 from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
@@ -26,7 +26,7 @@ from hub.keys import ResourceId
 from hub.membership import Member
 from hub.outbox import Outboxes
 from hub.registered import Registered
-from hub.store import Store, instant
+from hub.store import instant
 from hub.stream import Changes
 from hub.topics import Published
 from hub.turn import OwedEvent
@@ -50,8 +50,6 @@ MEANS = {
     SubscriptionStatus.ERROR: "Changes are numbered and kept, but not sent.",
 }
 PASSING = "Nothing is numbered, and nothing sent, before it is active: all changes pass by."
-
-_decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ class Explaining:
     """The operation at one FHIR base."""
 
     subscriptions: Subscriptions
-    store: Store
+    past: Past
     changes: Changes
     outboxes: Outboxes
 
@@ -162,16 +160,16 @@ class Explaining:
     async def _of_happened(self, caller: Caller, id_: str, reference: str) -> list[dict[str, Any]]:
         """What became of a change, and why."""
         s = self.subscriptions
-        change = await self._happened(reference)
-        resource = ResourceId(s.tenant, s.version, change.type, change.id)
+        happened = await self.past.change(reference)
+        change, resource = happened.change, happened.resource
         # In this order: what is matched while this is asked has its event by then.
         waits = await self.changes.waits(resource, change.version_id)
         member = await s.member(caller, id_)
-        event = await self._event(member, change)
+        event = await self._event(member, resource, change.version_id)
         registered = await s.membership.registry.find(s.tenant, s.version, id_)
         wanted = self._in_force(member)
         try:
-            explanation = await self._explained(wanted, change)
+            explanation = await self._explained(wanted, change, happened.held)
             expected, explained = explanation.matched, list(explanation.parameters)
         except Rejected as rejected:  # a ValueSet that the filters name may be another one by now
             no, why = {"name": "matched", "valueBoolean": False}, {"name": "error", "valueString": str(rejected)}
@@ -210,55 +208,27 @@ class Explaining:
             events=exchange.events,
         )
 
-    async def _explained(self, subscription: Subscription, change: Change) -> Explanation:
+    async def _explained(self, subscription: Subscription, change: Change, held: Held | None = None) -> Explanation:
         topics = self.subscriptions.admission.topics
         await topics.refresh()
         topic = topics.of(subscription)
         if topic is None:
             text = f"The topic {subscription.topic} is not there."
             raise Refused.because(409, IssueCode.CONFLICT, text, self.subscriptions.form.topic_element)
-        held, context = Held(change.at), topics.contexts[subscription.version]
+        held, context = held or Held(change.at), topics.contexts[subscription.version]
         return await self.subscriptions.holdings.settled(
             held, lambda: explain(subscription, topic, change, context, held)
         )
 
-    async def _happened(self, reference: str) -> Change:
-        """The change that made a version of a resource; Refused with 404 when it isn't held."""
-        parts = reference.split("/")
-        if len(parts) != 4 or parts[2] != "_history" or not (parts[3].isascii() and parts[3].isdecimal()):
-            text = "The reference must name a version, as `Immunization/1/_history/3` does."
-            raise Refused.because(400, IssueCode.VALUE, text, "reference")
-        s, number = self.subscriptions, int(parts[3][:15])
-        resource = ResourceId(s.tenant, s.version, parts[0], parts[1])
-        made, before = await self.store.read(resource, number), await self.store.read(resource, number - 1)
-        if made is None:
-            raise Refused.because(404, IssueCode.NOT_FOUND, f"{reference} is not held.", "reference")
-        created = made.interaction is Interaction.CREATE
-        try:
-            after = _decode(made.body) if made.body else None
-            earlier = _decode(before.body) if before and before.body and not created else None
-        except msgspec.DecodeError:
-            text = f"{reference} or the version before it can't be read any more: such a change is set aside."
-            raise Refused.because(409, IssueCode.EXCEPTION, text, "reference") from None
-        return Change(
-            version=s.version,
-            interaction=made.interaction,
-            type=parts[0],
-            id=parts[1],
-            version_id=number,
-            at=made.at,
-            resource=after,
-            previous=earlier,
-            events=made.events,
-        )
-
-    async def _event(self, member: Member, change: Change) -> OwedEvent | None:
+    async def _event(self, member: Member, resource: ResourceId, number: int) -> OwedEvent | None:
         """The event that a change became, looked for from the last one on."""
         last = member.state.events
         while last > 0:
             first = max(1, last - CHUNK + 1)
             for event in reversed(await self.outboxes.events(member.key, first, last)):
-                if (event.type, event.id, event.version) == (change.type, change.id, change.version_id):
+                key = member.key
+                where = ResourceId(event.tenant or key.tenant, key.version, event.type, event.id)
+                if where == resource and event.version == number:
                     return event
             last = first - 1
         return None

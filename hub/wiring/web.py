@@ -16,6 +16,7 @@ from hub.api.auditing import Auditing
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.explaining import Explaining
 from hub.api.finding import Finding
+from hub.api.happened import Past
 from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.recovering import Recovering
@@ -145,12 +146,13 @@ def _subscriptions(
         starts=Starts(p.changes),
         binding=Binding(p.keyring, p.seal),
     )
+    past = Past(p.store, p.tenancy, p.access, topics.tenant, version)
     operations = Operations(subscriptions, p.foundation.epoch)
     yield from operations.routes()
     yield from Recovering(operations, p.disclosure, p.outboxes, p.resending).routes()
     yield from Entrusting(subscriptions, p.keyring).routes()
     yield from Validation(subscriptions).routes()
-    yield from Explaining(subscriptions, p.store, p.changes, p.outboxes).routes()
+    yield from Explaining(subscriptions, past, p.changes, p.outboxes).routes()
     yield from Amending(subscriptions).routes()
     yield from Finding(subscriptions).routes()
     yield from subscriptions.routes()

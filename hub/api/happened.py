@@ -1,0 +1,93 @@
+"""Changes that happened, as somebody names them who asks about them."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from hub.access import Access
+from hub.errors import Refused
+from hub.keys import ResourceId
+from hub.store import Store
+from hub.tenancy import Tenancy
+from subscriptions.abroad import Apart, abroad
+from subscriptions.change import Change
+from subscriptions.codes import FhirVersion, Interaction, IssueCode
+from subscriptions.search.held import Held
+
+_decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """
+    A change that happened.
+
+    change: As it is seen from the base where somebody asks.
+    held: What can be looked at beside it.
+    """
+
+    resource: ResourceId
+    change: Change
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The changes that can be asked about at one FHIR base: those on it, and those that other tenants grant."""
+
+    store: Store
+    tenancy: Tenancy
+    access: Access
+    tenant: str
+    version: FhirVersion
+
+    async def change(self, reference: str) -> Happened:
+        """
+        The change that made a version of a resource, which is named by its URL, or below this base.
+
+        Raises:
+            Refused: 404 when it isn't held, or nothing of its tenant is granted; 400, 409.
+        """
+        tenant, local = self.tenancy.placed(reference, self.version) or (self.tenant, reference)
+        parts = local.split("/")
+        if len(parts) != 4 or parts[2] != "_history" or not (parts[3].isascii() and parts[3].isdecimal()):
+            text = "The reference must name a version, as `Immunization/1/_history/3` does."
+            raise Refused.because(400, IssueCode.VALUE, text, "reference")
+        resource = ResourceId(tenant, self.version, parts[0], parts[1])
+        if tenant == self.tenant:
+            change = await self._made(resource, int(parts[3][:15]), reference)
+            return Happened(resource, change, Held(change.at))
+        await self.access.current()
+        if not self.access.shares(tenant, self.tenant, resource.type):
+            raise _not_held(reference)
+        change = await self._made(resource, int(parts[3][:15]), reference)
+        return Happened(resource, abroad(change, self.tenancy.base(tenant, self.version)), Apart(change.at))
+
+    async def _made(self, resource: ResourceId, number: int, reference: str) -> Change:
+        made, before = await self.store.read(resource, number), await self.store.read(resource, number - 1)
+        if made is None:
+            raise _not_held(reference)
+        created = made.interaction is Interaction.CREATE
+        try:
+            after = _decode(made.body) if made.body else None
+            earlier = _decode(before.body) if before and before.body and not created else None
+        except msgspec.DecodeError:
+            text = f"{reference} or the version before it can't be read any more: such a change is set aside."
+            raise Refused.because(409, IssueCode.EXCEPTION, text, "reference") from None
+        return Change(
+            version=resource.version,
+            interaction=made.interaction,
+            type=resource.type,
+            id=resource.id,
+            version_id=number,
+            at=made.at,
+            resource=after,
+            previous=earlier,
+            events=made.events,
+        )
+
+
+def _not_held(reference: str) -> Refused:
+    return Refused.because(404, IssueCode.NOT_FOUND, f"{reference} is not held.", "reference")
