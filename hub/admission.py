@@ -11,12 +11,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hub.channels.guard import Guard, Never
+from hub.errors import Refused, insufficient
 from hub.registry import On
 from hub.secrets import LACKING
 from hub.topics import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
 from subscriptions.filters import Understanding, criteria, queries, refusals, understood
+from subscriptions.reach import Reach, excess
+from subscriptions.rights import EVERYTHING, Rights
 from subscriptions.search.asking import Context
 from subscriptions.subscription import Reading, Style, Subscription
 from subscriptions.versions.forms import FORMS
@@ -91,6 +94,19 @@ class Admission:
         """What the filters of a Subscription that is accepted are understood as."""
         if topic := self.topics.of(accepted):
             yield from understood(accepted.filters, topic, self.contexts[accepted.version])
+
+    def forbidden(self, accepted: Subscription, rights: Rights) -> Refused | None:
+        """Why a client with these rights can't have a Subscription that is accepted otherwise; None if it can."""
+        form, topic = FORMS[accepted.version], self.topics.of(accepted)
+        # One that is off tells nothing.
+        if rights is EVERYTHING or topic is None or accepted.status is SubscriptionStatus.OFF:
+            return None
+        reach = Reach.of(accepted, topic, self.contexts[accepted.version])
+        found = [*reach.issues(rights, form.topic_element), *excess(accepted, rights, form.content_element)]
+        if not found:
+            return None
+        scopes = " ".join(reach.lacking(rights))
+        return Refused(403, *found, headers=insufficient(scopes) if scopes else None)
 
     def lost(self, accepted: Subscription) -> str:
         """Why a Subscription that was accepted is told of nothing any more; empty if it is."""

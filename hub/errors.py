@@ -36,6 +36,11 @@ class Refused(HubError):
         return cls(status, Issue(code, text, expression))
 
 
+def insufficient(scope: str) -> dict[str, str]:
+    """The header of a 403 for lack of a scope, or of several: https://www.rfc-editor.org/rfc/rfc6750#section-3.1."""
+    return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+
+
 class Overtaken(Refused):
     """Another version is in force than the write expects; nothing was done."""
 

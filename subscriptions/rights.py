@@ -28,5 +28,8 @@ class Rights:
         return content.within(self.content) is content
 
 
+#: Those of whoever isn't known.
+NOTHING = Rights(Scopes.granted(""), Content.EMPTY)
+
 #: Those of whoever reaches a hub that tells nobody apart.
 EVERYTHING = Rights(ALL, Content.FULL_RESOURCE, FULL)

@@ -15,6 +15,7 @@ from subscriptions.codes import IssueCode, SearchType
 from subscriptions.errors import EvaluationError, Issue
 from subscriptions.search.asking import Context
 from subscriptions.search.extraction import Extraction, extraction
+from subscriptions.search.following import led_to
 from subscriptions.search.held import Held
 from subscriptions.search.parameters import parameters, resource_types
 from subscriptions.search.target import local
@@ -54,10 +55,14 @@ class _Include:
     reference: Extraction
     target: str | None
 
+    @property
+    def types(self) -> frozenset[str]:
+        return frozenset({self.target}) if self.target else led_to(self.reference)
+
     def found(self, focus: Resource, held: Held, bases: frozenset[str]) -> Iterator[Resource]:
         for value in self.reference.values(focus, held):
             name = local(value.data.get("reference"), bases) if isinstance(value.data, Mapping) else None
-            if name and self.target in (None, name.partition("/")[0]) and (resource := held.resource(name)):
+            if name and name.partition("/")[0] in self.types and (resource := held.resource(name)):
                 yield resource
 
 
@@ -67,6 +72,10 @@ class _RevInclude:
 
     text: str
     reference: Extraction
+
+    @property
+    def types(self) -> frozenset[str]:
+        return frozenset({self.reference.resource_type})
 
     def found(self, focus: Resource, held: Held, bases: frozenset[str]) -> Iterator[Resource]:
         own = f"{focus['resourceType']}/{focus['id']}"
@@ -103,6 +112,10 @@ class Shapes:
     def concern(self, type_: str) -> bool:
         """Whether anything comes along with changes of this type."""
         return type_ in self._of
+
+    def types(self, type_: str) -> frozenset[str]:
+        """The types of what may come along with changes of this type."""
+        return frozenset().union(*(directive.types for directive in self._of.get(type_, ())))
 
     def included(self, change: Change, held: Held) -> tuple[Included, ...]:
         """What comes along with a change. Raises EvaluationError as `resources` does."""

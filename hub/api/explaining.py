@@ -18,7 +18,7 @@ from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.given import Given, Takes
 from hub.api.happened import Past
-from hub.api.routes import Route
+from hub.api.routes import Route, forbidden
 from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
 from hub.ingest.validation import issues
@@ -34,6 +34,7 @@ from subscriptions.change import Change
 from subscriptions.codes import Interaction, IssueCode, SubscriptionStatus
 from subscriptions.errors import Rejected
 from subscriptions.explanation import Explanation, as_sent, explain, supposed
+from subscriptions.reach import Reach
 from subscriptions.search.held import Held
 from subscriptions.subscription import Style, Subscription
 
@@ -142,7 +143,9 @@ class Explaining:
         s = self.subscriptions
         # It may have been read from a hub, where its `end` has passed meanwhile.
         wanted = self._wanted(as_sent(given.resource("subscription")), 0, s.admission.legacy)
-        return _respond(exchange, (await self._explained(wanted, self._supposed(exchange, given))).parameters)
+        return _respond(
+            exchange, (await self._explained(exchange.caller, wanted, self._supposed(exchange, given))).parameters
+        )
 
     async def of_one(self, request: Request) -> Response:
         """Of a Subscription here, and a change that happened, by `reference`, or one that need not have."""
@@ -154,13 +157,13 @@ class Explaining:
                 raise Refused.because(400, IssueCode.INVALID, text, "reference")
             return _respond(exchange, await self._of_happened(exchange.caller, id_, given.texts["reference"]))
         member = await self.subscriptions.member(exchange.caller, id_)
-        explanation = await self._explained(self._in_force(member), self._supposed(exchange, given))
+        explanation = await self._explained(exchange.caller, self._in_force(member), self._supposed(exchange, given))
         return _respond(exchange, explanation.parameters)
 
     async def _of_happened(self, caller: Caller, id_: str, reference: str) -> list[dict[str, Any]]:
         """What became of a change, and why."""
         s = self.subscriptions
-        happened = await self.past.change(reference)
+        happened = await self.past.change(reference, caller)
         change, resource = happened.change, happened.resource
         # In this order: what is matched while this is asked has its event by then.
         waits = await self.changes.waits(resource, change.version_id)
@@ -169,7 +172,7 @@ class Explaining:
         registered = await s.membership.registry.find(s.tenant, s.version, id_)
         wanted = self._in_force(member)
         try:
-            explanation = await self._explained(wanted, change, happened.held)
+            explanation = await self._explained(caller, wanted, change, happened.held)
             expected, explained = explanation.matched, list(explanation.parameters)
         except Rejected as rejected:  # a ValueSet that the filters name may be another one by now
             no, why = {"name": "matched", "valueBoolean": False}, {"name": "error", "valueString": str(rejected)}
@@ -208,7 +211,9 @@ class Explaining:
             events=exchange.events,
         )
 
-    async def _explained(self, subscription: Subscription, change: Change, held: Held | None = None) -> Explanation:
+    async def _explained(
+        self, caller: Caller, subscription: Subscription, change: Change, held: Held | None = None
+    ) -> Explanation:
         topics = self.subscriptions.admission.topics
         await topics.refresh()
         topic = topics.of(subscription)
@@ -216,6 +221,8 @@ class Explaining:
             text = f"The topic {subscription.topic} is not there."
             raise Refused.because(409, IssueCode.CONFLICT, text, self.subscriptions.form.topic_element)
         held, context = held or Held(change.at), topics.contexts[subscription.version]
+        if lacking := Reach.of(subscription, topic, context).hidden(caller.rights):
+            raise forbidden(" ".join(lacking))
         return await self.subscriptions.holdings.settled(
             held, lambda: explain(subscription, topic, change, context, held)
         )

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from hub.access import Access
+from hub.access import Access, Caller
+from hub.api.routes import forbidden
 from hub.errors import Refused
 from hub.keys import ResourceId
 from hub.store import Store
@@ -14,6 +15,8 @@ from hub.tenancy import Tenancy
 from subscriptions.abroad import Apart, abroad
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
+from subscriptions.labels import labels_in
+from subscriptions.scopes import Permission, scope
 from subscriptions.search.held import Held
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
@@ -43,31 +46,35 @@ class Past:
     tenant: str
     version: FhirVersion
 
-    async def change(self, reference: str) -> Happened:
+    async def change(self, reference: str, by: Caller) -> Happened:
         """
         The change that made a version of a resource, which is named by its URL, or below this base.
 
         Raises:
-            Refused: 404 when it isn't held, or nothing of its tenant is granted; 400, 409.
+            Refused: 403 when `by` may not read its type; 404 when it isn't held, has labels that `by` isn't cleared
+                for, or nothing of its tenant is granted; 400, 409.
         """
         tenant, local = self.tenancy.placed(reference, self.version) or (self.tenant, reference)
         parts = local.split("/")
         if len(parts) != 4 or parts[2] != "_history" or not (parts[3].isascii() and parts[3].isdecimal()):
             text = "The reference must name a version, as `Immunization/1/_history/3` does."
             raise Refused.because(400, IssueCode.VALUE, text, "reference")
+        if not by.rights.scopes.allow(parts[0], Permission.READ):
+            raise forbidden(scope(parts[0], Permission.READ))
         resource = ResourceId(tenant, self.version, parts[0], parts[1])
         if tenant == self.tenant:
-            change = await self._made(resource, int(parts[3][:15]), reference)
+            change = await self._made(resource, int(parts[3][:15]), reference, by)
             return Happened(resource, change, Held(change.at))
         await self.access.current()
         if not self.access.shares(tenant, self.tenant, resource.type):
             raise _not_held(reference)
-        change = await self._made(resource, int(parts[3][:15]), reference)
+        change = await self._made(resource, int(parts[3][:15]), reference, by)
         return Happened(resource, abroad(change, self.tenancy.base(tenant, self.version)), Apart(change.at))
 
-    async def _made(self, resource: ResourceId, number: int, reference: str) -> Change:
+    async def _made(self, resource: ResourceId, number: int, reference: str, by: Caller) -> Change:
         made, before = await self.store.read(resource, number), await self.store.read(resource, number - 1)
-        if made is None:
+        versions = [each for each in (made, before) if each]
+        if made is None or not all(by.rights.clearance.cover(labels_in(each.body)) for each in versions):
             raise _not_held(reference)
         created = made.interaction is Interaction.CREATE
         try:

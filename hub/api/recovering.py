@@ -6,19 +6,20 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/OperationDefinition-backpo
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.given import Given, Takes
 from hub.api.operations import Operations
 from hub.api.outcome import outcome
-from hub.api.routes import Route
+from hub.api.routes import Route, forbidden
 from hub.disclosure import Disclosure
 from hub.errors import Refused
 from hub.membership import Member
@@ -30,6 +31,7 @@ from subscriptions.codes import Content, IssueCode, NotificationType, Subscripti
 from subscriptions.errors import Issue
 from subscriptions.notification import Event, Failure, notification_id
 from subscriptions.ranges import Range, missing, words
+from subscriptions.scopes import Permission, scope
 from subscriptions.versions.instant import read
 
 #: Events that are read at once.
@@ -65,10 +67,12 @@ class Recovering:
         wanted = _asked(given, member)
         await s.admission.topics.refresh()
         status = self.operations.status(member)
-        content = status.content if most is None else most.within(status.content)
+        allowed = status.content.within(exchange.caller.rights.content)
+        content = allowed if most is None else most.within(allowed)
         found, covered = await self._page(member, wanted, content)
         if not found:
             raise _gone(wanted)
+        _readable(found, exchange.caller)
         id_ = notification_id(
             hub=self.operations.hub,
             subscription=str(member.key),
@@ -197,6 +201,13 @@ def _asked(given: Given, member: Member) -> Range:
 
 def _gone(wanted: Range) -> Refused:
     return Refused.because(410, IssueCode.DELETED, f"Not kept any more: {words([wanted])}.", "eventsSinceNumber")
+
+
+def _readable(events: Sequence[Event], caller: Caller) -> None:
+    """Raise Refused, 403, unless a caller may read what is told, whoever's Subscription it is."""
+    types = {event.type for event in events} | {each.type for event in events for each in event.additional_context}
+    if lacking := [each for each in sorted(types) if not caller.rights.scopes.allow(each, Permission.READ)]:
+        raise forbidden(" ".join(scope(each, Permission.READ) for each in lacking))
 
 
 def _number(given: Given, name: str) -> int | None:

@@ -13,7 +13,7 @@ from starlette.routing import Route as Served
 from hub.access import Caller
 from hub.api.asking import Asking
 from hub.api.documented import Documented
-from hub.errors import Refused
+from hub.errors import Refused, insufficient
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
 
@@ -107,8 +107,7 @@ def _guarded(route: Route, gate: Gate) -> Handler:
 
 def forbidden(scope: str) -> Refused:
     """What a client is told that lacks a scope: https://www.rfc-editor.org/rfc/rfc6750#section-3.1."""
-    told = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
-    return Refused(403, Issue(IssueCode.FORBIDDEN, f"This needs the scope {scope}."), headers=told)
+    return Refused(403, Issue(IssueCode.FORBIDDEN, f"This needs the scope {scope}."), headers=insufficient(scope))
 
 
 def _describe(router: APIRouter, route: Route, schemes: Iterable[str]) -> None:

@@ -30,15 +30,18 @@ from hub.membership import Member, Membership
 from hub.outbox import Subscribed
 from hub.pressure import Pressure
 from hub.registry import TopicChanged
+from hub.standing import Standings
 from hub.starts import Starts
 from hub.state import State
 from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
+from subscriptions.rights import NOTHING, Rights
 from subscriptions.subscription import Subscription
 from subscriptions.versions.form import Form
 from subscriptions.versions.forms import FORMS
+from subscriptions.withheld import Withheld
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Subscriptions:
     pressure: Asked before one is created; changes and deletes may free what others wait for.
     starts: Which starts are possible.
     binding: Which endpoints are.
+    standings: What the owners may whom operators act for.
     """
 
     version: FhirVersion
@@ -69,6 +73,7 @@ class Subscriptions:
     pressure: Pressure
     starts: Starts
     binding: Binding
+    standings: Standings
 
     @property
     def form(self) -> Form:
@@ -87,7 +92,7 @@ class Subscriptions:
         exchange = Exchange(request)
         exchange.refuse(b"if-none-exist", b"idempotency-key", of="Subscription")
         wanted, resource = await self._wanted(exchange)
-        await self._check(wanted.subscription, resource, None)
+        await self._check(exchange.caller, wanted.subscription, resource, None)
         await self.pressure.check()
         id_ = str(uuid4())
         with topic_changed(self.form.topic_element):
@@ -156,7 +161,7 @@ class Subscriptions:
             Refused: 404, when it is another client's.
         """
         now = self.now()
-        await self._check(wanted.subscription, resource, member)
+        await self._check(exchange.caller, wanted.subscription, resource, member)
         filled = self.binding.filled(resource, wanted.subscription, member)
         if member and expected == "*" and filled is not resource:
             expected = str(member.state.revision)
@@ -256,9 +261,18 @@ class Subscriptions:
             raise Rejected(*found)
         return wanted
 
-    async def _check(self, wanted: Subscription, sent: bytes, held: Member | None) -> None:
+    async def _check(self, caller: Caller, wanted: Subscription, sent: bytes, held: Member | None) -> None:
+        if forbidden := self.admission.forbidden(wanted, self.rights(caller, held)):
+            raise forbidden
         if found := await self.against(wanted, sent, held):
             raise Rejected(*found)
+
+    def rights(self, caller: Caller, held: Member | None) -> Rights:
+        """Those that count for a Subscription that a caller writes: its owner's, and no more than the call's own."""
+        if held is None or held.state.owner == caller.name:
+            return caller.rights
+        standing = self.standings.of(self.tenant, held.state.owner)
+        return NOTHING if isinstance(standing, Withheld) else standing
 
     async def against(self, wanted: Subscription, sent: bytes, held: Member | None) -> list[Issue]:
         """What is against a Subscription, given its JSON, and the one that is there already."""

@@ -93,12 +93,14 @@ class Validation:
         """What is against a Subscription; and what its filters are understood as, if nothing is."""
         s = self.subscriptions
         wanted, found = await s.admission.judge(s.version, resource, now=instant(s.now()))
+        held = await self._held(caller, id_) if id_ else None
+        if not found and (forbidden := s.admission.forbidden(wanted, s.rights(caller, held))):
+            found += forbidden.issues
         if id_ and resource.get("id") != id_:
             found.append(Issue(IssueCode.INVALID, f"The id must be {id_}, as in the URL.", "Subscription.id"))
         if profile == BACKPORT and wanted.style is not Style.TOPIC:
             text = f"The criteria are a search, where {BACKPORT} has the canonical URL of a topic."
             found.append(Issue(IssueCode.VALUE, text, s.form.topic_element))
-        held = await self._held(caller, id_) if id_ else None
         found += await s.against(wanted, _encode(resource), held)
         told = {issue.expression for issue in found}
         found += [issue for issue in issues(resource, s.version) if issue.expression not in told]

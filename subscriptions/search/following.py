@@ -43,7 +43,7 @@ def _extracted(links: tuple[Link, ...], code: str, resource_type: str, context: 
             return _reverse(Backward(type_, back), tuple(rest), code, resource_type, context, plain)
         case (Forward() as link, *rest):
             reference = plain(resource_type, link.code)
-            types = _types(link, reference, context)
+            types = _types(link, reference)
             if code == "_in" and not rest:
                 return Rosters(context.version, min(types), reference, types, context.bases)
             return _chain(link, reference, types, tuple(rest), code, context, plain)
@@ -60,7 +60,7 @@ def _reverse(
         reason = f"`{link.type}` is not a resource type of FHIR {context.version.upper()}"
         raise Rejected(Issue(IssueCode.VALUE, reason))
     reference = plain(link.type, link.code)
-    if resource_type not in _types(Forward(link.code, None), reference, context):
+    if resource_type not in _types(Forward(link.code, None), reference):
         reason = f"`{link.code}` of {link.type} can't point to {resource_type}"
         raise Rejected(Issue(IssueCode.VALUE, reason))
     end = _extracted(rest, code, link.type, context, plain)
@@ -94,14 +94,14 @@ def _chain(
     return Chain(reference, tuple(ends), context.bases)
 
 
-def _types(link: Forward, reference: Extraction, context: Context) -> frozenset[str]:
+def _types(link: Forward, reference: Extraction) -> frozenset[str]:
     """The types that a link leads to."""
     parameter = reference.parameter
     held = parameter.held(reference.resource_type)
     if parameter.type is not SearchType.REFERENCE or (held and "Reference" not in held):
         reason = f"`{link.code}` of {reference.resource_type} holds no references that could be followed"
         raise Rejected(Issue(IssueCode.NOT_SUPPORTED, reason))
-    targets = reference.targets or resource_types(context.version)
+    targets = led_to(reference)
     if link.type is None:
         return targets
     if link.type not in targets:
@@ -109,6 +109,15 @@ def _types(link: Forward, reference: Extraction, context: Context) -> frozenset[
         reason = f"`{link.code}` of {reference.resource_type} can point to {some}, not to {link.type}"
         raise Rejected(Issue(IssueCode.VALUE, reason))
     return frozenset({link.type})
+
+
+def led_to(reference: Extraction) -> frozenset[str]:
+    """
+    The types that a reference can lead to. By HL7's definition `patient` may point to a Group too, but there is no
+    element behind it that may: who follows it needs to be trusted with patients alone.
+    """
+    targets = reference.targets or resource_types(reference.version)
+    return targets - {"Group"} if reference.parameter.code == "patient" and "Patient" in targets else targets
 
 
 def _kind(end: Extraction) -> tuple[object, ...]:

@@ -21,6 +21,7 @@ class Form(ABC):
     A version's whole face: a Subscription in and out, notifications out.
 
     topic_element, endpoint_element: Where a Subscription names its topic and its endpoint.
+    content_element: Where it says how much of a resource it is told.
     headers: The names of the members that lead to the headers.
     has_error: Whether a Subscription tells what went wrong last.
     """
@@ -28,6 +29,7 @@ class Form(ABC):
     version: ClassVar[FhirVersion]
     topic_element: ClassVar[str]
     endpoint_element: ClassVar[str]
+    content_element: ClassVar[str]
     headers: ClassVar[tuple[str, ...]]
     has_error: ClassVar[bool]
 

@@ -26,6 +26,7 @@ class R4(Form):
     version = FhirVersion.R4
     topic_element = subscription.CRITERIA
     endpoint_element = subscription.ENDPOINT
+    content_element = "Subscription.channel.payload"
     headers = ("channel", "header")
     has_error = True
 

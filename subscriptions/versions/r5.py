@@ -41,6 +41,7 @@ class R5(Form):
     version = FhirVersion.R5
     topic_element = "Subscription.topic"
     endpoint_element = "Subscription.endpoint"
+    content_element = "Subscription.content"
     headers = ("parameter",)
     has_error = False
     names = Names()

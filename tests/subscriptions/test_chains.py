@@ -230,11 +230,11 @@ def test_has_can_stand_behind_a_chain() -> None:
 @pytest.mark.parametrize(
     ("query", "code", "reason"),
     [
-        ("patient.colour=x", IssueCode.NOT_SUPPORTED, "`patient.colour`: none of Group, Patient has `colour`"),
+        ("performer.colour=x", IssueCode.NOT_SUPPORTED, "`performer.colour`: none of Organization, Practitioner"),
         (
             "patient:Device.name=x",
             IssueCode.VALUE,
-            "`patient` of Immunization can point to Group, Patient, not to Device",
+            "`patient` of Immunization can point to Patient, not to Device",
         ),
         ("patient:Patient.colour=x", IssueCode.NOT_SUPPORTED, "Patient has no search parameter `colour`"),
         ("status.name=x", IssueCode.NOT_SUPPORTED, "`status` of Immunization holds no references"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 from starlette.requests import Request
 
-from hub.access import DEFAULT, Caller
+from hub.access import DEFAULT, Caller, Client
 from hub.api.asking import NOTHING, Asking
 from hub.errors import Refused
 from hub.settings import Settings
@@ -48,6 +48,11 @@ class Clients:
         transport, headers = httpx.ASGITransport(self.hub.app), {**self.hub.client.headers, HEADER: name}
         client = httpx.AsyncClient(transport=transport, base_url=FHIR, headers=headers)
         return replace(self.hub, client=await self.stack.enter_async_context(client))
+
+    async def register(self, name: str, scopes: str, content: Content) -> None:
+        """Have a record of a client kept."""
+        rights = Rights(Scopes.parse(scopes), content)
+        assert await self.hub.parts.access.set(Client(name, DEFAULT, rights), new=True)
 
 
 @asynccontextmanager

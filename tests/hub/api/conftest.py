@@ -32,3 +32,11 @@ async def clients(redis_url: str, tmp_path: Path) -> AsyncIterator[Clients]:
     wanted = settings(redis_url, tmp_path).model_copy(update={"secrets_key": Fernet.generate_key().decode()})
     async with telling_apart(wanted) as found:
         yield found
+
+
+@pytest.fixture
+async def chained(redis_url: str, tmp_path: Path) -> AsyncIterator[Clients]:
+    """The same, where filters may look at other resources."""
+    wanted = settings(redis_url, tmp_path).model_copy(update={"allow_chained_filters": True})
+    async with telling_apart(wanted) as found:
+        yield found

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from hub.api.routes import Application
+from subscriptions.codes import Content
 from tests.hub.api.clients import Clients
 from tests.hub.api.server import FHIR, Hub, issue
 from tests.hub.api.subscriptions import ENDPOINT, asking, listed, put
@@ -117,6 +118,7 @@ async def test_a_put_onto_anothers_id_is_404_and_changes_nothing(clients: Client
 async def test_an_operators_change_leaves_a_subscription_its_owners(clients: Clients) -> None:
     lab, ward = await two(clients)
     operator = await clients.may("operator", f"{MAY} hub/admin")
+    await clients.register("lab", MAY, Content.ID_ONLY)
     await put(operator, "s", reason="another")
     assert (await lab.get("/Subscription/s")).json()["reason"] == "another"
     assert (await ward.get("/Subscription/s")).status_code == 404
