@@ -29,7 +29,7 @@ class Rights:
 
 
 #: Those of whoever isn't known.
-NOTHING = Rights(Scopes.granted(""), Content.EMPTY)
+NO_RIGHTS = Rights(Scopes.granted(""), Content.EMPTY)
 
 #: Those of whoever reaches a hub that tells nobody apart.
 EVERYTHING = Rights(ALL, Content.FULL_RESOURCE, FULL)

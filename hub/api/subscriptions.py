@@ -37,7 +37,7 @@ from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
-from subscriptions.rights import NOTHING, Rights
+from subscriptions.rights import NO_RIGHTS, Rights
 from subscriptions.subscription import Subscription
 from subscriptions.versions.form import Form
 from subscriptions.versions.forms import FORMS
@@ -272,7 +272,7 @@ class Subscriptions:
         if held is None or held.state.owner == caller.name:
             return caller.rights
         standing = self.standings.of(self.tenant, held.state.owner)
-        return NOTHING if isinstance(standing, Withheld) else standing
+        return NO_RIGHTS if isinstance(standing, Withheld) else standing
 
     async def against(self, wanted: Subscription, sent: bytes, held: Member | None) -> list[Issue]:
         """What is against a Subscription, given its JSON, and the one that is there already."""

@@ -145,7 +145,7 @@ def _subscriptions(
         pressure=pressure,
         starts=Starts(p.changes),
         binding=Binding(p.keyring, p.seal),
-        standings=p.standings,
+        standings=p.telling.standings,
     )
     past = Past(p.store, p.tenancy, p.access, topics.tenant, version)
     operations = Operations(subscriptions, p.foundation.epoch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 from starlette.requests import Request
 
-from hub.access import DEFAULT, Caller, Client
+from hub.access import DEFAULT, Caller, Client, Key
 from hub.api.asking import NOTHING, Asking
 from hub.errors import Refused
 from hub.settings import Settings
@@ -50,9 +50,12 @@ class Clients:
         return replace(self.hub, client=await self.stack.enter_async_context(client))
 
     async def register(self, name: str, scopes: str, content: Content) -> None:
-        """Have a record of a client kept."""
+        """Have a record of a client kept, and a key of its own."""
         rights = Rights(Scopes.parse(scopes), content)
-        assert await self.hub.parts.access.set(Client(name, DEFAULT, rights), new=True)
+        access = self.hub.parts.access
+        assert await access.set(Client(name, DEFAULT, rights), new=True)
+        key, _ = Key.new(name, rights.scopes, now=access.now(), expires=None)
+        assert await access.set(key, new=True)
 
 
 @asynccontextmanager

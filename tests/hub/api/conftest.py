@@ -29,7 +29,9 @@ async def other(hub: Hub, redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
 @pytest.fixture
 async def clients(redis_url: str, tmp_path: Path) -> AsyncIterator[Clients]:
     """One api process, whose clients are told apart."""
-    wanted = settings(redis_url, tmp_path).model_copy(update={"secrets_key": Fernet.generate_key().decode()})
+    wanted = settings(redis_url, tmp_path).model_copy(
+        update={"auth": "keys", "secrets_key": Fernet.generate_key().decode()}
+    )
     async with telling_apart(wanted) as found:
         yield found
 
@@ -37,6 +39,6 @@ async def clients(redis_url: str, tmp_path: Path) -> AsyncIterator[Clients]:
 @pytest.fixture
 async def chained(redis_url: str, tmp_path: Path) -> AsyncIterator[Clients]:
     """The same, where filters may look at other resources."""
-    wanted = settings(redis_url, tmp_path).model_copy(update={"allow_chained_filters": True})
+    wanted = settings(redis_url, tmp_path).model_copy(update={"auth": "keys", "allow_chained_filters": True})
     async with telling_apart(wanted) as found:
         yield found
