@@ -205,7 +205,8 @@ def _gone(wanted: Range) -> Refused:
 
 def _readable(events: Sequence[Event], caller: Caller) -> None:
     """Raise Refused, 403, unless a caller may read what is told, whoever's Subscription it is."""
-    types = {event.type for event in events if not event.withheld} | {each.type for event in events for each in event.additional_context}
+    types = {event.type for event in events if not event.withheld}
+    types |= {each.type for event in events for each in event.additional_context}
     if lacking := [each for each in sorted(types) if not caller.rights.scopes.allow(each, Permission.READ)]:
         raise forbidden(" ".join(scope(each, Permission.READ) for each in lacking))
 
