@@ -6,7 +6,7 @@ its lease runs out and somebody else goes on with the same pinned notification.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from logging import getLogger
@@ -22,6 +22,7 @@ from hub.secrets import Unopened
 from hub.sender import Recipient, Sender
 from hub.store import ms
 from hub.turn import Sending, Sent, Turn, Verb
+from subscriptions.audit import Act
 from subscriptions.breaker import well
 from subscriptions.errors import Rejected
 from subscriptions.message import Message
@@ -184,18 +185,22 @@ class Lane:
             return await self._until_confirmed(lambda: self._activate(recipient, sent))
         verb, said, code, wait = _verdict(decision)
         again_at = None if wait is None else sender.due.now() + int(wait * 1000)
+        acts = recipient.account.acts(sending, verb, said, sent, self._rendering.told)
         turn = await self._until_confirmed(
-            lambda: sender.outboxes.settle(
-                self.lease.subscription,
-                self.lease.token,
-                self.turn,
-                verb,
-                said=said,
-                code=code,
-                again_at=again_at,
-                charged=early is None,
-                sent=sent,
-                told=sending,
+            lambda: self._along(
+                acts,
+                sender.outboxes.settle(
+                    self.lease.subscription,
+                    self.lease.token,
+                    self.turn,
+                    verb,
+                    said=said,
+                    code=code,
+                    again_at=again_at,
+                    charged=early is None,
+                    sent=sent,
+                    told=sending,
+                ),
             )
         )
         return again_at if turn is not None and again_at is not None else turn
@@ -274,16 +279,29 @@ class Lane:
         if start is not None:
             await sender.changes.to_fill(key)
         ends = await sender.changes.ends()
-        return await sender.outboxes.settle(
-            key,
-            self.lease.token,
-            self.turn,
-            Verb.ACTIVE,
-            said="active",
-            ends=ends,
-            start=None if start is None else ms(start),
-            sent=sent,
+        assert self.turn.sending  # noqa: S101 (a handshake)
+        return await self._along(
+            recipient.account.acts(self.turn.sending, Verb.ACTIVE, "accepted", sent, ()),
+            sender.outboxes.settle(
+                key,
+                self.lease.token,
+                self.turn,
+                Verb.ACTIVE,
+                said="active",
+                ends=ends,
+                start=None if start is None else ms(start),
+                sent=sent,
+            ),
         )
+
+    async def _along(self, acts: Mapping[str, list[Act]], settling: Awaitable[Turn | None]) -> Turn | None:
+        """Settle, and have the audit know along with it, in the same round trip."""
+        if not acts:
+            return await settling
+        *_, turn = await asyncio.gather(
+            *(self.sender.audit.record(tenant, *of_tenant) for tenant, of_tenant in acts.items()), settling
+        )
+        return turn
 
 
 def _sent(outcome: Outcome, message: Message, seconds: float) -> Sent:

@@ -38,6 +38,7 @@ class Rendering:
     share: How many events are read at once, and of how many the resources.
     most_bytes: Of resources in one notification, beyond its first event's.
     ahead: Events that were read before they are needed, by number.
+    told: Those whose resources the message that was made last tells of.
     """
 
     outboxes: Outboxes
@@ -48,6 +49,7 @@ class Rendering:
     share: int
     most_bytes: int
     ahead: dict[int, OwedEvent] = field(default_factory=dict)
+    told: tuple[OwedEvent, ...] = ()
 
     async def message(
         self, subscription: Subscription, sending: Sending, *, events: int
@@ -63,8 +65,11 @@ class Rendering:
         told = () if sending.eventless else await self._events(subscription, sending, events)
         if told is None:
             return None
+        self.told = ()
         if told:
             sending = replace(sending, last=told[-1].number)
+            if subscription.content is not Content.EMPTY:
+                self.told = tuple(self.ahead[event.number] for event in told if not event.withheld)
         id_ = self._id(sending, _missing(told, subscription.content))
         if subscription.style is Style.TOPIC:
             return of_bundle(subscription, self._notification(subscription, sending, told, id_), id_), sending

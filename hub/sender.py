@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from hub.account import Account
+from hub.audit import Audit
 from hub.breakers import Breakers
 from hub.channels.origins import Origins, origin
 from hub.channels.rest_hook import RestHook
@@ -40,6 +42,7 @@ class Recipient:
 
     resource: As it is kept, without its headers.
     credentials: What its endpoint is shown.
+    account: Of what is told to it.
     slow: Its last request was slow or failed.
     """
 
@@ -48,6 +51,7 @@ class Recipient:
     resource: bytes
     origin: str
     credentials: Credentials
+    account: Account
     slow: bool = False
 
 
@@ -76,6 +80,7 @@ class Sender:
     hub: str
     tenancy: Tenancy
     disclosure: Disclosure
+    audit: Audit
     timeout: float
     most_bytes: int
     policy: Policy
@@ -110,6 +115,7 @@ class Sender:
         where = origin(subscription.endpoint)
         credentials = await self.keyring.of(key, where)
         kept, _ = form.withhold(state.resource)  # of an earlier release there may be headers in it
-        found = Recipient(subscription, revision, kept, where, credentials)
+        account = Account(self.audit, key, state.owner)
+        found = Recipient(subscription, revision, kept, where, credentials, account)
         self._recipients[key] = found
         return found

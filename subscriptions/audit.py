@@ -12,6 +12,9 @@ OPERATOR, HUB = "operator", "hub"
 MOST_TEXT, MOST_ENTITIES = 500, 100
 
 
+_LEVELS = ("off", "rights", "notifications", "all")
+
+
 class Level(StrEnum):
     """How much is audited; each has what the ones before it have."""
 
@@ -22,8 +25,11 @@ class Level(StrEnum):
 
     def has(self, kind: "Kind") -> bool:
         """Whether acts of this kind are audited."""
-        levels = list(Level)
-        return levels.index(kind.level) <= levels.index(self)
+        return kind.level.rank <= self.rank
+
+    @property
+    def rank(self) -> int:
+        return _LEVELS.index(self.value)
 
 
 class Outcome(StrEnum):
@@ -95,8 +101,8 @@ class Kind(StrEnum):
 
     @property
     def told(self) -> bool:
-        """Whether it is the hub's doing, and the agent is who is told, or isn't."""
-        return self in (Kind.NOTIFIED, Kind.SUPPRESSED)
+        """Whether it is the hub's doing, and the agent is who is told."""
+        return self is Kind.NOTIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +110,8 @@ class Act:
     """
     One act.
 
-    agent: The client whose act it is, or of a notification and its suppression who is told, or isn't; OPERATOR or HUB.
-        Empty for somebody who is not known.
+    agent: The client whose act it is, or who is told by a notification; OPERATOR or HUB. Empty for somebody who is not
+        known.
     entity: What was acted upon: `Type/id` or `Type/id/_history/n`, or what is no resource: `client/lab`, `tenant/ward`,
         `key/<id>`. Empty for the hub itself.
     version: The FHIR version of the entities that are resources; None where none is.

@@ -75,6 +75,7 @@ def delivering(p: Parts) -> Engine:
         hub=p.foundation.epoch,
         tenancy=p.tenancy,
         disclosure=p.disclosure,
+        audit=p.audit,
         timeout=settings.request_timeout,
         most_bytes=settings.max_body_bytes,
         policy=Policy(settings.retry_waits),

@@ -90,6 +90,7 @@ def sender(
         hub=parts.foundation.epoch,
         tenancy=parts.tenancy,
         disclosure=replace(parts.disclosure, store=store or parts.store),
+        audit=parts.audit,
         timeout=timeout,
         most_bytes=most_bytes or parts.settings.max_body_bytes,
         policy=Policy(parts.settings.retry_waits if waits is None else waits),

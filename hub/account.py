@@ -1,0 +1,64 @@
+"""What the audit is told of an attempt at a notification, and of what became of its Subscription by that."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hub.audit import Audit
+from hub.keys import SubscriptionKey
+from hub.turn import OwedEvent, Sending, Sent, Verb
+from subscriptions.audit import HUB, Act, Kind, Outcome
+
+#: What a Subscription comes to.
+_BECOMES = {
+    Verb.ACTIVE: (Kind.SUBSCRIPTION_ACTIVATED, Outcome.SUCCESS),
+    Verb.ERROR: (Kind.SUBSCRIPTION_FAILED, Outcome.FAILED),
+    Verb.OFF: (Kind.SUBSCRIPTION_OFF, Outcome.SUCCESS),
+}
+_OUTCOMES = {Verb.AGAIN: Outcome.REFUSED, Verb.ERROR: Outcome.FAILED, Verb.OFF: Outcome.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """
+    The account of one subscription's notifications.
+
+    owner: The client that is told.
+    """
+
+    audit: Audit
+    key: SubscriptionKey
+    owner: str
+
+    def acts(
+        self, sending: Sending, verb: Verb, said: str, sent: Sent | None, events: Iterable[OwedEvent]
+    ) -> Mapping[str, list[Act]]:
+        """
+        What is to be recorded, by tenant.
+
+        said: What is said of the decision.
+        sent: None when nothing was tried.
+        events: Those that were told.
+        """
+        found, key, entity = defaultdict[str, list[Act]](list), self.key, f"Subscription/{self.key.id}"
+        if sent is not None and self.audit.level.has(Kind.NOTIFIED):
+            text, outcome = f"{_named(sending)}: {said}", _OUTCOMES.get(verb, Outcome.SUCCESS)
+            told = {key.tenant: list[str]()}
+            for event in events:
+                told.setdefault(event.tenant or key.tenant, []).append(
+                    f"{event.type}/{event.id}/_history/{event.version}"
+                )
+            for tenant, focus in told.items():
+                whom = entity if tenant == key.tenant else f"tenant/{key.tenant}"
+                found[tenant].append(Act(Kind.NOTIFIED, self.owner, whom, key.version, outcome, text, tuple(focus)))
+        if verb in _BECOMES:
+            kind, outcome = _BECOMES[verb]
+            found[key.tenant].append(Act(kind, HUB, entity, key.version, outcome, "" if verb is Verb.ACTIVE else said))
+        return found
+
+
+def _named(sending: Sending) -> str:
+    if sending.eventless:
+        return sending.kind.value
+    numbers = f"{sending.first}" if sending.first == sending.last else f"{sending.first} to {sending.last}"
+    return f"{sending.kind.value} {numbers}"
