@@ -214,6 +214,37 @@ class Settings(BaseSettings):
         description="Bytes, unpacked. A larger request gets 413; nor are there more of resources in a notification of"
         " several events.",
     )
+    max_header_bytes: int = Field(
+        32_768,
+        ge=1_024,
+        description="Bytes of a request line and its headers. Larger ones get 431.",
+    )
+    header_timeout: float = Field(
+        10,
+        gt=0,
+        le=DAY,
+        description="Seconds that the head of a request may take, and a new connection to begin with one. Then 408.",
+    )
+    body_timeout: float = Field(
+        60,
+        gt=0,
+        le=DAY,
+        description="Seconds that a body may take, from the end of its head, and a client to take an answer. Then 408,"
+        " or the connection is closed.",
+    )
+    keep_alive: float = Field(
+        5,
+        gt=0,
+        le=DAY,
+        description="Seconds for which a connection is kept between requests. Longer than that of a reverse proxy's"
+        " pool, if there is one.",
+    )
+    max_connections: int = Field(
+        512,
+        gt=0,
+        description="Count. Connections of one api process. One more has the longest idle or incomplete one closed; it"
+        " gets 503 itself when all others are being answered.",
+    )
     max_nesting: int = Field(64, gt=0, description="Levels of JSON. A deeper body gets 400.")
     max_bundle_entries: int = Field(
         1_000, gt=0, description="Count. A batch or transaction with more entries gets 413."
@@ -363,6 +394,14 @@ class Settings(BaseSettings):
         False,
         description="Notify nobody of what a patient's Consents deny him, see below. What is denied and can't be"
         " evaluated counts as denied.",
+    )
+    tls_certificate: Path | None = Field(
+        None,
+        description="File. PEM of the hub's own certificate and its chain: the api then speaks TLS 1.2 and 1.3, and"
+        " nothing else. Another file in its place is taken within seconds.",
+    )
+    tls_key: Path | None = Field(
+        None, description="File. PEM of the key to it, without a password. Empty: it is in the same file."
     )
 
     auth: Annotated[Literal["none", "keys", "smart"], BeforeValidator(_lower)] = Field(

@@ -109,6 +109,7 @@ class IssueCode(StrEnum):
     TOO_COSTLY = "too-costly"
     BUSINESS_RULE = "business-rule"
     TRANSIENT = "transient"
+    TIMEOUT = "timeout"
     THROTTLED = "throttled"
     EXCEPTION = "exception"
     SECURITY = "security"

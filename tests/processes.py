@@ -91,7 +91,7 @@ class HubProcess:
 
     async def _read_until(self, ready: "asyncio.Future[str]", process: asyncio.subprocess.Process) -> None:
         async for line in self._lines(process):
-            if (found := re.match(r"hub ready: (http://\S+)/fhir/r4", line)) and not ready.done():
+            if (found := re.match(r"hub ready: (https?://\S+)/fhir/r4", line)) and not ready.done():
                 ready.set_result(found[1])
         if not ready.done():
             ready.set_exception(AssertionError("hub serve ended before it was ready:\n" + "\n".join(self.output)))

@@ -122,6 +122,7 @@ def create_app(
         description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`. Every error is an OperationOutcome.",
         version=release or "unreleased",
         openapi_url="/openapi.json" if tenant == DEFAULT else None,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as Served
 
 from hub.access import Caller
 from hub.api.asking import Asking
 from hub.api.documented import Documented
+from hub.api.page import POLICY, page
 from hub.errors import Refused, insufficient
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
@@ -75,6 +76,11 @@ class Application(FastAPI):
         self.router.routes += [
             Served(each.base + each.path, _guarded(each, gate), methods=[each.method]) for each in self.described
         ]
+        if self.openapi_url:
+            self.router.routes.append(Served("/docs", self._docs))
+
+    async def _docs(self, _: Request) -> Response:
+        return HTMLResponse(page(self.openapi()), headers={"Content-Security-Policy": POLICY})
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:

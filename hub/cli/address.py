@@ -4,7 +4,7 @@ import argparse
 import errno
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from hub.errors import NotTheHub
@@ -22,10 +22,15 @@ ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host, as a name or an IP address, and a port."""
+    """
+    A host, as a name or an IP address, and a port.
+
+    tls: Whether TLS is spoken there.
+    """
 
     host: str
     port: int
+    tls: bool = False
 
     @property
     def wildcard(self) -> bool:
@@ -49,7 +54,8 @@ class Address:
 
     @property
     def url(self) -> str:
-        return f"http://{f'[{self.near}]' if ':' in self.near else self.near}:{self.port}"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{f'[{self.near}]' if ':' in self.near else self.near}:{self.port}"
 
     def permit(self, settings: Settings) -> None:
         """Raise NotTheHub if strangers could reach a hub here that asks nobody who they are."""
@@ -64,7 +70,7 @@ class Address:
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                return Address(self.host, self._bound())
+                return replace(self, port=self._bound())
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or time.monotonic() > end:
                     advice = ADVICE.get(error.errno or 0, "choose an address of this machine by --host")

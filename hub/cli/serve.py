@@ -16,6 +16,7 @@ from hub.cli.address import Address, listening
 from hub.cli.directory import holding
 from hub.cli.embedded import Embedded, prepare
 from hub.cli.parts import LONGEST_PAUSE, PAUSE, Part, PartRefused, Supervisor, log
+from hub.cli.tls import Certificate, unverified
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import check, unusable
 from hub.pipeline import Pipeline
@@ -39,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    address = Address(arguments.host, arguments.port)
+    address = Address(arguments.host, arguments.port, Certificate.of(settings) is not None)
     address.permit(settings)
     if address.wildcard and not settings.base_url:
         raise NotTheHub(f"--host {address.host} is no address for others: set HUB_BASE_URL to the URL that they reach")
@@ -153,10 +154,11 @@ async def _start_redis(supervisor: Supervisor, embedded: Embedded) -> None:
 
 async def _answer(address: Address) -> int:
     """The status with which the api answers `GET /readyz`, once it answers at all."""
+    context = unverified() if address.tls else None
     while True:
         with suppress(OSError, TimeoutError, ValueError, IndexError):
             async with asyncio.timeout(LOOK_LIMIT):
-                reader, writer = await asyncio.open_connection(address.near, address.port)
+                reader, writer = await asyncio.open_connection(address.near, address.port, ssl=context)
                 try:
                     writer.write(f"GET /readyz HTTP/1.1\r\nHost: {address.near}\r\nConnection: close\r\n\r\n".encode())
                     return int((await reader.readline()).split()[1])
