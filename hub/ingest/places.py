@@ -22,6 +22,8 @@ _TOKEN = re.compile(
 )
 #: As far as a text is read: about a second's work. 5 MB of FHIR have fewer.
 MOST_TOKENS = 1_000_000
+#: As far as it is read on from there, for the types that are told later: whoever wants a hub to work sends brackets.
+MOST_BEHIND = 50_000
 
 _NAME = re.compile(r"_?[a-z][A-Za-z0-9]{0,63}", re.ASCII)
 _STRINGS = JSONDecoder(strict=False)
@@ -66,7 +68,7 @@ def place(text: str, sought: Sought, *, most: int = MOST_TOKENS) -> Place | None
         return None
     steps = [] if found is None else reading.steps
     if not _Way.along(steps).sure:
-        reading.until(Sought())  # types may be told further on
+        reading.read_on(MOST_BEHIND)  # types may be told there
     return Place(_Way.along(steps).path, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
 
 
@@ -147,6 +149,11 @@ class _Reading:
         if found and found[5]:
             level.go_on(self._text[found.start(5) : offset])
         return sought.offset
+
+    def read_on(self, most: int) -> None:
+        """To the end, but so many tokens at most."""
+        self._left = min(self._left, most)
+        self.until(Sought())
 
 
 @dataclass(frozen=True, slots=True)

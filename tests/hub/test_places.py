@@ -109,6 +109,13 @@ def test_nobody_looks_for_a_place_for_ever() -> None:
     assert place(text, Sought(offset=text.index("1e400")), most=10) == Place("", 2, 1)
 
 
+@pytest.mark.parametrize(("between", "expression"), [(100, "Patient.a[0]"), (100_000, "")])
+def test_a_type_that_is_told_late_is_not_looked_for_for_ever(between: int, expression: str) -> None:
+    """Behind the place; before it the text was JSON, as far as a quicker reader had come."""
+    body = b'{"a":[NaN],"b":[' + b"[]," * between + b'1],"resourceType":"Patient"}'
+    assert refused(body).expression == expression
+
+
 def test_what_is_large_is_refused_with_its_place_all_the_same() -> None:
     """A name that follows 300000 others, and a number of two million digits: neither is compared with everything."""
     names = b",".join(b'"a%d":1' % number for number in range(300_000))
