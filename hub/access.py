@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from hmac import compare_digest
-from secrets import token_urlsafe
+from secrets import token_hex, token_urlsafe
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ import msgspec
 
 from hub.keys import CLIENTS, KEYS, TENANTS
 from hub.pipeline import Pipeline, script
+from subscriptions.audit import HUB, OPERATOR
 from subscriptions.clearance import Clearance
 from subscriptions.codes import Content
 from subscriptions.rights import EVERYTHING, Rights
@@ -115,7 +116,7 @@ class Key:
     @classmethod
     def new(cls, client: str, scopes: Scopes, *, now: int, expires: int | None) -> tuple[Self, str]:
         """A key, and what its client has to send: it can't be had again."""
-        id_, secret = token_urlsafe(9).replace("_", "-"), token_urlsafe(32)
+        id_, secret = token_hex(8), token_urlsafe(32)
         return cls(id_, client, _digest(secret), scopes, now, expires), f"{PREFIX}_{id_}_{secret}"
 
     def opened_by(self, secret: str) -> bool:
@@ -232,9 +233,9 @@ class Access:
         """Write one of them; False, and nothing done, when it is to be `new` and there is one already."""
         match one:
             case Tenant():
-                place, name = TENANTS, _named(_TENANT, one.name, "tenant")
+                place, name = TENANTS, named(one)
             case Client():
-                place, name = CLIENTS, _named(_CLIENT, one.name, "client")
+                place, name = CLIENTS, named(one)
             case Key():
                 place, name = KEYS, one.id
         done = await self.pipeline.run(
@@ -263,10 +264,12 @@ def _by_issuer(clients: Iterable[Client]) -> dict[str, Client]:
     return {name: alike[0] for name, alike in found.items() if len(alike) == 1}
 
 
-def _named(pattern: re.Pattern[str], name: str, what: str) -> str:
-    if not pattern.fullmatch(name) or name == ANYBODY.name:
-        raise ValueError(f"{name[:80]} is no name for a {what}: {pattern.pattern}")
-    return name
+def named(one: Tenant | Client) -> str:
+    """Its name. ValueError for one that can't be a name, or that the audit has for somebody else."""
+    pattern, what = (_TENANT, "tenant") if isinstance(one, Tenant) else (_CLIENT, "client")
+    if not pattern.fullmatch(one.name) or one.name in (ANYBODY.name, OPERATOR, HUB):
+        raise ValueError(f"{one.name[:80]} is no name for a {what}: {pattern.pattern}")
+    return one.name
 
 
 def _rows(reply: Any) -> dict[bytes, bytes]:

@@ -6,6 +6,7 @@ What can go wrong in the hub, as one tree.
     + Overtaken         another version is in force than the write expects: 412
   x Unavailable         a part of ours failed; the same request may succeed later: 503
     + Declined          the hub does nothing of the kind for now, and says why: 503
+  x Mistaken            what an operator asks for can't be done as it is: refused, in one line
   x NotTheHub           the settings, the Redis or the data directory don't fit: refused at start, in one line
 """
 
@@ -59,6 +60,10 @@ class Declined(Unavailable):
     def __init__(self, text: str, *, retry_after: int, code: IssueCode = IssueCode.TRANSIENT) -> None:
         super().__init__(text, retry_after=retry_after)
         self.code = code
+
+
+class Mistaken(HubError):
+    """What an operator asks for can't be done as it is; nothing was done. The text is one line to act on."""
 
 
 class NotTheHub(HubError):

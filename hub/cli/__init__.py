@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hub import logs
-from hub.errors import NotTheHub, Unavailable
+from hub.errors import Mistaken, NotTheHub, Unavailable
 from hub.settings import Settings
 
 #: Exit code of whatever refuses its settings, its Redis or its arguments: to start it again would not help.
@@ -53,6 +53,9 @@ COMMANDS = {
     "api": Command("hub.cli.api", "run the HTTP side alone"),
     "worker": Command("hub.cli.worker", "run one worker alone: match or deliver"),
     "clock": Command("hub.cli.clock", "run the clock alone"),
+    "tenants": Command("hub.cli.tenants", "say which tenants there are, and what they grant each other"),
+    "clients": Command("hub.cli.clients", "say who may call, and what each may do and be told"),
+    "keys": Command("hub.cli.keys", "make, list and revoke the API keys of clients"),
     "recover": Command("hub.cli.recover", "go on after Redis was restored to an earlier state, or lost everything"),
     "secrets": Command("hub.cli.secrets", "seal all secrets anew with the first key, so that the others can go"),
     "check": Command("hub.cli.check", "say by the exit code whether a worker or the clock is at work"),
@@ -77,9 +80,9 @@ def main() -> int:
         _allow_files()
         logs.configure(settings.log_level)
         return _module(arguments.command).run(arguments, settings)
-    except (NotTheHub, Unavailable) as error:
+    except (Mistaken, NotTheHub, Unavailable) as error:
         print(f"hub {arguments.command}: {error}", file=sys.stderr)
-        return REFUSED if isinstance(error, NotTheHub) else FAILED
+        return FAILED if isinstance(error, Unavailable) else REFUSED
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

@@ -45,7 +45,7 @@ class DataDirectory:
 
     @property
     def url(self) -> Path:
-        return self.path / "redis.url"
+        return url_file(self.path)
 
     @property
     def version(self) -> Path:
@@ -54,6 +54,22 @@ class DataDirectory:
     @property
     def log(self) -> Path:
         return self.path / "redis.log"
+
+
+def url_file(path: Path) -> Path:
+    return path / "redis.url"
+
+
+def held(path: Path) -> bool:
+    """Whether a supervisor holds a directory now. Nothing is made, waited for or ended."""
+    try:
+        supervisor = os.open(path / "supervisor.lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _locked(supervisor, 0)
+    finally:
+        os.close(supervisor)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from hub.keys import LAYOUT
 from hub.membership import Membership
 from hub.memory import Memory
 from hub.migration import Migration
+from hub.operating import Operating
 from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
 from hub.recovery import Recovery
@@ -174,6 +175,20 @@ async def resealing(settings: Settings) -> AsyncIterator[Resealing]:
             )
         seal = Seal(foundation.pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
         yield Resealing(foundation.pipeline, _registry(settings, foundation.pipeline), seal)
+    finally:
+        await _close(client)
+
+
+@asynccontextmanager
+async def operating(settings: Settings) -> AsyncIterator[Operating]:
+    """What says who may call, also before a first start and while a hub runs. NotTheHub, Unavailable as by `parts`."""
+    client = connect(settings, Memory())
+    pipeline = Pipeline(client)
+    try:
+        await fitting(pipeline, settings)
+        access = Access(pipeline, now_ms)
+        await access.refresh()
+        yield Operating(access, Audit(pipeline, settings.audit, settings.audit_entries))
     finally:
         await _close(client)
 

@@ -1,0 +1,33 @@
+"""Lists for operators: a table as wide as the terminal is, or JSON for scripts."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+#: A row, by the names of the columns; what is empty or None isn't shown.
+Row = Mapping[str, str | None]
+
+
+def json_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as a JSON array of objects")
+
+
+def listed(columns: Sequence[str], rows: Iterable[Row], *, as_json: bool) -> None:
+    """Print rows on stdout. What they say is shown as it is: it may come from others, and is no markup."""
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(list(rows)), indent=2).decode())
+        return
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(row[column] or "", overflow="fold") for column in columns))
+    Console(file=sys.stdout, highlight=False).print(table)
+
+
+def moment(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,72 @@
+"""`hub tenants`: which organisations there are, and what they grant each other."""
+
+import argparse
+import asyncio
+
+from hub.access import DEFAULT
+from hub.cli.listing import Row, json_argument, listed
+from hub.cli.reaching import data_argument, reached
+from hub.cli.scopes import scopes
+from hub.operating import Operating
+from hub.settings import Settings
+from hub.wiring.parts import operating
+
+COLUMNS = ("name", "base", "clients", "grants")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    setting = actions.add_parser("set", help="make a tenant")
+    grant = actions.add_parser("grant", help="let another tenant's clients do so much in a tenant, and no more")
+    revoke = actions.add_parser("revoke", help="grant another tenant's clients nothing in a tenant any more")
+    listing = actions.add_parser("list", help="list the tenants")
+    json_argument(listing)
+    for action in (setting, grant, revoke):
+        action.add_argument("name", metavar="TENANT")
+    for action in (grant, revoke):
+        action.add_argument("to", metavar="OTHER", help="whose clients they are")
+    grant.add_argument("scopes", type=scopes, metavar="SCOPES", help='in one argument: "system/Immunization.rs"')
+    for action in (setting, grant, revoke, listing):
+        data_argument(action)
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    with reached(settings, arguments.data) as found:
+        asyncio.run(_run(arguments, found))
+    return 0
+
+
+async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
+    async with operating(settings) as found:
+        match arguments.action:
+            case "list":
+                listed(COLUMNS, _rows(found), as_json=arguments.json)
+            case "set":
+                await found.make_tenant(arguments.name)
+                print(f"made: {arguments.name}; its base is {_base(arguments.name)}")
+            case "grant":
+                await found.grant(arguments.name, arguments.to, arguments.scopes)
+                print(
+                    f"granted: clients of {arguments.to} may {arguments.scopes} in {arguments.name}, as far as each may"
+                )
+            case _:
+                await found.withdraw(arguments.name, arguments.to)
+                print(f"revoked: clients of {arguments.to} may do nothing in {arguments.name} any more")
+
+
+def _rows(found: Operating) -> list[Row]:
+    names = sorted({DEFAULT, *found.access.tenants})
+    clients = [client.tenant for client in found.access.clients.values()]
+    return [
+        {
+            "name": name,
+            "base": _base(name),
+            "clients": str(clients.count(name)),
+            "grants": "; ".join(f"{to}: {scopes}" for to, scopes in found.tenant(name).grants.items()),
+        }
+        for name in names
+    ]
+
+
+def _base(name: str) -> str:
+    return "/fhir/r4" if name == DEFAULT else f"/t/{name}/fhir/r4"

@@ -1,0 +1,147 @@
+"""A hub that asks who calls, on its real trip: its operator makes clients and keys while it runs, and revokes them."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from hub.cli import REFUSED
+from tests.dump import everything, files
+from tests.facts import eventually
+from tests.fhir import Fhir, immunization
+from tests.processes import ENVIRONMENT, SHARED, HubProcess, subscription
+from tests.receiver import Receiver
+
+KEYS = SHARED | {"HUB_AUTH": "keys"}
+
+
+async def operate(data: Path, *words: str) -> tuple[int, str, str]:
+    """What `hub …` comes to, run by an operator beside the hub: its exit code, and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hub", *words, "--data", str(data)),
+        env=os.environ | ENVIRONMENT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        output, said = await process.communicate()
+    return process.returncode or 0, output.decode(), said.decode()
+
+
+async def done(data: Path, *words: str) -> str:
+    """What it prints; it has to go well."""
+    code, output, said = await operate(data, *words)
+    assert code == 0, said
+    return output
+
+
+async def listed(data: Path, what: str) -> list[dict[str, Any]]:
+    return list(msgspec.json.decode(await done(data, what, "list", "--json")))
+
+
+def holding(hub: HubProcess, key: str) -> httpx.AsyncClient:
+    """A client with a key."""
+    client = hub.client()
+    client.headers["Authorization"] = f"Bearer {key}"
+    return client
+
+
+async def test_who_may_call(data: Path, receiver: Receiver) -> None:
+    """A client of before the first start publishes, one that is made meanwhile subscribes, and others get 401."""
+    await done(data, "clients", "set", "lab", "--scopes", "system/Immunization.cruds")
+    lab = (await done(data, "keys", "create", "lab", "--expires", "90d")).strip()
+    async with HubProcess(data, KEYS) as hub:
+        await done(data, "clients", "set", "ward", "--scopes", "system/Immunization.r system/Subscription.cruds")
+        ward = (await done(data, "keys", "create", "ward")).strip()
+        async with holding(hub, lab) as publishing, holding(hub, ward) as subscribing, hub.client() as unknown:
+            publisher, subscriber = Fhir(publishing), Fhir(subscribing)
+            await subscriber.subscribe(subscription(f"{receiver.url}/keys"))
+            await publisher.put(immunization("one"))
+            assert (await receiver.events("/keys", 1))[-1].foci == ["Immunization/one"]
+
+            assert (await unknown.get("Immunization/one")).status_code == 401
+            assert (await subscribing.put("Immunization/two", json=immunization("two"))).status_code == 403
+            assert (await publishing.get("Subscription")).status_code == 403
+
+            await done(data, "keys", "revoke", lab.split("_")[1])
+
+            async def refused() -> bool:
+                return (await publishing.get("Immunization/one")).status_code == 401
+
+            await eventually(refused, within=2)
+            rows = {row["client"]: row for row in await listed(data, "keys")}
+            assert (rows["lab"]["state"], rows["ward"]["state"]) == ("was revoked", "good")
+            await done(data, "clients", "off", "ward")
+
+            async def off() -> bool:
+                return (await subscribing.get("Immunization/one")).status_code == 401
+
+            await eventually(off, within=2)
+        async with Redis.from_url(hub.redis_url) as redis:
+            held = await everything(redis.execute_command)
+    for where in (held, files(data), "\n".join(hub.output).encode()):
+        for key in (lab, ward):
+            assert key.split("_", 2)[2].encode() not in where
+    assert b"clients/lab" in held or b"client/lab" in held
+
+
+async def test_what_operators_see(data: Path) -> None:
+    """Tenants and what they grant, in tables and as JSON, on a directory that no hub runs on."""
+    await done(data, "tenants", "set", "south")
+    await done(data, "tenants", "grant", "default", "south", "system/Patient.rs")
+    made = await done(
+        *(data, "clients", "set", "ward", "--tenant", "south", "--scopes", "system/*.rs"),
+        *("--content", "full-resource", "--clearance", "R HIV", "--known-as", "0oa1"),
+    )
+    assert "full-resource" in made
+    assert [(row["name"], row["grants"], row["clients"]) for row in await listed(data, "tenants")] == [
+        ("default", "south: system/Patient.rs", "0"),
+        ("south", "", "1"),
+    ]
+    assert await listed(data, "clients") == [
+        {
+            "name": "ward",
+            "tenant": "south",
+            "scopes": "system/*.rs",
+            "content": "full-resource",
+            "clearance": "R HIV",
+            "known as": "0oa1",
+            "state": "on",
+        }
+    ]
+    await done(data, "tenants", "revoke", "default", "south")
+    assert "Patient" not in await done(data, "tenants", "list")
+    assert "removed: ward, and its keys: 0" in await done(data, "clients", "remove", "ward")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("keys", "create", "ward"), "hub keys: there is no client ward"),
+        (("keys", "create", "ward", "--expires", "soon"), "'soon' should be a number of days, hours or minutes"),
+        (("keys", "create", "ward", "--scopes", "patient/*.rs"), "patient/*.rs is no scope that the hub knows"),
+        (("keys", "revoke", "0123"), "hub keys: there is no key 0123"),
+        (("clients", "set", "ward"), "hub clients: ward is new: say by --scopes what it may do"),
+        (("clients", "set", "ward", "--scopes", "system/*.r", "--clearance", "X"), "a clearance begins with one of"),
+        (("tenants", "set", "South"), "hub tenants: South is no name for a tenant"),
+        (("tenants",), "the following arguments are required: ACTION"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+async def test_what_operators_get_wrong(data: Path, words: tuple[str, ...], said: str) -> None:
+    """It is said in a line."""
+    code, output, wrong = await operate(data, *words)
+    assert (code, output) == (REFUSED, "")
+    assert said in wrong.splitlines()[-1]
+
+
+async def test_there_is_no_directory(tmp_path: Path) -> None:
+    code, _, said = await operate(tmp_path / "none", "keys", "list")
+    assert (code, said.count("\n")) == (REFUSED, 1)
+    assert "there is no data directory" in said
