@@ -1,6 +1,6 @@
 """What operators do to tenants, clients and keys: on a real Redis, each of it in the audit."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,19 +20,19 @@ LAB = Client("lab", DEFAULT, Rights(Scopes.parse("system/Patient.cruds")))
 
 
 @pytest.fixture
-async def operating(parts: Parts) -> AsyncIterator[Operating]:
+async def operating(parts: Parts) -> Operating:
     """Of a hub that knows the client `lab`."""
     made = Operating(parts.access, parts.audit)
     await made.set_client(LAB)
     return made
 
 
-async def audited(parts: Parts, tenant: str = DEFAULT) -> list[tuple[str, str, str]]:
+async def audited(parts: Parts, tenant: str = DEFAULT) -> list[tuple[str, ...]]:
     """Kind, entity and text of each act; all are the operator's."""
     entries = await parts.pipeline.command("XRANGE", audit_keys(tenant)[0], "-", "+")
     rows = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in entries]
     assert {row[b"agent"] for row in rows} <= {b"operator"}
-    return [tuple(row[name].decode() for name in (b"kind", b"entities", b"text")) for row in rows]  # type: ignore[misc]
+    return [tuple(row[name].decode() for name in (b"kind", b"entities", b"text")) for row in rows]
 
 
 async def test_a_client_is_made_and_changed(operating: Operating, parts: Parts) -> None:
