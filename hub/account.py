@@ -31,7 +31,7 @@ class Account:
     owner: str
 
     def acts(
-        self, sending: Sending, verb: Verb, said: str, sent: Sent | None, events: Iterable[OwedEvent]
+        self, sending: Sending | None, verb: Verb, said: str, sent: Sent | None, events: Iterable[OwedEvent]
     ) -> Mapping[str, list[Act]]:
         """
         What is to be recorded, by tenant.
@@ -41,7 +41,7 @@ class Account:
         events: Those that were told.
         """
         found, key, entity = defaultdict[str, list[Act]](list), self.key, f"Subscription/{self.key.id}"
-        if sent is not None and self.audit.level.has(Kind.NOTIFIED):
+        if sending is not None and sent is not None and self.audit.level.has(Kind.NOTIFIED):
             text, outcome = f"{_named(sending)}: {said}", _OUTCOMES.get(verb, Outcome.SUCCESS)
             told = {key.tenant: list[str]()}
             for event in events:

@@ -20,6 +20,7 @@ from hub.membership import Membership
 from hub.pipeline import Pipeline, script
 from hub.retention import Retention
 from hub.transaction import TransactionCoordinator
+from hub.withdrawal import Withdrawals
 
 HOLD, DROP = script("hold"), script("drop")
 
@@ -50,6 +51,7 @@ class Clock:
     due: Due
     caller: Caller
     retention: Retention
+    withdrawals: Withdrawals
     _mine: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -58,6 +60,7 @@ class Clock:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._again("top up", self.top_up, OFTEN))
                 group.create_task(self._again("tick", self.tick, OFTEN))
+                group.create_task(self._again("rights", self.withdraw, OFTEN))
                 group.create_task(self._again("tidy", self.tidy, SELDOM))
                 group.create_task(self._again("retention", self.retain, SELDOM))
                 while True:
@@ -96,6 +99,10 @@ class Clock:
         for shard in self.due.shards:
             for key in await self.due.ended(shard, now):
                 await self.membership.turn_off(key, now=now)
+
+    async def withdraw(self) -> None:
+        """See to those whose rights have changed."""
+        await self.withdrawals.look()
 
     async def retain(self) -> None:
         """Remove what is not to be kept any longer."""

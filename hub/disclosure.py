@@ -6,12 +6,13 @@ that a grant withdrawn ends it, for what waits and for what is fetched as well. 
 time, and nothing else of it is told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from hub.access import Access
 from hub.keys import ResourceId, SubscriptionKey
+from hub.sight import Sight
 from hub.store import Store, instant
 from hub.tenancy import Tenancy
 from hub.turn import OwedEvent
@@ -29,12 +30,20 @@ class Disclosure:
     tenancy: Tenancy
     access: Access
 
-    async def of(self, key: SubscriptionKey, owed: list[OwedEvent], content: Content) -> tuple[Event, ...]:
+    async def of(
+        self, key: SubscriptionKey, owed: list[OwedEvent], content: Content, sight: Sight | None = None
+    ) -> tuple[Event, ...]:
         """
         What a subscription is told of events, with the bodies that `content` has them with, as far as they are kept.
+
+        sight: What may be told of them; None for everything.
         """
         if any(event.tenant for event in owed):
             await self.access.current()
+        if sight is not None and content is not Content.EMPTY:
+            seen = await sight.of([(event, self._versions(key, event)) for event in owed])
+            told = seen.bodies if content is Content.FULL_RESOURCE else {}
+            return tuple(self._event(key, event, told, seen.hidden) for event in owed)
         bodies: _Bodies = {}
         if content is Content.FULL_RESOURCE:
             wanted = [version for event in owed for version in self._versions(key, event)]
@@ -53,10 +62,14 @@ class Disclosure:
     def _may(self, key: SubscriptionKey, tenant: str, type_: str) -> bool:
         return tenant == key.tenant or self.access.shares(tenant, key.tenant, type_)
 
-    def _event(self, key: SubscriptionKey, owed: OwedEvent, bodies: _Bodies) -> Event:
+    def _event(
+        self, key: SubscriptionKey, owed: OwedEvent, bodies: _Bodies, hidden: Collection[tuple[int, int]] = ()
+    ) -> Event:
         versions = self._versions(key, owed)
-        if not versions:
-            return Event(owed.number, "", "", 0, owed.interaction, instant(owed.at), withheld=True)
+        if not versions or (owed.number, 0) in hidden:
+            # Nothing of it is taken along, so that nobody can give it away.
+            return Event(owed.number, "", "", 0, Interaction.UPDATE, instant(owed.at), withheld=True)
+        left_out = tuple(place for place in range(1, len(versions)) if (owed.number, place) in hidden)
         base = self.tenancy.base(owed.tenant, key.version) if owed.tenant else ""
         return Event(
             number=owed.number,
@@ -68,7 +81,9 @@ class Disclosure:
             body=None if owed.interaction is Interaction.DELETE else bodies.get(versions[0]),
             additional_context=tuple(
                 AdditionalContext(resource.type, resource.id, bodies.get((resource, version)), base)
-                for resource, version in versions[1:]
+                for place, (resource, version) in enumerate(versions)
+                if place and place not in left_out
             ),
             base=base,
+            left_out=left_out,
         )

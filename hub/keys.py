@@ -93,6 +93,8 @@ hub:{registry}:epoch
     hash: id of this store, number of partitions, layout, a count that rises every second, ids of before (foundation.py)
 hub:{access}:tenants, :clients, :keys
     hash: name -> JSON of it; in `:clients` `` -> changes so far of all three (see access.py)
+hub:{access}:swept
+    hash: client -> digest of its rights when its subscriptions were last looked at for them (see withdrawal.py)
 hub:{audit:<tenant>}:log
     stream: who did what (see audit.py); as long as HUB_AUDIT_DAYS has it
 hub:{audit:<tenant>}:lost
@@ -139,6 +141,7 @@ EPOCH = "hub:{registry}:epoch"
 TENANTS = "hub:{access}:tenants"
 CLIENTS = "hub:{access}:clients"
 KEYS = "hub:{access}:keys"
+SWEPT = "hub:{access}:swept"
 ALERTS = "hub:{alerts}:due"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"

@@ -24,6 +24,7 @@ from hub.store import ms
 from hub.turn import Sending, Sent, Turn, Verb
 from subscriptions.audit import Act
 from subscriptions.breaker import well
+from subscriptions.codes import SubscriptionStatus as Status
 from subscriptions.errors import Rejected
 from subscriptions.message import Message
 from subscriptions.retry import (
@@ -43,6 +44,7 @@ from subscriptions.retry import (
 )
 from subscriptions.subscription import Style, Subscription
 from subscriptions.versions.forms import FORMS
+from subscriptions.withheld import Withheld
 
 log = getLogger("hub.delivery")
 
@@ -72,8 +74,10 @@ class Lane:
 
     async def run(self) -> None:
         """Send until there is nothing to send, the fair share is used, or it must wait; then give the lease back."""
-        began, sent = monotonic(), 0
-        while self.turn.sending is not None:
+        began, sent, sender = monotonic(), 0, self.sender
+        # Where rights are told apart, also who has nothing to be sent may have lost them.
+        looks = not sender.telling.standings.open and self.turn.status in (Status.REQUESTED, Status.ACTIVE)
+        while self.turn.sending is not None or looks:
             if self.sender.stopping or sent >= FAIR_SHARE or monotonic() - began > FAIR_SECONDS:
                 return await self._release(more=True)
             try:
@@ -86,7 +90,14 @@ class Lane:
                 return await self._release(wait_until=self.sender.due.now() + STRAY)
             if recipient is None:
                 return await self._release(more=True)
-            turn = await self._visit(recipient, self.turn.sending)
+            await sender.telling.current()
+            looks = False
+            if withheld := sender.barred(self.lease.subscription, recipient):
+                turn: Turn | int | None = await self._withdraw(recipient, withheld)
+            elif self.turn.sending is None:
+                break
+            else:
+                turn = await self._visit(recipient, self.turn.sending)
             if isinstance(turn, int):
                 return await self._release(wait_until=turn)
             if turn is None:
@@ -137,10 +148,16 @@ class Lane:
 
         Returns the next turn; or the ms before which nothing is sent; or None when this lane has no say any more.
         """
-        sender, subscription = self.sender, recipient.subscription
+        sender, subscription, key = self.sender, recipient.subscription, self.lease.subscription
+        await sender.telling.current()  # the origin may have had no place for long
+        if withheld := sender.barred(key, recipient):
+            return await self._withdraw(recipient, withheld)
+        self._rendering.sight = sight = sender.sight(key, recipient)
         if (rendered := await self._rendering.message(subscription, sending, events=self.turn.events)) is None:
             return await self._pass_by(sending)
         message, sending = rendered
+        if sight is not None and sight.withheld and self.turn.attempt == 0:
+            await sender.note(key, sight)
         if not await self._outlasts():  # the last question to Redis: the request begins at once
             return None
         started = monotonic()
@@ -204,6 +221,17 @@ class Lane:
             )
         )
         return again_at if turn is not None and again_at is not None else turn
+
+    async def _withdraw(self, recipient: Recipient, withheld: Withheld) -> Turn | int | None:
+        """Send nothing more: its owner may not be told what it asked for. What was pinned is not sent either."""
+        key, said = self.lease.subscription, str(withheld)
+        log.warning("delivery.withdrawn", extra={"subscription": str(key), "reason": said})
+        acts = recipient.account.acts(self.turn.sending, Verb.ERROR, said, None, ())
+        return await self._until_confirmed(
+            lambda: self._along(
+                acts, self.sender.outboxes.settle(key, self.lease.token, self.turn, Verb.ERROR, said=said)
+            )
+        )
 
     async def _pass_by(self, sending: Sending) -> Turn | int | None:
         """Go on without a notification of which nothing is left to be told: it must not hold up those behind it."""

@@ -2,7 +2,8 @@
 A pinned notification as the message that is sent.
 
 It is made of what was pinned, of the outbox and of kept versions alone, so that a repeat has the same bytes. A version
-may go while it waits, as one does that is sent once more beyond its time: what then goes out has an id of its own.
+may go while it waits, as one does that is sent once more beyond its time, or may not be told any more: what then goes
+out has an id of its own.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from hub.disclosure import Disclosure
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes
+from hub.sight import Sight
 from hub.store import instant
 from hub.turn import Kind, OwedEvent, Sending
 from subscriptions.codes import Content, NotificationType, SubscriptionStatus
@@ -38,6 +40,7 @@ class Rendering:
     share: How many events are read at once, and of how many the resources.
     most_bytes: Of resources in one notification, beyond its first event's.
     ahead: Events that were read before they are needed, by number.
+    sight: What may be told of events; None for everything.
     told: Those whose resources the message that was made last tells of.
     """
 
@@ -49,6 +52,7 @@ class Rendering:
     share: int
     most_bytes: int
     ahead: dict[int, OwedEvent] = field(default_factory=dict)
+    sight: Sight | None = None
     told: tuple[OwedEvent, ...] = ()
 
     async def message(
@@ -124,10 +128,10 @@ class Rendering:
         Not all resources are read before it is known: a thousand large ones would take the memory of all lanes.
         """
         if content is not Content.FULL_RESOURCE:
-            return await self.disclosure.of(self.key, owed, content)
+            return await self.disclosure.of(self.key, owed, content, self.sight)
         found, size, chunk = list[Event](), 0, 1
         while len(found) < len(owed):
-            for event in await self.disclosure.of(self.key, owed[len(found) : len(found) + chunk], content):
+            for event in await self.disclosure.of(self.key, owed[len(found) : len(found) + chunk], content, self.sight):
                 size += event.size
                 if found and size > self.most_bytes:
                     return tuple(found)
@@ -145,9 +149,9 @@ def _lost(sending: Sending, told: tuple[Event, ...], content: Content) -> Iterat
 
 
 def faded(told: tuple[Event, ...], content: Content) -> Iterator[Failure]:
-    """Of which events a body is missing, or all that could be told."""
-    if kept := list(of(number for number, _ in withheld(told))):
-        yield Failure(None, f"the tenant whose the resources are does not grant them any more: {words(kept)}")
+    """Of which events a body is missing, or what may not be told."""
+    if kept := list(of(dict.fromkeys(number for number, _ in withheld(told)))):
+        yield Failure(None, f"not everything may be told any more: {words(kept)}")
     if bare := list(of(dict.fromkeys(number for number, place in _missing(told, content) if place >= 0))):
         yield Failure(None, f"not all resources are kept any more as they were: {words(bare)}")
 

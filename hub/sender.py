@@ -1,5 +1,6 @@
 """What all lanes of a process send with, and what they know of whom they send to."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,12 +20,16 @@ from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes
 from hub.registry import Registry
 from hub.seal import Seal
+from hub.sight import Sight
 from hub.store import instant
 from hub.stream import Changes
+from hub.telling import Telling
 from hub.tenancy import Tenancy
+from subscriptions.audit import HUB, Act, Kind
 from subscriptions.retry import Policy
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Subscription, types_told
 from subscriptions.versions.forms import FORMS
+from subscriptions.withheld import Withheld, of_subscription
 
 #: Seconds that a lease is longer than a request may take.
 MARGIN = 5.0
@@ -43,6 +48,7 @@ class Recipient:
     resource: As it is kept, without its headers.
     credentials: What its endpoint is shown.
     account: Of what is told to it.
+    types: The resource types that it is told of; none where nobody asks.
     slow: Its last request was slow or failed.
     """
 
@@ -52,6 +58,7 @@ class Recipient:
     origin: str
     credentials: Credentials
     account: Account
+    types: frozenset[str] = frozenset()
     slow: bool = False
 
 
@@ -64,6 +71,7 @@ class Sender:
     timeout: Seconds for one request, unless the subscription asks for less.
     most_bytes: Of resources in one notification, beyond its first event's.
     policy: When a failed attempt is followed by another, unless the subscription says so itself.
+    telling: Who may be told of what.
     dice, now: Chance in [0, 1) and the time, for the decisions.
     stopping: Lanes end after the notification that they are sending.
     """
@@ -84,6 +92,7 @@ class Sender:
     timeout: float
     most_bytes: int
     policy: Policy
+    telling: Telling
     dice: Callable[[], float]
     now: Callable[[], datetime]
     stopping: bool = False
@@ -116,6 +125,50 @@ class Sender:
         credentials = await self.keyring.of(key, where)
         kept, _ = form.withhold(state.resource)  # of an earlier release there may be headers in it
         account = Account(self.audit, key, state.owner)
-        found = Recipient(subscription, revision, kept, where, credentials, account)
+        types = frozenset[str]() if self.telling.standings.open else await self._types(key, subscription)
+        found = Recipient(subscription, revision, kept, where, credentials, account, types)
         self._recipients[key] = found
         return found
+
+    def barred(self, key: SubscriptionKey, recipient: Recipient) -> Withheld | None:
+        """Why nothing is sent to a subscription any more, by what its owner may now; None if something may be."""
+        standings = self.telling.standings
+        if standings.open:
+            return None
+        asked = recipient.subscription.content
+        return of_subscription(standings.of(key.tenant, recipient.account.owner), recipient.types, asked)
+
+    def sight(self, key: SubscriptionKey, recipient: Recipient) -> Sight | None:
+        """What it may be told of its events now; None for everything."""
+        if self.telling.unlimited(key.tenant, key.version):
+            return None
+        return Sight(self.disclosure.store, self.telling, lambda judgement: judgement.of(recipient.account.owner))
+
+    async def note(self, key: SubscriptionKey, sight: Sight) -> None:
+        """Have it audited what was kept from a subscription of what it was owed, by whom the resources are."""
+        acts = defaultdict[str, list[Act]](list)
+        for event, resource, number, withheld in sight.withheld:
+            own = resource.tenant == key.tenant
+            acts[resource.tenant].append(
+                Act(
+                    Kind.SUPPRESSED,
+                    HUB,
+                    f"Subscription/{key.id}" if own else f"tenant/{key.tenant}",
+                    key.version,
+                    text=f"event {event}: {withheld}" if own else str(withheld),
+                    also=(f"{resource.type}/{resource.id}/_history/{number}",),
+                )
+            )
+        for tenant, of_tenant in acts.items():
+            await self.audit.record(tenant, *of_tenant)
+
+    async def _types(self, key: SubscriptionKey, subscription: Subscription) -> frozenset[str]:
+        """The resource types that a subscription is told of; as far as its filters say if its topic is gone."""
+        await self.tenancy.met([key.tenant])
+        topics = self.tenancy.topics(key.tenant)
+        if (topic := topics.of(subscription)) is None:
+            await topics.refresh()
+            topic = topics.of(subscription)
+        if topic is None:
+            return frozenset(each.resource_type for each in subscription.filters if each.resource_type)
+        return types_told(topic, subscription.filters)

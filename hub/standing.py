@@ -61,9 +61,16 @@ class Standings:
             self._recipients[owner] = Recipient(owner, _names(known) if known else frozenset({owner}), others)
         return self._recipients[owner]
 
-    def all(self) -> dict[str, Standing]:
-        """What each client may in its own tenant."""
-        return {name: self.of(client.tenant, name) for name, client in self.access.clients.items()}
+    def all(self) -> dict[str, dict[str, Standing]]:
+        """What each client may, in its own tenant and where something is granted to it."""
+        granting = [tenant for tenant in self.access.tenants.values() if tenant.grants]
+        return {
+            name: {
+                tenant: self.of(tenant, name)
+                for tenant in (client.tenant, *(each.name for each in granting if client.tenant in each.grants))
+            }
+            for name, client in self.access.clients.items()
+        }
 
     def _standing(self, tenant: str, owner: str) -> Standing:
         client = self.access.clients.get(owner)

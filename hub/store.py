@@ -9,6 +9,7 @@ second one) and `reserved` (the transaction that is about to write it).
 """
 
 import time
+from asyncio import gather
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from hub.write import NO_EVENTS, Events, Held, Indexed, Lock, Put, PutResult, Wr
 from subscriptions.codes import FhirVersion, Interaction
 
 PUT, READ, RESERVE, UNRESERVE = script("put"), script("read"), script("reserve"), script("unreserve")
-LOCK, DROP, REINDEX = script("lock"), script("drop"), script("reindex")
+LOCK, DROP, REINDEX, LINEAGE = script("lock"), script("drop"), script("reindex"), script("lineage")
 
 log = getLogger("hub")
 
@@ -43,6 +44,22 @@ class Version:
     at: datetime
     body: bytes | None
     events: Events = NO_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """
+    A version of a resource, and those that it may give away: their JSON, None for one that is not kept, or a delete.
+
+    before: The version before it.
+    latest: The one in force; the one that was deleted, if that is a delete.
+    overtaken: Whether there is a later version than this one; else `latest` is None.
+    """
+
+    body: bytes | None
+    before: bytes | None
+    latest: bytes | None
+    overtaken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +198,19 @@ class Store:
         return await self._pipeline.all(
             [("HGET", self._partition(resource).resource(resource), f"b{number}") for resource, number in versions]
         )
+
+    async def lineages(self, versions: list[tuple[ResourceId, int]]) -> list[Lineage]:
+        """These versions, and those that they may give away."""
+        replies = await gather(
+            *(
+                self._pipeline.run(LINEAGE, [self._partition(resource).resource(resource)], number)
+                for resource, number in versions
+            )
+        )
+        return [
+            Lineage(body or None, before or None, latest or None, int(now) > number)
+            for (_, number), (body, before, now, latest) in zip(versions, replies, strict=True)
+        ]
 
     async def count(self, tenant: str, version: FhirVersion, type_: str) -> int:
         """How many resources of a type there are, deleted ones not counted."""

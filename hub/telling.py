@@ -67,6 +67,10 @@ class Telling:
         """Whether everybody may be told of all resources of these types, so that none has to be judged."""
         return self.standings.open and not self.suppressions.of(tenant, version).concerns(types)
 
+    def unlimited(self, tenant: str, version: FhirVersion) -> bool:
+        """Whether everybody may be told of everything."""
+        return self.standings.open and self.suppressions.of(tenant, version).empty
+
     def of_change(self, tenant: str, change: Change, held: Held) -> Judgement | None:
         """Who may be told of a change; None for everybody."""
         if self.free(tenant, change.version, change.type):

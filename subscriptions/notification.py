@@ -40,6 +40,7 @@ class Event:
     body: The focus as JSON, for `full-resource`; None for a delete, or when it can't be had.
     base: The FHIR base where the focus is; empty for the subscription's.
     withheld: Its resources may not be told of any more: only its number and time are.
+    left_out: Which of what came along may not be told of any more, and is left out: from 1.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Event:
     additional_context: tuple[AdditionalContext, ...] = ()
     base: str = ""
     withheld: bool = False
+    left_out: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -132,8 +134,8 @@ def bodiless(events: Iterable[Event]) -> Iterator[tuple[int, int]]:
 
 
 def withheld(events: Iterable[Event]) -> Iterator[tuple[int, int]]:
-    """The same of events whose resources may not be told of, whatever the content: -1 for all of them."""
-    return ((event.number, -1) for event in events if event.withheld)
+    """The same of what may not be told of, whatever the content: -1 for all of an event, below that for the others."""
+    return ((event.number, -1 - place) for event in events for place in ((0,) if event.withheld else event.left_out))
 
 
 def notification_id(

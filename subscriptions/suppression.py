@@ -92,6 +92,11 @@ class Suppression:
             self._patients[id_] = consent.patient
             self._consents.setdefault(consent.patient, {})[id_] = consent
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is suppressed at all."""
+        return not self._rules and not self._consents
+
     def concerns(self, types: Iterable[str]) -> bool:
         """Whether anything of these types may be suppressed: else nothing has to be asked of it."""
         return bool(self._consents) or any(type_ in self._rules for type_ in types)

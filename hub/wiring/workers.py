@@ -23,6 +23,7 @@ from hub.presence import Presence
 from hub.sender import Sender, lease_ms
 from hub.store import now_ms
 from hub.wiring.parts import Parts
+from hub.withdrawal import Withdrawals
 from subscriptions.retry import Policy
 from subscriptions.signing import Secret
 
@@ -79,6 +80,7 @@ def delivering(p: Parts) -> Engine:
         timeout=settings.request_timeout,
         most_bytes=settings.max_body_bytes,
         policy=Policy(settings.retry_waits),
+        telling=p.telling,
         dice=random.random,
         now=lambda: datetime.now(UTC),
     )
@@ -111,4 +113,5 @@ def clock(p: Parts, *, top_up: Callable[[], Awaitable[None]]) -> Clock:
         due=p.due,
         caller=Caller(p.pipeline, p.due, p.outboxes),
         retention=p.retention,
+        withdrawals=Withdrawals(p.pipeline, p.telling.standings, p.registry, p.outboxes, p.due),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from hub.access import DEFAULT
+from hub.access import ANYBODY, DEFAULT
 from hub.alerts import Alerting
 from hub.breakers import Breakers
 from hub.channels.clients import Clients
@@ -94,6 +94,7 @@ def sender(
         timeout=timeout,
         most_bytes=most_bytes or parts.settings.max_body_bytes,
         policy=Policy(parts.settings.retry_waits if waits is None else waits),
+        telling=parts.telling,
         dice=lambda: 0.0,
         now=lambda: datetime.now(UTC),
     )
@@ -159,17 +160,18 @@ class Publisher:
 
 
 async def subscribe(parts: Parts, endpoint: str, *filters: str, id_: str = "s", **options: Any) -> SubscriptionKey:
-    """A client creates a Subscription on Immunizations."""
+    """A client creates a Subscription on Immunizations. `owner`: Who that is."""
+    owner = options.pop("owner", ANYBODY.name)
     resource = subscription(endpoint, "Immunization", *filters, **options)
     wanted = FORMS[R4].parse_subscription(resource, now=datetime.now(UTC), allow_http=True)
-    written = await parts.membership.create("default", R4, id_, wanted, orjson.dumps(resource), now=now())
+    written = await parts.membership.create("default", R4, id_, wanted, orjson.dumps(resource), now=now(), owner=owner)
     assert written.outcome is Subscribed.CREATED
     return (await member(parts, id_)).key
 
 
-async def active(parts: Parts, id_: str = "s", *filters: str) -> SubscriptionKey:
+async def active(parts: Parts, id_: str = "s", *filters: str, owner: str = ANYBODY.name) -> SubscriptionKey:
     """A subscription whose handshake was accepted, without anybody to deliver to it."""
-    key = await subscribe(parts, "http://127.0.0.1/hook", *filters, id_=id_)
+    key = await subscribe(parts, "http://127.0.0.1/hook", *filters, id_=id_, owner=owner)
     await activate(parts, key)
     return key
 

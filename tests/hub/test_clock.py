@@ -16,6 +16,7 @@ from hub.keys import CLOCK, TRANSACTIONS, ResourceId
 from hub.membership import Membership
 from hub.store import now_ms
 from hub.wiring.parts import Parts
+from hub.withdrawal import Withdrawals
 from hub.write import Write
 from subscriptions.codes import FhirVersion
 from tests.facts import eventually
@@ -72,6 +73,7 @@ def clock(
         due=parts.due,
         caller=Caller(parts.pipeline, parts.due, parts.outboxes),
         retention=parts.retention,
+        withdrawals=Withdrawals(parts.pipeline, parts.telling.standings, parts.registry, parts.outboxes, parts.due),
     )
 
 

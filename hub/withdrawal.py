@@ -1,0 +1,97 @@
+"""
+Rights that were withdrawn: who is told nothing any more hears of it soon, also if nothing happens.
+
+`hub:{access}:swept` is a hash: client -> a digest of what it might when its Subscriptions were last looked at. Once a
+second the clock compares it with what the client may now. Where they differ, all of the client's Subscriptions are made
+due: the lane of each looks, before it sends anything, whether anything may be sent (see lane.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from logging import getLogger
+
+from hub.due import Due
+from hub.keys import SWEPT, SubscriptionKey
+from hub.outbox import Outboxes
+from hub.pipeline import Pipeline
+from hub.registry import Registry
+from hub.standing import Standings
+from subscriptions.rights import Rights
+from subscriptions.withheld import Standing
+
+log = getLogger("hub.delivery")
+
+#: Subscriptions that are made due at once.
+CHUNK = 100
+
+
+@dataclass
+class Withdrawals:
+    """Looks for rights that have changed. To be run by the clock."""
+
+    pipeline: Pipeline
+    standings: Standings
+    registry: Registry
+    outboxes: Outboxes
+    due: Due
+    _known: dict[str, str] | None = field(default=None)
+
+    async def look(self) -> int:
+        """Make due what belongs to clients whose rights have changed since this was done; returns how many that are."""
+        if self.standings.open:
+            if self._known is None:  # else whoever is told apart later would be compared with what was long ago
+                await self.pipeline.command("DEL", SWEPT)
+                self._known = {}
+            return 0
+        await self.standings.current()
+        now = {client: _digest(standings) for client, standings in self.standings.all().items()}
+        if now == self._known:
+            return 0
+        swept = await self._swept()
+        changed = {client for client in swept.keys() | now.keys() if swept.get(client) != now.get(client)}
+        roused = await self._rouse(changed if swept else None)
+        # Behind the work: whoever dies before this does it again.
+        for gone in swept.keys() - now.keys():
+            await self.pipeline.command("HDEL", SWEPT, gone)
+        for client in changed & now.keys():
+            await self.pipeline.command("HSET", SWEPT, client, now[client])
+        self._known = now
+        if roused:
+            log.info("rights.changed", extra={"clients": len(changed), "subscriptions": roused})
+        return roused
+
+    async def _rouse(self, owners: set[str] | None) -> int:
+        """Make due what belongs to these; None for everybody's."""
+        roused, chunk = 0, list[SubscriptionKey]()
+        async for registered in self.registry.all():
+            if registered.on and (owners is None or registered.owner in owners):
+                chunk.append(registered.key)
+            if len(chunk) == CHUNK:
+                roused += await self._due(chunk)
+                chunk = []
+        return roused + await self._due(chunk)
+
+    async def _due(self, keys: list[SubscriptionKey]) -> int:
+        # Also whoever waits after a failure; whose handshake is to come is looked at then.
+        active = [key for key in keys if await self.outboxes.call(key)]
+        if active:
+            await self.due.rouse(active)
+        return len(active)
+
+    async def _swept(self) -> dict[str, str]:
+        reply = await self.pipeline.command("HGETALL", SWEPT)
+        pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+        return {client.decode(): digest.decode() for client, digest in pairs}
+
+
+def _digest(standings: Mapping[str, Standing]) -> str:
+    """Stands for what a client may, by tenant."""
+    text = "\n".join(f"{tenant} {_text(standings[tenant])}" for tenant in sorted(standings))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _text(standing: Standing) -> str:
+    if isinstance(standing, Rights):
+        return f"{standing.scopes} {standing.content} {standing.clearance}"
+    return str(standing)
