@@ -7,13 +7,14 @@ field of `:clients` with an empty name counts the changes of all three, by which
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from hmac import compare_digest
+from logging import getLogger
 from secrets import token_hex, token_urlsafe
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -39,6 +40,11 @@ PREFIX = "hubkey"
 _TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 #: In the records of subscriptions a colon ends it.
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+One = TypeVar("One")
+
+log = getLogger("hub.access")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +209,9 @@ class Access:
             rows.pop(b"", None)
             # What was counted before they were read: a change in between is seen the next time.
             self._count = count
-            self.tenants = {name: Tenant.of(name, record) for name, record in _records(_rows(tenants))}
-            self.clients = {name: Client.of(name, record) for name, record in _records(rows)}
-            self.keys = {name: Key.of(name, record) for name, record in _records(_rows(keys))}
+            self.tenants = {one.name: one for one in _understood(Tenant.of, _rows(tenants))}
+            self.clients = {one.name: one for one in _understood(Client.of, rows)}
+            self.keys = {one.id: one for one in _understood(Key.of, _rows(keys))}
             self._known_as = _by_issuer(self.clients.values())
         self._looked = began
 
@@ -276,8 +282,13 @@ def _rows(reply: Any) -> dict[bytes, bytes]:
     return dict(reply) if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
 
 
-def _records(rows: dict[bytes, bytes]) -> list[tuple[str, dict[str, Any]]]:
-    return [(name.decode(), msgspec.json.decode(record)) for name, record in rows.items()]
+def _understood(read: Callable[[str, dict[str, Any]], One], rows: dict[bytes, bytes]) -> Iterator[One]:
+    """What the records say. One that isn't understood, such as a newer hub's, is as if it were not there."""
+    for name, record in rows.items():
+        try:
+            yield read(name.decode(), msgspec.json.decode(record))
+        except (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError):
+            log.error("access.unreadable", extra={"record": name.decode(errors="replace")})
 
 
 def _digest(secret: str) -> str:
