@@ -148,7 +148,7 @@ class Membership:
         before = held.key.incarnation if held else ""
         is_on = wanted.status is not SubscriptionStatus.OFF
         registered = Registered(key, is_on, 1, now, kept.resource, wanted.style, owner)
-        await self._record(key, Kind.SUBSCRIPTION_CREATED, owner)
+        await self.record(key, Kind.SUBSCRIPTION_CREATED, owner)
         if not await self.registry.enter(registered, instead_of=before, on=on):
             return Written(Subscribed.CONFLICT, 1)
         return await self._write(key, "", wanted, kept, now=now, owner=owner)
@@ -180,7 +180,7 @@ class Membership:
             return conflict
         kept = await self.seal.kept(key.version, resource)
         registered = await self.registry.find(key.tenant, key.version, key.id)
-        await self._record(key, Kind.SUBSCRIPTION_CHANGED, agent)
+        await self.record(key, Kind.SUBSCRIPTION_CHANGED, agent)
         # On both topics until all is written: neither can go away under it.
         if registered is not None and registered.key == key:
             is_on = wanted.status is not SubscriptionStatus.OFF
@@ -238,7 +238,7 @@ class Membership:
         """Have a test notification sent now, and what waits for its repeat; False when it isn't active."""
         if member.state.status is not SubscriptionStatus.ACTIVE:
             return False
-        await self._record(member.key, Kind.TESTED, agent)
+        await self.record(member.key, Kind.TESTED, agent)
         if not await self.outboxes.call(member.key, test=True):
             return False
         await self.due.rouse([member.key])
@@ -248,7 +248,7 @@ class Membership:
         """Delete a Subscription with all that is owed to it. `agent`: The client that does."""
         if conflict := await self._conflict(member, expected):
             return conflict
-        await self._record(member.key, Kind.SUBSCRIPTION_DELETED, agent)
+        await self.record(member.key, Kind.SUBSCRIPTION_DELETED, agent)
         outcome, revision = await self.outboxes.delete(member.key, expected=expected)
         if outcome is not Subscribed.CONFLICT:
             await self.registry.remove(member.key)
@@ -263,7 +263,7 @@ class Membership:
         if state.status is not SubscriptionStatus.OFF:
             if state.end is None or state.end > now:  # it was written meanwhile
                 return await self.due.ends(key, state.end)
-            await self._record(key, Kind.SUBSCRIPTION_OFF, HUB, "its end has come")
+            await self.record(key, Kind.SUBSCRIPTION_OFF, HUB, "its end has come")
             outcome, revision = await self.outboxes.write(
                 key,
                 expected=str(state.revision),
@@ -288,7 +288,7 @@ class Membership:
         now = await self.outboxes.read(member.key)
         return Written(Subscribed.CONFLICT, now.revision) if now and str(now.revision) != expected else None
 
-    async def _record(self, key: SubscriptionKey, kind: Kind, agent: str, text: str = "") -> None:
+    async def record(self, key: SubscriptionKey, kind: Kind, agent: str, text: str = "") -> None:
         """Have the audit know what is about to be done."""
         await self.audit.record(key.tenant, Act(kind, agent, f"Subscription/{key.id}", key.version, text=text))
 

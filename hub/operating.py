@@ -81,7 +81,7 @@ class Operating:
         client = self.client(name)
         keys = [key for key in self.access.keys.values() if key.client == name]
         said = f"removed, with {len(keys)} keys"
-        await self._record(client.tenant, Kind.CLIENT_CHANGED, f"client/{name}", said)
+        await self._record(client.tenant, Kind.CLIENT_REMOVED, f"client/{name}", said)
         await self.access.remove(client)
         return len(keys)
 

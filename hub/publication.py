@@ -14,12 +14,15 @@ from typing import Any
 
 import msgspec
 
+from hub.audit import Audit
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest.validation import issues
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
 from hub.store import instant
 from hub.topics import Defined, Definition, Published, Topics
+from hub.write import NOTHING
+from subscriptions.audit import OPERATOR, Act, Kind
 from subscriptions.checking import check
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
@@ -39,16 +42,27 @@ log = getLogger("hub.publication")
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Writes of topics."""
+    """Writes of topics, of which the audit knows before they are done."""
 
     topics: Topics
     registry: Registry
+    audit: Audit
 
     async def put(
-        self, id_: str, resource: Mapping[str, Any], sent: bytes, form: FhirVersion, *, now: int, expected: str = ""
+        self,
+        id_: str,
+        resource: Mapping[str, Any],
+        sent: bytes,
+        form: FhirVersion,
+        *,
+        now: int,
+        expected: str = "",
+        agent: str = OPERATOR,
     ) -> tuple[Published, tuple[Issue, ...]]:
         """
         Create or change a topic; returns it as stored, and what its author is warned of.
+
+        agent: Whose act it is.
 
         Raises:
             Rejected: It can't be read, or can do nothing in any FHIR version that there is.
@@ -61,10 +75,16 @@ class Publication:
         await self.topics.refresh()
         self._not_built_in(id_, topic.url)
         warnings, unfit = await asyncio.to_thread(self._tried, topic, form)
-        published = Published(id_, 0, now, form, topic, sent)
+        published, recorded = Published(id_, 0, now, form, topic, sent), False
         for _ in range(TRIES):
             joins = await self.topics.joins(topic.url)
             await self._judge_users(topic, unfit)
+            if not recorded:
+                self._expected(id_, expected)
+                await self._record(
+                    Kind.TOPIC_CHANGED if self.topics.named(id_) else Kind.TOPIC_CREATED, id_, form, agent
+                )
+                recorded = True
             done = await self.topics.define(published, expected=expected, joins=joins)
             if done.outcome is Defined.DEFINED:
                 await self.topics.refresh()
@@ -74,7 +94,7 @@ class Publication:
                 raise _refused(id_, done)
         raise Unavailable(f"Subscriptions join {topic.url} faster than they can be judged")
 
-    async def delete(self, id_: str, *, expected: str = "") -> int:
+    async def delete(self, id_: str, *, expected: str = "", agent: str = OPERATOR) -> int:
         """
         Delete a topic; returns the number of the version that this made, 0 when there was none.
 
@@ -83,6 +103,9 @@ class Publication:
         """
         await self.topics.refresh()
         self._not_built_in(id_, "")
+        self._expected(id_, expected)
+        if held := self.topics.named(id_):
+            await self._record(Kind.TOPIC_DELETED, id_, held.form, agent)
         done = await self.topics.delete(id_, expected=expected)
         if done.outcome is Defined.MISSING:
             return 0
@@ -90,6 +113,17 @@ class Publication:
             raise _refused(id_, done)
         await self.topics.refresh()
         return int(done.detail)
+
+    def _expected(self, id_: str, expected: str) -> None:
+        """Raises Overtaken when a topic is at another version than the write expects."""
+        held = self.topics.named(id_)
+        number = str(held.number) if held else "0"
+        if expected and expected != number and not (expected == NOTHING and held is None):
+            raise _refused(id_, Definition(Defined.CONFLICT, number))
+
+    async def _record(self, kind: Kind, id_: str, form: FhirVersion, agent: str) -> None:
+        entity = f"{'Basic' if form is FhirVersion.R4 else 'SubscriptionTopic'}/{id_}"
+        await self.audit.record(self.topics.tenant, Act(kind, agent, entity, form))
 
     def _not_built_in(self, id_: str, url: str) -> None:
         named, published = self.topics.named(id_), self.topics.published(url)

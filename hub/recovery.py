@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from logging import getLogger
 from uuid import uuid4
 
+from hub.access import DEFAULT
+from hub.audit import Audit
 from hub.errors import NotTheHub
 from hub.foundation import Found, begin, fits, keep, look
 from hub.keys import EPOCH
@@ -18,6 +20,7 @@ from hub.mark import Mark
 from hub.pipeline import Pipeline, script
 from hub.registry import Registry
 from hub.settings import Settings
+from subscriptions.audit import OPERATOR, Act, Kind
 
 RECOVER, REFOUND = script("recover"), script("refound")
 
@@ -55,6 +58,7 @@ class Recovery:
     pipeline: Pipeline
     registry: Registry
     settings: Settings
+    audit: Audit
 
     async def run(self, *, force: bool = False) -> Recovered:
         """
@@ -82,10 +86,12 @@ class Recovery:
         count = max(_now(), mark.count + 1 if mark else 0)
         await self.pipeline.command("HSET", EPOCH, "before", before, "count", count)
         held = await begin(self.pipeline, self.settings)
+        await self._record(reason)
         return Recovered(reason, held["id"], 0, 0, 0)
 
     async def _again(self, found: Found, reason: str) -> Recovered:
         fits(found.held, self.settings)
+        await self._record(reason)
         mark = found.mark
         seen = max(found.count, mark.count if mark else 0)
         jump = _jump(found, max(seen, _now()))
@@ -101,6 +107,10 @@ class Recovery:
             count += 1
         await self.pipeline.run(REFOUND, [EPOCH], id_, seen, " ".join(_before(found)))
         return Recovered(reason, id_, failed, count - failed, jump)
+
+    async def _record(self, reason: str) -> None:
+        """Have the audit know of it: that of an empty Redis begins with it."""
+        await self.audit.record(DEFAULT, Act(Kind.RECOVERED, OPERATOR, text=reason or "nothing seemed wrong"))
 
 
 def _before(found: Found) -> list[str]:

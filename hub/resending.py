@@ -7,11 +7,14 @@ What is asked for stands in the subscription's field `resend` until it was accep
 from dataclasses import dataclass
 from logging import getLogger
 
+from hub.access import ANYBODY
+from hub.audit import Audit
 from hub.due import Due
 from hub.keys import SubscriptionKey
 from hub.outbox import Outboxes
 from hub.pipeline import Pipeline, script
 from hub.state import State
+from subscriptions.audit import Act, Kind
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.ranges import Range
 
@@ -40,12 +43,24 @@ class Resending:
     pipeline: Pipeline
     outboxes: Outboxes
     due: Due
+    audit: Audit
 
     async def ask(
-        self, key: SubscriptionKey, state: State, wanted: Range, *, now: int
+        self,
+        key: SubscriptionKey,
+        state: State,
+        wanted: Range,
+        *,
+        now: int,
+        agent: str = ANYBODY.name,
+        kind: Kind = Kind.RESENT,
     ) -> Range | SubscriptionStatus | None:
         """
         Have events sent once more, and whatever waits to be tried again, now.
+
+        Args:
+            agent: The client that asks.
+            kind: How the audit calls it.
 
         Returns the range that is sent once more; None if all of it is still to be sent anyway, or the subscription was
         deleted; the status, if it is another than `active`.
@@ -53,6 +68,10 @@ class Resending:
         Raises:
             TooMany: Nothing was done.
         """
+        if state.status is not SubscriptionStatus.ACTIVE:
+            return state.status
+        text = f"events {wanted.first} to {wanted.last}"
+        await self.audit.record(key.tenant, Act(kind, agent, f"Subscription/{key.id}", key.version, text=text))
         again = await note(self.pipeline, key, wanted)
         if isinstance(again, SubscriptionStatus):
             return again

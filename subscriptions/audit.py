@@ -59,6 +59,7 @@ class Kind(StrEnum):
     TOPIC_DELETED = "topic-deleted"
 
     CLIENT_CHANGED = "client-changed"
+    CLIENT_REMOVED = "client-removed"
     KEY_CREATED = "key-created"
     KEY_REVOKED = "key-revoked"
     #: A tenant was made, or what it grants others was changed.

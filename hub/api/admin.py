@@ -17,6 +17,7 @@ from hub.errors import Refused
 from hub.ingest.strict import parse
 from hub.membership import Member, Membership
 from hub.resending import Resending
+from subscriptions.audit import Kind
 from subscriptions.codes import FhirVersion, IssueCode
 
 
@@ -50,13 +51,23 @@ class Administration:
 
     async def redeliver(self, request: Request) -> Response:
         """Send events once more, from a number or an instant to another, both included; each may be left out."""
-        body = parse(await Exchange(request).body(self.max_body), max_nesting=self.max_nesting)
+        exchange = Exchange(request)
+        body = parse(await exchange.body(self.max_body), max_nesting=self.max_nesting)
         if unknown := sorted(body.keys() - {"from", "to"}):
             text = f"`{unknown[0]}` is not what is taken here, which is `from` and `to`."
             raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, unknown[0])
         (first, since), (last, until) = (_number_or_instant(body, name) for name in ("from", "to"))
         member = await self._member(request)
-        sent = await again(self.resending, member, within(first, last, member), since, until, now=self.now())
+        sent = await again(
+            self.resending,
+            member,
+            within(first, last, member),
+            since,
+            until,
+            now=self.now(),
+            agent=exchange.client,
+            kind=Kind.REDELIVERED,
+        )
         told = {"first": sent.found and sent.found.first, "last": sent.found and sent.found.last, "text": str(sent)}
         return JSONResponse(told, 202)
 

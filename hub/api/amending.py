@@ -76,7 +76,13 @@ class TopicAmending:
             check_expected(expected, held.number, f"SubscriptionTopic/{id_}")
             body = await patched(patch, await asyncio.to_thread(of.written, held), most=of.max_body)
             put = await of.publication.put(
-                id_, of.parsed(body, id_), body, of.version, now=of.now(), expected=str(held.number)
+                id_,
+                of.parsed(body, id_),
+                body,
+                of.version,
+                now=of.now(),
+                expected=str(held.number),
+                agent=exchange.client,
             )
             return of.answer(put[0], 200)
 

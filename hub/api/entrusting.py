@@ -29,6 +29,7 @@ from hub.keyring import Entrusted, Keyring, TooOften
 from hub.membership import Member
 from hub.secrets import LACKING
 from hub.store import instant
+from subscriptions.audit import Kind
 from subscriptions.codes import IssueCode
 from subscriptions.signing import public_text
 from subscriptions.versions.values import wrong_url
@@ -60,6 +61,7 @@ class Entrusting:
         exchange = Exchange(request)
         await self._read(exchange, ROTATE)
         member = await self._member(exchange)
+        await self.subscriptions.membership.record(member.key, Kind.SECRET_ROTATED, exchange.client)
         try:
             rotated = await self.keyring.rotate(member.key)
         except TooOften as error:
@@ -79,6 +81,7 @@ class Entrusting:
         given = await self._read(exchange, CREDENTIALS)
         member = await self._member(exchange)
         entrusted = Entrusted(await self._oauth(given), self._certificate(given), origin(endpoint(member)))
+        await self.subscriptions.membership.record(member.key, Kind.CREDENTIALS_CHANGED, exchange.client)
         if not await self.keyring.entrust(member.key, entrusted):
             raise _gone(member)
         return exchange.respond(_parameters(_told(entrusted)))

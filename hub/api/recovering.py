@@ -27,6 +27,7 @@ from hub.outbox import Outboxes
 from hub.rendering import faded
 from hub.resending import Resending, TooMany
 from hub.store import instant
+from subscriptions.audit import Kind
 from subscriptions.codes import Content, IssueCode, NotificationType, SubscriptionStatus
 from subscriptions.errors import Issue
 from subscriptions.notification import Event, Failure, notification_id
@@ -98,7 +99,7 @@ class Recovering:
         since, until = _instant(given, "eventsSinceInstant"), _instant(given, "eventsUntilInstant")
         member = await s.member(exchange.caller, request.path_params["id"])
         wanted = _asked(given, member)
-        sent = await again(self.resending, member, wanted, since, until, now=s.now())
+        sent = await again(self.resending, member, wanted, since, until, now=s.now(), agent=exchange.client)
         issue = Issue(IssueCode.INFORMATIONAL, str(sent))
         return exchange.respond(Answer(200, outcome(issue, severity="information")))
 
@@ -137,10 +138,21 @@ class Again:
 
 
 async def again(
-    resending: Resending, member: Member, wanted: Range, since: int | None, until: int | None, *, now: int
+    resending: Resending,
+    member: Member,
+    wanted: Range,
+    since: int | None,
+    until: int | None,
+    *,
+    now: int,
+    agent: str,
+    kind: Kind = Kind.RESENT,
 ) -> Again:
     """
     Have the events of a range that are between two instants (ms) sent once more.
+
+    Args:
+        agent, kind: Whose act it is, and how the audit calls it.
 
     Raises:
         Refused: 404, when there are none; 410, when none is kept any more; 409, when nothing can be sent now.
@@ -156,7 +168,7 @@ async def again(
     if not kept:
         raise _gone(wanted)
     try:
-        found = await resending.ask(key, state, Range(kept[0].number, wanted.last), now=now)
+        found = await resending.ask(key, state, Range(kept[0].number, wanted.last), now=now, agent=agent, kind=kind)
     except TooMany:
         text = "Many ranges of events are waiting to be sent once more: try again when they have been."
         raise Refused.because(409, IssueCode.CONFLICT, text) from None

@@ -97,7 +97,7 @@ class TopicResources:
         resource = self.parsed(body, id_ if named else "")
         await self.pressure.check()
         published, warnings = await self.publication.put(
-            id_, resource, body, self.version, now=self.now(), expected=exchange.if_match
+            id_, resource, body, self.version, now=self.now(), expected=exchange.if_match, agent=exchange.client
         )
         answer = self.answer(published, status)
         if warnings and exchange.prefer is Prefer.OUTCOME:
@@ -127,7 +127,9 @@ class TopicResources:
     async def delete(self, request: Request) -> Response:
         """Delete a topic that nobody uses."""
         exchange, id_ = Exchange(request), request.path_params["id"]
-        number = await self.publication.delete(id_, expected=exchange.if_match) if is_id(id_) else 0
+        number = 0
+        if is_id(id_):
+            number = await self.publication.delete(id_, expected=exchange.if_match, agent=exchange.client)
         return Response(status_code=204, headers={"ETag": f'W/"{number}"'} if number else None)
 
     async def read(self, request: Request) -> Response:

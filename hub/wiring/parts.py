@@ -44,6 +44,7 @@ from hub.telling import Telling
 from hub.tenancy import Tenancy
 from hub.transaction import TransactionCoordinator
 from hub.watch import Watch
+from subscriptions.audit import OPERATOR, Act, Kind
 
 #: Connections to Redis that one process has at most, beside one blocking read for each partition or shard.
 CONNECTIONS = 32
@@ -108,7 +109,7 @@ class Parts:
 
     @property
     def resending(self) -> Resending:
-        return Resending(self.pipeline, self.outboxes, self.due)
+        return Resending(self.pipeline, self.outboxes, self.due, self.audit)
 
     @property
     def retention(self) -> Retention:
@@ -158,14 +159,17 @@ async def recovery(settings: Settings) -> AsyncIterator[Recovery]:
     pipeline = Pipeline(client)
     try:
         await fitting(pipeline, settings)
-        yield Recovery(pipeline, _registry(settings, pipeline), settings)
+        yield Recovery(pipeline, _registry(settings, pipeline), settings, _audit(settings, pipeline))
     finally:
         await _close(client)
 
 
 @asynccontextmanager
 async def resealing(settings: Settings) -> AsyncIterator[Resealing]:
-    """What seals a store anew, also where a key to it is missing. NotTheHub, Unavailable as by `parts`."""
+    """
+    What seals a store anew, also where a key to it is missing; the audit knows that it was asked for. NotTheHub,
+    Unavailable as by `parts`.
+    """
     client = connect(settings, Memory())
     try:
         foundation = await _foundation(Pipeline(client), settings)
@@ -174,6 +178,7 @@ async def resealing(settings: Settings) -> AsyncIterator[Resealing]:
                 "Redis holds what an older release has left: start the hub first, which brings it up to date"
             )
         seal = Seal(foundation.pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
+        await _audit(settings, foundation.pipeline).record(DEFAULT, Act(Kind.RESEALED, OPERATOR))
         yield Resealing(foundation.pipeline, _registry(settings, foundation.pipeline), seal)
     finally:
         await _close(client)
@@ -188,9 +193,13 @@ async def operating(settings: Settings) -> AsyncIterator[Operating]:
         await fitting(pipeline, settings)
         access = Access(pipeline, now_ms)
         await access.refresh()
-        yield Operating(access, Audit(pipeline, settings.audit, settings.audit_entries))
+        yield Operating(access, _audit(settings, pipeline))
     finally:
         await _close(client)
+
+
+def _audit(settings: Settings, pipeline: Pipeline) -> Audit:
+    return Audit(pipeline, settings.audit, settings.audit_entries)
 
 
 def _registry(settings: Settings, pipeline: Pipeline) -> Registry:
@@ -208,6 +217,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
     tenancy = _tenancy(settings, pipeline)
     seal = Seal(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
     await seal.check()
+    audit = _audit(settings, pipeline)
     access, suppressions = (
         Access(pipeline, now_ms),
         Suppressions(pipeline, tenancy.base, settings.honour_consent, now_ms),
@@ -228,7 +238,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         seal=seal,
         keyring=Keyring(pipeline, seal),
         access=access,
-        audit=Audit(pipeline, settings.audit, settings.audit_entries),
+        audit=audit,
         suppressions=suppressions,
         telling=Telling(Standings(access, settings.auth), suppressions, tenancy, now_ms),
     )

@@ -47,7 +47,7 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     watching = asyncio.create_task(p.watch.run())
     try:
         if settings.topics_dir:
-            publication = Publication(p.tenancy.topics(DEFAULT), p.registry)
+            publication = Publication(p.tenancy.topics(DEFAULT), p.registry, p.audit)
             await load(settings.topics_dir, publication, now=now_ms(), max_nesting=settings.max_nesting)
         yield web(settings, p)
     finally:
@@ -102,7 +102,7 @@ def _application(
         changes=p.changes,
         transactions=p.transactions,
         topics=topics,
-        publication=Publication(topics, p.registry),
+        publication=Publication(topics, p.registry, p.audit),
         pressure=pressure,
         gate=gate,
         configuration=configuration,

@@ -88,6 +88,7 @@ MEANINGS: Mapping[Kind, Meaning] = MappingProxyType(
         Kind.TOPIC_CHANGED: _rest("update", "U"),
         Kind.TOPIC_DELETED: _rest("delete", "D"),
         Kind.CLIENT_CHANGED: _dicom(*_ALERT, "U", *_ATTRIBUTES),
+        Kind.CLIENT_REMOVED: _dicom(*_ALERT, "D", *_ATTRIBUTES),
         Kind.KEY_CREATED: _dicom(*_ALERT, "C", *_ATTRIBUTES),
         Kind.KEY_REVOKED: _dicom(*_ALERT, "D", *_ATTRIBUTES),
         Kind.TENANT_CHANGED: _dicom(*_ALERT, "U", 110136, "Security Roles Changed"),

@@ -45,7 +45,7 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
         transactions=parts.transactions,
         bases=parts.tenancy.bases(DEFAULT),
         topics=parts.tenancy.topics(DEFAULT),
-        publication=Publication(parts.tenancy.topics(DEFAULT), parts.registry),
+        publication=Publication(parts.tenancy.topics(DEFAULT), parts.registry, parts.audit),
         pressure=Pressure(parts.pipeline, parts.changes, parts.settings),
         gate=OpenGate(),
         others=(failing(),),

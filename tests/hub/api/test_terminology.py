@@ -78,7 +78,10 @@ async def loaded(hub: Hub, directory: Path, *resources: Json) -> None:
     for place, resource in enumerate(resources):
         (directory / f"{place}.json").write_text(json.dumps(resource))
     await load(
-        directory, Publication(hub.parts.tenancy.topics(DEFAULT), hub.parts.registry), now=now_ms(), max_nesting=64
+        directory,
+        Publication(hub.parts.tenancy.topics(DEFAULT), hub.parts.registry, hub.parts.audit),
+        now=now_ms(),
+        max_nesting=64,
     )
 
 
