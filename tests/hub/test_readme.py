@@ -1,9 +1,11 @@
 """The README says what is true."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+from hub.cli import parse
 from hub.settings import Settings
 from subscriptions.alert import AlertKind
 
@@ -45,3 +47,12 @@ def test_alerts_table() -> None:
     """Of each kind of alert the README says when it comes, and of no other."""
     _, _, section = README.partition("### Owners are told\n")
     assert re.findall(r"^\| `subscription\.([a-z]+)` \| .", section, re.MULTILINE) == [kind.value for kind in AlertKind]
+
+
+def test_commands_of_operators() -> None:
+    """Each is one that the hub understands."""
+    _, _, section = README.partition("## Who may do what\n")
+    commands = re.findall(r"^hub (.*?)(?: >.*)?$", section.partition("```sh\n")[2].partition("```")[0], re.MULTILINE)
+    assert len(commands) > 5
+    for command in commands:
+        parse(shlex.split(command, comments=True))
