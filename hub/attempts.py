@@ -9,8 +9,10 @@ there was one, `answer` (how it began). What was on the wire when the subscripti
 from dataclasses import dataclass
 
 from hub.keys import SubscriptionKey
-from hub.pipeline import Pipeline
+from hub.pipeline import Pipeline, script
 from hub.turn import Sending, Sent, Verb
+
+BLANK = script("blank")
 
 #: Attempts that are shown. A few more are there: Redis trims whole nodes of a stream, which costs less.
 KEPT = 100
@@ -44,6 +46,10 @@ class Attempts:
         """Those of a subscription, the latest first."""
         reply = await self._pipeline.command("XREVRANGE", subscription.attempts, "+", "-", "COUNT", KEPT)
         return [_attempt(id_, dict(zip(row[::2], row[1::2], strict=True))) for id_, row in reply]
+
+    async def blank(self, subscription: SubscriptionKey) -> None:
+        """Leave out what the endpoint has answered: it may repeat what it was sent."""
+        await self._pipeline.run(BLANK, [subscription.attempts])
 
 
 def _attempt(id_: bytes, row: dict[bytes, bytes]) -> Attempt:

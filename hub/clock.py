@@ -14,6 +14,7 @@ from logging import getLogger
 
 from hub.breakers import Caller
 from hub.due import Due
+from hub.erasing import Erasing
 from hub.errors import Unavailable
 from hub.keys import CLOCK
 from hub.membership import Membership
@@ -52,6 +53,7 @@ class Clock:
     caller: Caller
     retention: Retention
     withdrawals: Withdrawals
+    erasing: Erasing
     _mine: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -63,6 +65,7 @@ class Clock:
                 group.create_task(self._again("rights", self.withdraw, OFTEN))
                 group.create_task(self._again("tidy", self.tidy, SELDOM))
                 group.create_task(self._again("retention", self.retain, SELDOM))
+                group.create_task(self._again("erase", self.erasing.finish, OFTEN))
                 while True:
                     await self._hold()
                     await asyncio.sleep(OFTEN)

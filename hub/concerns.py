@@ -87,7 +87,7 @@ class Concerns:
 
     async def read(self, entries: list[Entry], *, remember: bool = True) -> list[Change | None]:
         """
-        The changes with their bodies; None for one whose body is gone or broken.
+        The changes with their bodies; None for one whose body is erased, gone or broken.
 
         remember: Have ValueSets, CodeSystems and Consents count, if their writer couldn't.
         """
@@ -99,10 +99,27 @@ class Concerns:
             for entry, body in zip(entries, bodies[::2], strict=True):
                 if body is not None or entry.interaction is Interaction.DELETE:
                     await self.store.remember(entry.resource, entry.number, body)
+        erased = await self._erased(entries, bodies)
         return [
-            self._change(entry, current, before)
-            for entry, current, before in zip(entries, bodies[::2], bodies[1::2], strict=True)
+            None if place in erased else self._change(entry, current, before)
+            for place, (entry, current, before) in enumerate(zip(entries, bodies[::2], bodies[1::2], strict=True))
         ]
+
+    async def _erased(self, entries: list[Entry], bodies: list[bytes | None]) -> set[int]:
+        """The places of the changes that can't be told of any more, since what they were about was erased."""
+        bare = [
+            place
+            for place, entry in enumerate(entries)
+            if bodies[2 * place + (entry.interaction is Interaction.DELETE)] is None
+        ]
+        last = await self.store.erased([entries[place].resource for place in bare]) if bare else []
+        found = set[int]()
+        for place, number in zip(bare, last, strict=True):
+            entry = entries[place]
+            if number >= entry.number - (entry.interaction is Interaction.DELETE):
+                log.info("change.erased", extra={"change": entry.id, "resource": str(entry.resource)})
+                found.add(place)
+        return found
 
     async def of(self, entries: list[Entry], changes: list[Change | None], asked: InForce) -> Concerned:
         """Whom the changes concern, of those that are asked."""

@@ -105,6 +105,12 @@ hub:{alerts}:spent:<digest>
     string: alerts that were sent to an origin in this minute; a minute
 hub:{tx:<id>}:transaction
     hash: one transaction: state and intents; 24 h after its end
+hub:{erasures}:open
+    zset: erasure -> ms after which anybody goes on with it
+hub:{erasures}:order:<id>
+    hash: what is to be erased, how far that has come, and what was found (see erasures.py); 30 days after its end
+hub:{erasures}:left:<id>
+    hash: tenant/version/Type/id -> the number of the last version that is still to be erased
 hub:{transactions}:open
     zset: transaction -> ms after which the clock settles it
 hub:{clock}:lease
@@ -145,6 +151,7 @@ SWEPT = "hub:{access}:swept"
 ALERTS = "hub:{alerts}:due"
 TRANSACTIONS = "hub:{transactions}:open"
 CLOCK = "hub:{clock}:lease"
+ERASURES = "hub:{erasures}:open"
 FAILING = "hub:{origins}:failing"
 OPEN = "hub:{origins}:open"
 WAKING = "hub:{origins}:waking"
@@ -354,6 +361,14 @@ def alerts_spent(origin: str) -> str:
 
 def transaction(id_: str) -> str:
     return f"hub:{{tx:{id_}}}:transaction"
+
+
+def erasure(id_: str) -> str:
+    return f"hub:{{erasures}}:order:{id_}"
+
+
+def erasure_left(id_: str) -> str:
+    return f"hub:{{erasures}}:left:{id_}"
 
 
 def pumps(kind: str) -> str:

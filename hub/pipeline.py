@@ -6,14 +6,15 @@ once travel together: many waiters, one write, one fsync.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import NoScriptError
 
 from hub.cluster import Nodes
@@ -25,6 +26,8 @@ from hub.wire import FAILURES, Argument, Wire
 Client: TypeAlias = Redis | RedisCluster
 #: ms that a read waits at most: well below the silence that a connection is given up for.
 LONGEST_WAIT = 1_000
+#: Keys that one step of a scan looks at.
+SCANNED = 1_000
 
 #: One entry of a stream.
 Fields: TypeAlias = dict[bytes, bytes]
@@ -139,11 +142,34 @@ class Pipeline:
 
     async def of_each(self, *arguments: Argument) -> list[Any]:
         """What each server that holds data answers to one command: one Redis, or all primaries of a Cluster."""
+        return [await server(*arguments) for server in self.primaries()]
+
+    def primaries(self) -> list[Callable[..., Awaitable[Any]]]:
+        """What asks each server that holds data: one Redis, or all primaries of a Cluster."""
         if isinstance(self._client, Redis):
-            return [await self.command(*arguments)]
+            return [self.command]
+        return [partial(self._of_node, self._client, node) for node in self._client.get_primaries()]
+
+    async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        """The names of the keys that match, some at a time: each at least once that is there all the while."""
+        for server in self.primaries():
+            cursor = -1
+            while cursor != 0:
+                reply, keys = await server("SCAN", max(cursor, 0), "MATCH", pattern, "COUNT", SCANNED)
+                cursor = int(reply)
+                if keys:
+                    yield keys
+
+    def servers(self) -> list[Callable[..., Awaitable[Any]]]:
+        """What asks each server, of a Cluster the replicas too."""
+        if isinstance(self._client, Redis):
+            return [self.command]
+        return [partial(self._of_node, self._client, node) for node in self._client.get_nodes()]
+
+    async def _of_node(self, client: RedisCluster, node: ClusterNode, *arguments: Argument) -> Any:
+        self._memory.check()
         try:
-            nodes = self._client.get_primaries()
-            return [await self._client.execute_command(*arguments, target_nodes=node) for node in nodes]
+            return await client.execute_command(*arguments, target_nodes=node)
         except FAILURES as error:
             raise Unavailable(f"Redis can't be read: {error}") from error
 

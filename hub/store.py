@@ -5,7 +5,8 @@ Resources: their versions, and the indexes by which they are found. A write appe
 JSON of version n; none for a delete), `m<n>` (`interaction ms` of version n), `e<n>` (the events that its publisher
 named; none without), `indexed` (all that it is found by),
 `key` (fingerprint of the idempotent request that created it: kept as long as the resource, so a repeat never makes a
-second one) and `reserved` (the transaction that is about to write it).
+second one), `erased` (the number of the last version that was erased: of that and all before nothing is there) and
+`reserved` (the transaction that is about to write it).
 """
 
 import time
@@ -18,14 +19,15 @@ from typing import Any
 
 from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.pipeline import Pipeline, script
-from hub.suppressions import CONSENT, honour
-from hub.terminology import TYPES, remember
+from hub.suppressions import CONSENT, dishonour, honour
+from hub.terminology import TYPES, remember, unremember
 from hub.wire import Argument
 from hub.write import NO_EVENTS, Events, Held, Indexed, Lock, Put, PutResult, Write, read, written
 from subscriptions.codes import FhirVersion, Interaction
 
 PUT, READ, RESERVE, UNRESERVE = script("put"), script("read"), script("reserve"), script("unreserve")
 LOCK, DROP, REINDEX, LINEAGE = script("lock"), script("drop"), script("reindex"), script("lineage")
+ERASE = script("erase")
 
 log = getLogger("hub")
 
@@ -285,6 +287,23 @@ class Store:
         keys = [p.resource(r), *(p.index(index, r.tenant, r.version, r.type) for index in Index)]
         pairs = (part for each in indexed for part in (each.index.value, each.text))
         return bool(await self._pipeline.run(REINDEX, keys, r.id, number, *pairs))
+
+    async def erase(self, resource: ResourceId, last: int) -> int:
+        """Erase a resource's versions up to a number, and what it is found by if none is left; how many there were."""
+        p, r = self._partition(resource), resource
+        keys = [p.resource(r), p.types(r.tenant, r.version, r.type)]
+        keys += [*(p.index(index, r.tenant, r.version, r.type) for index in Index), p.superseded]
+        versions = int(await self._pipeline.run(ERASE, keys, r.id, last))
+        if r.type in TYPES:
+            await unremember(self._pipeline, r, last)
+        elif r.type == CONSENT:
+            await dishonour(self._pipeline, r, last)
+        return versions
+
+    async def erased(self, resources: list[ResourceId]) -> list[int]:
+        """The number of the last version of each that was erased; 0 for none."""
+        keys = [self._partition(resource).resource(resource) for resource in resources]
+        return [int(number or 0) for number in await self._pipeline.all([("HGET", key, "erased") for key in keys])]
 
     async def lock(self, name: str, *, milliseconds: int) -> Lock | Held:
         """Take the lock of a conditional create, unless somebody else has it."""

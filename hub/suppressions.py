@@ -21,7 +21,7 @@ from subscriptions.codes import FhirVersion
 from subscriptions.consent import Unattributed, consent
 from subscriptions.suppression import Rule, Suppression
 
-SUPPRESS = script("suppress")
+SUPPRESS, UNREMEMBER = script("suppress"), script("unremember")
 
 log = getLogger("hub.suppressions")
 
@@ -44,6 +44,12 @@ _CHUNK = 100
 async def honour(pipeline: Pipeline, resource: ResourceId, number: int, body: bytes | None) -> None:
     """Have a version of a Consent count from now on, unless a later one does. None for a delete. May be repeated."""
     await _suppress(pipeline, str(resource), _counting(resource.version, body), number)
+
+
+async def dishonour(pipeline: Pipeline, resource: ResourceId, number: int) -> None:
+    """Have no version of a Consent up to this one count any more, nor ever again, and keep nothing of them."""
+    keys = [SUPPRESSIONS, SUPPRESSING, REGISTRY_LOG]
+    await pipeline.run(UNREMEMBER, keys, str(resource), number, "", f"suppression:{resource}")
 
 
 @dataclass

@@ -4,7 +4,7 @@ The ValueSets and CodeSystems that the hub was given, and what filters are under
 `hub:{registry}:terminology` is a hash: `tenant/version/Type/id` -> `number resource`, where `version` is `any` for what
 a directory has, which counts in every FHIR version. Its field with an empty name counts the changes, and
 `hub:{registry}:terms` has by which change each of them came. A delete changes nothing here: Subscriptions that name a
-ValueSet go on with the last version that there was.
+ValueSet go on with the last version that there was. Of one that was erased `null` is there, and it counts no more.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from subscriptions.codes import FhirVersion
 from subscriptions.search.asking import Context
 from subscriptions.search.vocabulary import Vocabulary
 
-REMEMBER = script("remember")
+REMEMBER, UNREMEMBER = script("remember"), script("unremember")
 
 #: The types that a vocabulary is made of.
 TYPES = frozenset({"ValueSet", "CodeSystem"})
@@ -42,6 +42,12 @@ async def remember_for_all(pipeline: Pipeline, tenant: str, type_: str, id_: str
     """The same of one that counts in every FHIR version, and has no versions of its own."""
     keys = [TERMINOLOGY, TERMS, REGISTRY_LOG]
     await pipeline.run(REMEMBER, keys, f"{tenant}/{_ANY}/{type_}/{id_}", body, "")
+
+
+async def unremember(pipeline: Pipeline, resource: ResourceId, number: int) -> None:
+    """Have no version up to this one count any more, nor ever again."""
+    keys = [TERMINOLOGY, TERMS, REGISTRY_LOG]
+    await pipeline.run(UNREMEMBER, keys, str(resource), number, "null", f"terminology:{resource}")
 
 
 @dataclass(eq=False)
@@ -81,7 +87,8 @@ class Contexts(Mapping[FhirVersion, Context]):
             for name, record in zip(chunk, records, strict=True):
                 rest = name.decode().partition("/")[2]
                 self._held.pop(rest, None)
-                self._held[rest] = _read(record)
+                if (resource := _read(record)) is not None:
+                    self._held[rest] = resource
                 concerned.add(rest.partition("/")[0])
         self._seen = count
         for version in self._now:
@@ -92,6 +99,6 @@ class Contexts(Mapping[FhirVersion, Context]):
         return (each for name, each in self._held.items() if name.partition("/")[0] in (version, _ANY))
 
 
-def _read(record: bytes) -> Resource:
-    resource: dict[str, Any] = msgspec.json.decode(record.partition(b" ")[2])
+def _read(record: bytes) -> Resource | None:
+    resource: dict[str, Any] | None = msgspec.json.decode(record.partition(b" ")[2])
     return resource

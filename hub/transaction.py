@@ -200,6 +200,19 @@ class TransactionCoordinator:
             except Unavailable as error:
                 log.warning("transaction.left", extra={"transaction": str(attempt), "reason": str(error)})
 
+    async def settle_lost(self, now: int) -> None:
+        """Undo what was written down and never begun, and so is in no list: who meant to do it died in between."""
+        async for keys in self._pipeline.scan(transaction("*")):
+            held = await self._pipeline.all([("HMGET", key, "state", "attempt", "deadline") for key in keys])
+            for key, (state, number, deadline) in zip(keys, held, strict=True):
+                if state == State.OPEN.encode() and int(deadline) < now:
+                    id_ = key.decode().partition("{tx:")[2].partition("}")[0]
+                    await self.undo(Attempt(id_, number.decode()))
+
+    async def under_way(self, began: int) -> bool:
+        """Whether an attempt is not ended that began before this time, in ms."""
+        return bool(await self._pipeline.command("ZCOUNT", TRANSACTIONS, "-inf", f"({began + DEADLINE}"))
+
     async def outlast(self, resource: ResourceId, by: str, until: float) -> None:
         """
         Wait until an attempt's reservation of a resource is no hindrance any more.

@@ -27,6 +27,7 @@ class Put(StrEnum):
     CONFLICT = "conflict"
     RESERVED = "reserved"
     FENCED = "fenced"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)

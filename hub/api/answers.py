@@ -14,6 +14,11 @@ def deleted(name: str, version: int) -> Refused:
     return Refused(410, Issue(IssueCode.DELETED, f"{name} was deleted."), headers={"ETag": f'W/"{version}"'})
 
 
+def gone(name: str) -> Refused:
+    """What whoever asks for something that was erased is told."""
+    return Refused.because(410, IssueCode.DELETED, f"{name} was erased.")
+
+
 def stored(write: Write, result: PutResult) -> Answer:
     """The answer to a write that was done."""
     status = 201 if result.interaction is Interaction.CREATE else 200

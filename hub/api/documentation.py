@@ -29,7 +29,7 @@ from hub.api.documented import (
 )
 from hub.api.needs import ANYBODY, KNOWN, OPERATOR, needs
 from hub.api.negotiation import FHIR_JSON, JSON
-from subscriptions.codes import Content, Interaction
+from subscriptions.codes import Content, FhirVersion, Interaction
 from subscriptions.scopes import EVERY
 
 _FOUND = {200: "A page of what is found"}
@@ -419,6 +419,60 @@ REDELIVER = Documented(
         },
     },
 )
+_ERASURE = {
+    "type": "object",
+    "required": ["resource", "version", "compartment", "state", "erased", "versions"],
+    "properties": {
+        "id": {"type": "string", "description": "None of a dry run"},
+        "dryRun": {"type": "boolean"},
+        "resource": {"type": "string"},
+        "version": {"type": "string", "enum": [*FhirVersion]},
+        "compartment": {"type": "boolean"},
+        "state": {"type": "string", "enum": ["finding", "erasing", "files", "done"]},
+        "erased": {"type": "object", "additionalProperties": {"type": "integer"}, "description": "Resources by type"},
+        "versions": {"type": "integer"},
+        "stillMentionedIn": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What refers to it and stays",
+        },
+        "linkedPatients": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "With compartments of their own",
+        },
+        "notUnderstood": {"type": "array", "items": {"type": "string"}, "description": "Versions that can't be judged"},
+        "files": {"type": "string", "description": "`written anew`, or what is left to do"},
+    },
+}
+ERASE = Documented(
+    "Erase all versions of a resource, or of all that is in a patient's compartment",
+    OPERATOR,
+    {200: "It is done: what was erased, and what still mentions it", 202: "It goes on: ask at Location"},
+    body={
+        "required": True,
+        "content": {
+            media_type: {
+                "schema": {
+                    "type": "object",
+                    "required": ["resource"],
+                    "properties": {
+                        "resource": {"type": "string", "description": "`Type/id`"},
+                        "version": {"type": "string", "enum": [*FhirVersion], "default": "r4"},
+                        "compartment": {"type": "boolean", "description": "Of a Patient: all that is in it, too"},
+                        "dryRun": {"type": "boolean", "description": "Say what would be erased, and erase nothing"},
+                    },
+                    "additionalProperties": False,
+                }
+            }
+            for media_type in (JSON, FHIR_JSON)
+        },
+    },
+    refusals=(404,),
+    schema=_ERASURE,
+)
+ERASURE = Documented("Tell how an erasure stands", OPERATOR, {200: "How it stands"}, refusals=(404,), schema=_ERASURE)
+
 ATTEMPTS = Documented(
     "List the last attempts at a Subscription's notifications, the latest first: what was sent, and what came of it",
     OPERATOR,

@@ -36,6 +36,7 @@ _IN_PATH = {
     "type": "A resource type, such as `Patient`",
     "id": "1 to 64 letters, digits, `-` and `.`",
     "number": "The number of a version, as in `meta.versionId`",
+    "erasure": "The id that an erasure was given",
     "version": "The FHIR version of the base that it is registered at, such as `r4`",
 }
 

@@ -13,7 +13,7 @@ from itertools import count
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from hub.api.answers import answer_of, deleted, stored
+from hub.api.answers import answer_of, deleted, gone, stored
 from hub.api.exchange import Answer
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
@@ -104,13 +104,20 @@ class Interactions:
         version = await self._store.read(resource, number)
         name = f"{type_}/{id_}" + (f"/_history/{number}" if number is not None else "")
         if version is None:
-            raise Refused.because(404, IssueCode.NOT_FOUND, f"{name} is not known here.")
+            raise await self._missing(resource, name, number)
         if version.interaction is Interaction.DELETE:
             raise deleted(name, version.number)
         answer = answer_of(resource, version)
         if version.body is None:
             raise Refused.because(410, IssueCode.NOT_FOUND, f"{name} is not kept any more.")
         return answer
+
+    async def _missing(self, resource: ResourceId, name: str, number: int | None) -> Refused:
+        """What a read of what is not there is told."""
+        (erased,) = await self._store.erased([resource])
+        if erased and (number is None or 0 < number <= erased):
+            return gone(name)
+        return Refused.because(404, IssueCode.NOT_FOUND, f"{name} is not known here.")
 
     async def create(
         self,
@@ -245,6 +252,8 @@ class Interactions:
             case Put.DIFFERS:
                 reason = "This Idempotency-Key was used with another body: take a new one."
                 raise Refused.because(422, IssueCode.BUSINESS_RULE, reason)
+            case Put.ERASED:
+                raise gone(name)
             case Put.EXISTS:
                 raise Refused.because(409, IssueCode.DUPLICATE, f"{name} exists already.")
             case Put.CONFLICT:

@@ -14,11 +14,12 @@
 --        | {'repeated', version}     the same idempotent request, or the same transaction, did it before
 --        | {'absent', version or 0}  a delete of what isn't there: nothing to do
 --        | {'differs'}               the idempotency key was used with another body
+--        | {'erased'}                what the idempotent request had created was erased
 --        | {'exists', version} | {'conflict', version in force or 0}
 --        | {'reserved', transaction}  only to a write that is no transaction's | {'fenced'}
 local what, id, expected = ARGV[1], ARGV[5], ARGV[6]
 local now, fingerprint, transaction, token = ARGV[9], ARGV[11], ARGV[12], ARGV[13]
-local held = redis.call('HMGET', KEYS[1], 'version', 'deleted', 'key', 'reserved', 'indexed')
+local held = redis.call('HMGET', KEYS[1], 'version', 'deleted', 'key', 'reserved', 'indexed', 'erased')
 local version = tonumber(held[1]) or 0
 local live = version > 0 and not held[2]
 
@@ -29,6 +30,7 @@ if transaction == '' and held[4] then return {'reserved', held[4]} end
 if fingerprint ~= '' and version > 0 then
   if held[3] == fingerprint then return {'repeated', 1} end
   if held[3] then return {'differs'} end
+  if held[6] then return {'erased'} end
 end
 if token ~= '' and redis.call('GET', KEYS[4]) ~= token then return {'fenced'} end
 if what == 'create' and version > 0 then return {'exists', version} end

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version as version_of
+from itertools import chain
 
 from fastapi import APIRouter, FastAPI
 
@@ -14,6 +15,7 @@ from hub.api.amending import Amending
 from hub.api.app import create_app
 from hub.api.auditing import Auditing
 from hub.api.entrusting import Entrusting, signing_routes
+from hub.api.erasing import Erasures
 from hub.api.explaining import Explaining
 from hub.api.finding import Finding
 from hub.api.happened import Past
@@ -32,8 +34,10 @@ from hub.publication import Publication
 from hub.settings import Settings
 from hub.starts import Starts
 from hub.store import now_ms
+from hub.tenancy import url
 from hub.topics import Topics
 from hub.topics_dir import load
+from hub.wiring.erasing import erasing
 from hub.wiring.gates import Gates
 from hub.wiring.parts import Parts, parts
 from subscriptions.codes import FhirVersion
@@ -94,6 +98,9 @@ def _application(
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,
     )
+    erasures = Erasures(
+        tenant, url(settings.base_url, tenant), erasing(p), settings.max_body_bytes, settings.max_nesting
+    )
     return create_app(
         settings=settings,
         tenant=tenant,
@@ -113,7 +120,7 @@ def _application(
             )
             for version, base in bases.items()
         },
-        administration=administration.routes(),
+        administration=chain(administration.routes(), erasures.routes()),
         others=others,
         release=version_of("fhir-event-hub"),
     )

@@ -22,6 +22,7 @@ from hub.in_force import InForce
 from hub.presence import Presence
 from hub.sender import Sender, lease_ms
 from hub.store import now_ms
+from hub.wiring.erasing import erasing
 from hub.wiring.parts import Parts
 from hub.withdrawal import Withdrawals
 from subscriptions.retry import Policy
@@ -114,4 +115,5 @@ def clock(p: Parts, *, top_up: Callable[[], Awaitable[None]]) -> Clock:
         caller=Caller(p.pipeline, p.due, p.outboxes),
         retention=p.retention,
         withdrawals=Withdrawals(p.pipeline, p.telling.standings, p.registry, p.outboxes, p.due),
+        erasing=erasing(p),
     )

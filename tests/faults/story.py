@@ -19,12 +19,15 @@ import httpx
 from cryptography.fernet import Fernet
 
 from hub.clock import Clock
+from hub.erasures import Order, Stage
 from hub.keys import OPEN, SIGNING_KEY, WAKING, OriginKeys
 from hub.resealing import Resealing
 from hub.seal import Seal
 from hub.secrets import Secrets
+from hub.wiring.erasing import erasing
 from hub.wiring.parts import Parts
 from subscriptions.codes import FhirVersion
+from tests.dump import everything
 from tests.facts import eventually
 from tests.faults.publishers import Told
 from tests.fhir import immunization, version
@@ -295,6 +298,19 @@ async def has_heard_of_everything(client: Client) -> None:
         await client.until(path[1:], lambda _, events, delivered: events == delivered == total)
 
 
+async def erases(client: Client) -> None:
+    """What nobody subscribes to: a patient, about whom a process that died may know less than one that wrote it."""
+    patient = {"resourceType": "Patient", "id": "erased", "name": [{"family": "Erased"}]}
+    await client.say("PUT", "Patient/erased", patient, (200, 201))
+    for resource in ("Patient/erased", "ValueSet/v"):
+        type_, _, id_ = resource.partition("/")
+        order = Order("default", FhirVersion.R4, type_, id_, False, "operator")
+        erasure = await erasing(client.parts).run(order)
+        assert erasure.stage is Stage.DONE
+        await client.say("GET", resource, {}, (410,))
+    assert b"Erased" not in await everything(client.parts.pipeline.command)
+
+
 async def keeps_nothing(client: Client) -> None:
     """Whatever was delivered is old enough to be forgotten."""
     await client.clock.retention.keep(int(time.time() * 1000), 0)
@@ -305,5 +321,5 @@ STORY: list[Step] = [
     puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
     tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
     unsubscribes, forgets_a_key_that_is_lost, reads, puts_more,
-    has_heard_of_everything, keeps_nothing,
+    has_heard_of_everything, erases, keeps_nothing,
 ]  # fmt: skip

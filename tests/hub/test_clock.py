@@ -15,6 +15,7 @@ from hub.intent import Intent
 from hub.keys import CLOCK, TRANSACTIONS, ResourceId
 from hub.membership import Membership
 from hub.store import now_ms
+from hub.wiring.erasing import erasing
 from hub.wiring.parts import Parts
 from hub.withdrawal import Withdrawals
 from hub.write import Write
@@ -74,6 +75,7 @@ def clock(
         caller=Caller(parts.pipeline, parts.due, parts.outboxes),
         retention=parts.retention,
         withdrawals=Withdrawals(parts.pipeline, parts.telling.standings, parts.registry, parts.outboxes, parts.due),
+        erasing=erasing(parts),
     )
 
 
