@@ -311,9 +311,9 @@ class Settings(BaseSettings):
     topics_dir: Path | None = Field(
         None,
         description="Directory. JSON files of topics (SubscriptionTopic of R4B or R5, Basic), ValueSets and"
-        " CodeSystems, or Bundles of them, that the api stores when it starts; a bad one stops it. A file that goes"
-        " away leaves its topic: delete that by REST. One that a client has published under another id keeps that."
-        " Empty: none.",
+        " CodeSystems, or Bundles of them, that the api stores when it starts, for the default tenant; a bad one stops"
+        " it. A file that goes away leaves its topic: delete that by REST. One that a client has published under"
+        " another id keeps that. Empty: none.",
     )
     allow_chained_filters: bool = Field(
         False,
