@@ -20,7 +20,7 @@ from hub.api.messages import Messages
 from hub.api.metadata import Metadata
 from hub.api.patching import Patching
 from hub.api.resources import Resources
-from hub.api.routes import Application, Gate, Route, at
+from hub.api.routes import Application, Around, Gate, Route, at, nothing_around
 from hub.api.search import Searches
 from hub.api.topics import TopicResources
 from hub.api.transactions import Transactions
@@ -68,6 +68,7 @@ def create_app(
     publication: Publication,
     pressure: Pressure,
     gate: Gate,
+    around: Around = nothing_around,
     subscriptions: Mapping[FhirVersion, Iterable[Route]] = _NONE,
     configuration: Sequence[Route] = (),
     administration: Iterable[Route] = (),
@@ -84,6 +85,7 @@ def create_app(
         topics: What can be subscribed to, as the CapabilityStatement says. publication: How they are written.
         pressure: Asked before anything is stored.
         gate: Asked who calls, before anything is done.
+        around: What is put around each handler.
         subscriptions: The interactions on Subscriptions at each base.
         configuration: What else is below each base: how its clients become known.
         administration: What operators may do, below none of the bases.
@@ -118,6 +120,7 @@ def create_app(
         # The busiest first: routes are tried in this order.
         (*chain.from_iterable(fhir), *administration),
         gate,
+        around,
         title="FHIR event hub",
         description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`. Every error is an OperationOutcome.",
         version=release or "unreleased",

@@ -47,6 +47,15 @@ class Route:
         return f"{version} Subscription" if self.path.startswith("/Subscription") else f"FHIR {version}"
 
 
+#: What is put around a route's handler.
+Around = Callable[[Route, Handler], Handler]
+
+
+def nothing_around(_: Route, handler: Handler) -> Handler:
+    """The handler alone."""
+    return handler
+
+
 class Gate(Protocol):
     """Tells callers apart. `asking`: How it is described."""
 
@@ -66,15 +75,18 @@ class Application(FastAPI):
     """
     FastAPI with our routes. Their handlers read requests by themselves, as FHIR has them: they are served as they are,
     which is quicker, and FastAPI describes them only when somebody asks for `/openapi.json`.
+
+    around: What is put around each route's handler.
     """
 
-    def __init__(self, routes: Iterable[Route], gate: Gate, **options: Any) -> None:
+    def __init__(self, routes: Iterable[Route], gate: Gate, around: Around, **options: Any) -> None:
         super().__init__(**options)
         self._schemes = gate.asking.schemes
         self.described = tuple(routes)
         # HEAD comes with GET.
         self.router.routes += [
-            Served(each.base + each.path, _guarded(each, gate), methods=[each.method]) for each in self.described
+            Served(each.base + each.path, around(each, _guarded(each, gate)), methods=[each.method])
+            for each in self.described
         ]
         if self.openapi_url:
             self.router.routes.append(Served("/docs", self._docs))

@@ -14,6 +14,7 @@ from hub.api.admin import Administration
 from hub.api.amending import Amending
 from hub.api.app import create_app
 from hub.api.auditing import Auditing
+from hub.api.calls import Calls
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.erasing import Erasures
 from hub.api.explaining import Explaining
@@ -31,6 +32,7 @@ from hub.binding import Binding
 from hub.holdings import Holdings
 from hub.pressure import Pressure
 from hub.publication import Publication
+from hub.refusals import Refusals
 from hub.settings import Settings
 from hub.starts import Starts
 from hub.store import now_ms
@@ -43,35 +45,43 @@ from hub.wiring.parts import Parts, parts
 from subscriptions.codes import FhirVersion
 from subscriptions.subscription import Style
 
+#: Seconds that what runs beside the application gets to end.
+LAST_SECONDS = 2.0
+
 
 @asynccontextmanager
 async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     """The HTTP application, connected. NotTheHub and Unavailable as `parts` raises them."""
     p = await parts(settings)
-    watching = asyncio.create_task(p.watch.run())
+    refusals = Refusals(p.audit)
+    tasks = [asyncio.create_task(p.watch.run()), asyncio.create_task(refusals.run())]
     try:
         if settings.topics_dir:
             publication = Publication(p.tenancy.topics(DEFAULT), p.registry, p.audit)
             await load(settings.topics_dir, publication, now=now_ms(), max_nesting=settings.max_nesting)
-        yield web(settings, p)
+        yield web(settings, p, refusals=refusals)
     finally:
-        watching.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=LAST_SECONDS)
         await p.client.aclose()
 
 
-def web(settings: Settings, p: Parts, gate: Gate | None = None) -> FastAPI:
+def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusals | None = None) -> FastAPI:
     """
     The HTTP application on parts that are connected: that of the default tenant, with those of others behind it.
 
     gate: None for the one that the settings ask for.
+    refusals: Those that somebody flushes; None for where nobody does.
     """
+    refusals = refusals or Refusals(p.audit)
     pressure = Pressure(p.pipeline, p.changes, settings)
     gates = Gates.of(settings, p.access, p.guard)
     others = (health_routes(p.foundation, pressure), signing_routes(p.keyring))
 
     def made(tenant: str, *others: APIRouter) -> FastAPI:
         own = gate or gates.gate(tenant, p.tenancy.bases(tenant).values())
-        return _application(tenant, settings, p, pressure, own, tuple(gates.routes()), *others)
+        return _application(tenant, settings, p, pressure, own, refusals, tuple(gates.routes()), *others)
 
     app = made(DEFAULT, *others)
     app.add_middleware(Tenants, p.access, made)
@@ -84,6 +94,7 @@ def _application(
     p: Parts,
     pressure: Pressure,
     gate: Gate,
+    refusals: Refusals,
     configuration: Sequence[Route],
     *others: APIRouter,
 ) -> FastAPI:
@@ -112,6 +123,7 @@ def _application(
         publication=Publication(topics, p.registry, p.audit),
         pressure=pressure,
         gate=gate,
+        around=Calls(tenant, p.audit, refusals).audited,
         configuration=configuration,
         subscriptions={
             version: (

@@ -1,0 +1,71 @@
+"""Calls, as the audit has them: who was refused, and at its level `all` who read what."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.access import Caller
+from hub.api.routes import Handler, Route
+from hub.audit import Audit
+from hub.errors import Refused
+from hub.refusals import Refusals
+from subscriptions.audit import Act, Kind
+from subscriptions.codes import FhirVersion
+from subscriptions.scopes import Permission
+
+#: What is refused since it isn't known who calls, or it is.
+_REFUSED = (401, 403)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The calls of one tenant's application."""
+
+    tenant: str
+    audit: Audit
+    refusals: Refusals
+
+    def audited(self, route: Route, handler: Handler) -> Handler:
+        """A route's handler, of whose refusals the audit knows; and of what it tells, before it is told."""
+        kind = _kind(route)
+        reads = kind is not None and self.audit.level.has(kind)
+        open_ = route.documented.needs.anybody
+
+        async def audited(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except Refused as error:
+                caller: Caller | None = request.scope.get("caller")
+                if error.status in _REFUSED or not (open_ or caller):
+                    await self.refusals.note(self.tenant, caller.name if caller else "", _told(route, request, error))
+                raise
+            if kind and reads and response.status_code < 300:
+                await self.audit.record(self.tenant, _act(kind, route, request))
+            return response
+
+        return audited
+
+
+def _kind(route: Route) -> Kind | None:
+    """How the audit calls what a route tells of resources; None for one that tells nothing of them."""
+    permissions = route.documented.needs.permissions
+    if Permission.READ in permissions:
+        return Kind.READ
+    return Kind.SEARCHED if permissions == (Permission.SEARCH,) else None
+
+
+def _act(kind: Kind, route: Route, request: Request) -> Act:
+    """What was read. Searches have the type alone, since their parameters may say whose data it is."""
+    caller: Caller = request.scope["caller"]
+    type_ = route.documented.needs.type or request.path_params.get("type", "")
+    id_, number = (request.path_params.get(name, "") for name in ("id", "number"))
+    entity = f"{type_}/{id_}" + (f"/_history/{number}" if number else "") if id_ else f"type/{type_}"
+    version = FhirVersion(route.base.rpartition("/")[2]) if route.base else None
+    return Act(kind, caller.name, entity, version, text=f"{route.method} {route.base}{route.path}")
+
+
+def _told(route: Route, request: Request, error: Refused) -> str:
+    """What was refused: the route, and not the URL, in which anything may stand."""
+    peer = f" from {request.client.host}" if request.client else ""
+    return f"{error.status}: {route.method} {route.base}{route.path}{peer}"
