@@ -4,7 +4,7 @@ How far a Subscription reaches: of which resource types its owner is told, or le
 Whoever asks for it has to be allowed to read all of them: `system/Immunization.r`, or `system/*.r` for all types.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -12,16 +12,13 @@ from subscriptions import filters
 from subscriptions.codes import Content, IssueCode
 from subscriptions.errors import Issue
 from subscriptions.rights import Rights
-from subscriptions.scopes import EVERY, Permission, scope
+from subscriptions.scopes import EVERY, Permission
 from subscriptions.search.asking import Context
 from subscriptions.search.beyond import beyond
 from subscriptions.search.parameters import resource_types
 from subscriptions.shapes import shapes
 from subscriptions.subscription import Subscription, types_told
 from subscriptions.topic import ANY, Topic
-
-#: Types that are named in a text; instead of more it is said that all are meant.
-NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,11 @@ class Reach:
 
     def lacking(self, rights: Rights) -> tuple[str, ...]:
         """The scopes that are lacking for all of it, sorted."""
-        return _scopes(rights, self.told | self.along | self.beyond)
+        return rights.scopes.lacking(self.told | self.along | self.beyond, Permission.READ)
 
     def hidden(self, rights: Rights) -> tuple[str, ...]:
         """The scopes that are lacking for whoever only learns whether a change of its own would be told of."""
-        return _scopes(rights, self.beyond)
+        return rights.scopes.lacking(self.beyond, Permission.READ)
 
     def issues(self, rights: Rights, element: str) -> Iterator[Issue]:
         """The same in words. `element`: Where the Subscription names its topic."""
@@ -66,7 +63,7 @@ class Reach:
             (self.along - self.told, "With what it is told comes {} along"),
             (self.beyond, "By its filters, or its topic, something is learned of {}"),
         ):
-            if lacking := _scopes(rights, types):
+            if lacking := rights.scopes.lacking(types, Permission.READ):
                 names = ", ".join(each.partition("/")[2].removesuffix(".r") for each in lacking)
                 text = f"{what.format('every type' if names == EVERY else names)}: this needs {' '.join(lacking)}."
                 yield Issue(IssueCode.FORBIDDEN, text, element)
@@ -77,11 +74,6 @@ def excess(wanted: Subscription, rights: Rights, element: str) -> Iterator[Issue
     if not rights.tell(wanted.content):
         text = f"Of a resource this client may be told `{rights.content}` at most, not `{wanted.content}`."
         yield Issue(IssueCode.FORBIDDEN, text, element)
-
-
-def _scopes(rights: Rights, types: Iterable[str]) -> tuple[str, ...]:
-    lacking = [each for each in sorted(types) if not rights.scopes.allow(each, Permission.READ)]
-    return tuple(scope(each, Permission.READ) for each in ([EVERY] if len(lacking) > NAMED else lacking))
 
 
 def _looked_at(topic: Topic, context: Context) -> frozenset[str]:

@@ -6,7 +6,7 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -20,6 +20,9 @@ EVERY = "*"
 
 #: Types that `*` does not mean: they tell of other clients.
 BY_NAME = frozenset({"AuditEvent"})
+
+#: Types of which each is named, instead of all.
+NAMED = 20
 
 _SCOPE = re.compile(r"system/([A-Z][A-Za-z]{0,63}|\*)\.((?=.)c?r?u?d?s?|read|write|\*)")
 _OF_SMART_1 = {"read": "rs", "write": "cud", "*": "cruds"}
@@ -79,6 +82,11 @@ class Scopes:
     def allow(self, type_: str, *permissions: Permission) -> bool:
         """Whether all of this may be done with resources of a type."""
         return self.of(type_).issuperset(permissions)
+
+    def lacking(self, types: Iterable[str], permission: Permission) -> tuple[str, ...]:
+        """The scopes that are lacking to do something with resources of all these types, sorted; `*` for many."""
+        lacking = [each for each in sorted(types) if not self.allow(each, permission)]
+        return tuple(scope(each, permission) for each in ([EVERY] if len(lacking) > NAMED else lacking))
 
     def __and__(self, other: "Scopes") -> "Scopes":
         """What both allow."""

@@ -153,7 +153,7 @@ def _routes(
 ) -> Iterator[Route]:
     """The interactions at one FHIR base, but for those on Subscriptions."""
     search = Search(store, tenant, version, topics.contexts, settings.max_search_scan)
-    interactions = Interactions(store, search, transactions, tenant, topics.contexts[version], pressure)
+    interactions = Interactions(store, search, transactions, tenant, topics.contexts[version], pressure, topics)
     patching = Patching(interactions, settings.max_body_bytes, settings.max_nesting)
     conditional = Conditional(interactions, patching)
     resources = Resources(

@@ -11,9 +11,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api.answers import deleted
 from hub.api.conditional import Conditional
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
+from hub.api.entry_needs import demand_all, demand_entry
 from hub.api.exchange import Answer, Exchange, Prefer, without
 from hub.api.history import Histories
 from hub.api.interactions import Interactions
@@ -43,7 +45,6 @@ _WRITING = ("PUT", "PATCH", "DELETE")
 class _Said(TypedDict):
     """What a client says beside what it writes."""
 
-    client: str
     expected: str
     events: Events
 
@@ -133,37 +134,38 @@ class Bundles:
 
     async def _on_its_own(self, entry: Entry, exchange: Exchange) -> dict[str, Any]:
         try:
+            demand_entry(exchange.caller, entry)
             if entry.method == "GET":
-                return self._written(replace(await self._get(entry), location=""), Prefer.REPRESENTATION)
-            answer = await self._write(entry, exchange.client)
+                return self._written(
+                    replace(await self._get(entry, exchange.caller), location=""), Prefer.REPRESENTATION
+                )
+            answer = await self._write(entry, exchange.caller)
             return self._written(answer, exchange.preferred(Prefer.MINIMAL))
         except (HubError, Rejected) as error:
             return _refused(error)
 
-    async def _write(self, entry: Entry, client: str) -> Answer:
-        said = _Said(client=client, expected=entry.expected, events=entry.events)
+    async def _write(self, entry: Entry, by: Caller) -> Answer:
+        said = _Said(expected=entry.expected, events=entry.events)
         type_ = self._interactions.known(entry.type)
         if entry.patch and entry.id:
-            return await self._conditional.patching.patch(entry.patch, type_, entry.id, **said)
+            return await self._conditional.patching.patch(entry.patch, type_, entry.id, client=by.name, **said)
         if entry.patch:
-            return await self._conditional.patch(entry.patch, type_, entry.query, **said)
+            return await self._conditional.patch(entry.patch, type_, entry.query, by=by, **said)
         if entry.draft is None and entry.id:
-            return await self._interactions.delete(type_, entry.id, **said)
+            return await self._interactions.delete(type_, entry.id, client=by.name, **said)
         if entry.draft is None:
-            return await self._conditional.delete(type_, entry.query, **said)
+            return await self._conditional.delete(type_, entry.query, by=by, **said)
         if entry.method == "PUT" and entry.id:
-            return await self._interactions.update(entry.draft, entry.id, **said)
+            return await self._interactions.update(entry.draft, entry.id, client=by.name, **said)
         if entry.method == "PUT":
-            return await self._conditional.update(entry.draft, entry.query, **said)
-        return await self._interactions.create(
-            entry.draft, client=client, condition=entry.if_none_exist, events=entry.events
-        )
+            return await self._conditional.update(entry.draft, entry.query, by=by, **said)
+        return await self._interactions.create(entry.draft, by=by, condition=entry.if_none_exist, events=entry.events)
 
-    async def _get(self, entry: Entry) -> Answer:
+    async def _get(self, entry: Entry, by: Caller) -> Answer:
         if entry.history and not entry.id:
-            return await self._histories.of_all(entry.type, entry.query)
+            return await self._histories.of_all(entry.type, entry.query, by)
         if not entry.id:
-            return await self._searches.answer(entry.type, entry.query)
+            return await self._searches.answer(entry.type, entry.query, by)
         if entry.history and not entry.number:
             return await self._histories.answer(entry.type, entry.id, entry.query)
         wanted, rest = subset(entry.query, entry.type, self._interactions.version)
@@ -175,13 +177,14 @@ class Bundles:
         return replace(answer, body=wanted.of(answer.body))
 
     async def _transaction(self, found: Bundle, exchange: Exchange, key: Key | None) -> list[dict[str, Any]]:
+        demand_all(exchange.caller, [entry for entry in found.entries if isinstance(entry, Entry)])
         rows = await self._transactions.answered(key) if key else None
         if rows is None:
             if error := refusal(found):
                 raise error
             entries = [entry for entry in found.entries if isinstance(entry, Entry)]
-            await self._check_gets(entries)
-            rows = await self._transactions.run(entries, client=exchange.client, key=key)
+            await self._check_gets(entries, exchange.caller)
+            rows = await self._transactions.run(entries, by=exchange.caller, key=key)
         prefer = exchange.preferred(Prefer.MINIMAL)
         answers = {row.index: await self._row(row, prefer) for row in rows}
         for entry in found.entries:
@@ -189,17 +192,17 @@ class Bundles:
                 answers[entry.index] = await self._on_its_own(entry, exchange)
         return [answers[index] for index in range(len(found.entries))]
 
-    async def _check_gets(self, entries: Sequence[Entry]) -> None:
+    async def _check_gets(self, entries: Sequence[Entry], by: Caller) -> None:
         """Refuse a transaction after which a GET would fail, as far as its own writes decide it."""
         writes = {(entry.type, entry.id): entry.method for entry in entries if entry.method in _WRITING}
         for entry in entries:
             if entry.method == "GET":
                 try:
-                    await self._check_get(entry, writes.get((entry.type, entry.id), ""))
+                    await self._check_get(entry, writes.get((entry.type, entry.id), ""), by)
                 except (Refused, Rejected) as error:
                     raise told_at(f"{entry.expression}.request.url", error) from None
 
-    async def _check_get(self, entry: Entry, write: str) -> None:
+    async def _check_get(self, entry: Entry, write: str, by: Caller) -> None:
         """
         Raise what a GET would raise after a transaction.
 
@@ -215,7 +218,7 @@ class Bundles:
                 raise deleted(f"{entry.type}/{entry.id}" + (f"/_history/{made}" if entry.number else ""), made)
             return
         try:
-            await self._get(entry)
+            await self._get(entry, by)
         except Refused as refused:
             begins = write == "PUT" and entry.history and not entry.number  # the history, with this PUT
             if not (begins and refused.status == 404):

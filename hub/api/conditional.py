@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 from urllib.parse import urlencode
 
+from hub.access import Caller
 from hub.api.exchange import Answer
 from hub.api.interactions import Interactions
 from hub.api.patching import Patching, check_expected, persistently
@@ -29,7 +30,7 @@ class Conditional:
     patching: Patching
 
     async def update(
-        self, draft: Draft, condition: Condition, *, client: str, expected: str = "", events: Events = NO_EVENTS
+        self, draft: Draft, condition: Condition, *, by: Caller, expected: str = "", events: Events = NO_EVENTS
     ) -> Answer:
         """
         Update what is found; create it if nothing is, under the draft's own id if it has one.
@@ -42,10 +43,10 @@ class Conditional:
         async with self.interactions.locked(self.interactions.lock_name(type_, condition)) as lock:
 
             async def once() -> Answer:
-                found = await self.interactions.one_match(type_, condition)
+                found = await self.interactions.one_match(type_, condition, by=by)
                 if found is None:
                     _check_absent(expected, type_, condition)
-                    return await self._create(draft, condition, lock, client=client, events=events)
+                    return await self._create(draft, condition, lock, by=by, events=events)
                 resource, version = found
                 if draft.id not in ("", resource.id):
                     text = f"The condition finds {type_}/{resource.id}: the id must be that one, or be left out."
@@ -56,7 +57,7 @@ class Conditional:
                 return await self.interactions.update(
                     replace(draft, id=resource.id),
                     resource.id,
-                    client=client,
+                    client=by.name,
                     expected=str(version.number),
                     events=events,
                 )
@@ -69,7 +70,7 @@ class Conditional:
         type_: str,
         condition: Condition,
         *,
-        client: str,
+        by: Caller,
         expected: str = "",
         events: Events = NO_EVENTS,
     ) -> Answer:
@@ -77,43 +78,43 @@ class Conditional:
         async with self.interactions.locked(self.interactions.lock_name(type_, condition)):
 
             async def once() -> Answer:
-                found = await self.interactions.one_match(type_, condition)
+                found = await self.interactions.one_match(type_, condition, by=by)
                 if found is None:
                     text = f"{type_}?{urlencode(condition)} finds nothing to patch."
                     raise Refused.because(404, IssueCode.NOT_FOUND, text)
                 resource, version = found
                 check_expected(expected, version.number, f"{type_}/{resource.id}")
                 return await self.patching.patch(
-                    patch, type_, resource.id, client=client, expected=str(version.number), events=events
+                    patch, type_, resource.id, client=by.name, expected=str(version.number), events=events
                 )
 
             return await persistently(once, again=not expected)
 
     async def delete(
-        self, type_: str, condition: Condition, *, client: str, expected: str = "", events: Events = NO_EVENTS
+        self, type_: str, condition: Condition, *, by: Caller, expected: str = "", events: Events = NO_EVENTS
     ) -> Answer:
         """Delete what is found; nothing happens if nothing is."""
         async with self.interactions.locked(self.interactions.lock_name(type_, condition)):
 
             async def once() -> Answer:
-                found = await self.interactions.one_match(type_, condition)
+                found = await self.interactions.one_match(type_, condition, by=by)
                 if found is None:
                     _check_absent(expected, type_, condition)
                     return Answer(204)
                 resource, version = found
                 check_expected(expected, version.number, f"{type_}/{resource.id}")
                 return await self.interactions.delete(
-                    type_, resource.id, client=client, expected=str(version.number), events=events
+                    type_, resource.id, client=by.name, expected=str(version.number), events=events
                 )
 
             return await persistently(once, again=not expected)
 
-    async def _create(self, draft: Draft, condition: Condition, lock: Lock, *, client: str, events: Events) -> Answer:
+    async def _create(self, draft: Draft, condition: Condition, lock: Lock, *, by: Caller, events: Events) -> Answer:
         if not draft.id:
             id_ = self.interactions.new_id(draft.type, lock.name)
-            return await self.interactions.create_as(id_, draft, client, events=events, lock=lock)
+            return await self.interactions.create_as(id_, draft, by.name, events=events, lock=lock)
         try:
-            return await self.interactions.update(draft, draft.id, client=client, expected=NOTHING, events=events)
+            return await self.interactions.update(draft, draft.id, client=by.name, expected=NOTHING, events=events)
         except Overtaken:
             text = f"{draft.type}?{urlencode(condition)} finds nothing, but there is a {draft.type}/{draft.id}."
             raise Refused.because(409, IssueCode.DUPLICATE, text, f"{draft.type}.id") from None

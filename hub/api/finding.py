@@ -11,6 +11,7 @@ from hub.access import Caller
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.pages import Parameters, bad_cursor
+from hub.api.permits import demand_beyond
 from hub.api.results import results
 from hub.api.routes import Route
 from hub.api.search import left_out, posted, searchset
@@ -53,6 +54,7 @@ class Finding:
             raise bad_cursor()
         with wanted.refusing():
             query = compiled(rest, "Subscription", Context(of.version, frozenset({of.base})))
+        demand_beyond(caller, query)
         page: list[tuple[str, bytes]] = []
         total = behind = unreadable = 0
         async for member in of.membership.all(of.tenant, of.version, query.ids, by=caller):

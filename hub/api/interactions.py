@@ -13,17 +13,22 @@ from itertools import count
 from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
+from hub.access import Caller
 from hub.api.answers import answer_of, deleted, gone, stored
 from hub.api.exchange import Answer
+from hub.api.permits import demand, demand_beyond
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
 from hub.keys import ResourceId
 from hub.pressure import Pressure
 from hub.search import Search, Upcoming
 from hub.store import Store, Version, now_ms
+from hub.topics import Topics
 from hub.transaction import PATIENCE, TransactionCoordinator
 from hub.write import NO_EVENTS, Events, Indexed, Lock, Put, PutResult, Write, written
-from subscriptions.codes import Interaction, IssueCode
+from subscriptions.codes import FhirVersion, Interaction, IssueCode
+from subscriptions.errors import Issue
+from subscriptions.scopes import Permission
 from subscriptions.search.asking import Context
 
 
@@ -65,8 +70,10 @@ class Interactions:
         tenant: str,
         context: Context,
         pressure: Pressure,
+        topics: Topics,
     ) -> None:
         self.pressure = pressure
+        self._topics = topics
         self._store = store
         self._search = search
         self._transactions = transactions
@@ -93,6 +100,14 @@ class Interactions:
         """Whether a resource is of this tenant and FHIR version, and of a type, unless that is empty."""
         here = resource.tenant == self._tenant and resource.version is self.version
         return here and (not type_ or resource.type == type_)
+
+    async def check_free(self, resource: ResourceId) -> None:
+        """Raise Refused, 405, where a topic is, which R4 reads as a Basic: it is written elsewhere, and by others."""
+        if resource.type != "Basic" or self.version is not FhirVersion.R4:
+            return
+        await self._topics.refresh()
+        if self._topics.named(resource.id):
+            raise topic_here()
 
     def indexed(self, draft: Draft, id_: str) -> tuple[Indexed, ...]:
         """All that a draft is found by under this id."""
@@ -123,7 +138,7 @@ class Interactions:
         self,
         draft: Draft,
         *,
-        client: str,
+        by: Caller,
         condition: list[tuple[str, str]] | None = None,
         idempotency: Idempotency | None = None,
         events: Events = NO_EVENTS,
@@ -140,14 +155,14 @@ class Interactions:
         name = self.lock_name(draft.type, condition) if condition else ""
         id_ = self.new_id(draft.type, name, idempotency)
         if not condition:
-            return await self.create_as(id_, draft, client, idempotency=idempotency, events=events)
+            return await self.create_as(id_, draft, by.name, idempotency=idempotency, events=events)
         if idempotency and await self._store.read(self.resource(draft.type, id_)):
-            return await self.create_as(id_, draft, client, idempotency=idempotency, events=events)
+            return await self.create_as(id_, draft, by.name, idempotency=idempotency, events=events)
         async with self.locked(name) as lock:
-            existing = await self.one_match(draft.type, condition)
+            existing = await self.one_match(draft.type, condition, by=by)
             if existing is not None:
                 return answer_of(*existing)
-            return await self.create_as(id_, draft, client, idempotency=idempotency, events=events, lock=lock)
+            return await self.create_as(id_, draft, by.name, idempotency=idempotency, events=events, lock=lock)
 
     async def update(
         self, draft: Draft, id_: str, *, client: str, expected: str = "", events: Events = NO_EVENTS
@@ -157,6 +172,7 @@ class Interactions:
         if draft.id != id_:
             reason = f"must be {id_}, as in the URL" + (f", not {draft.id}." if draft.id else "; it is missing.")
             raise Refused.because(400, IssueCode.INVALID, f"id {reason}", f"{draft.type}.id")
+        await self.check_free(resource)
         await self.pressure.check()
         indexed = self.indexed(draft, id_)
 
@@ -173,6 +189,7 @@ class Interactions:
     ) -> Answer:
         """Delete a resource; nothing happens if it isn't there."""
         resource = self.resource(type_, id_)
+        await self.check_free(resource)
         await self.pressure.check()
         write, result = await self._put(
             lambda at: Write(resource, "delete", at, expected=expected, publisher=client, events=events)
@@ -185,6 +202,7 @@ class Interactions:
         type_: str,
         query: list[tuple[str, str]],
         *,
+        by: Caller,
         without: Set[ResourceId] = frozenset(),
         upcoming: Sequence[Upcoming] = (),
     ) -> tuple[ResourceId, Version] | None:
@@ -196,9 +214,11 @@ class Interactions:
             upcoming: What it finds, though it is not stored yet.
 
         Raises:
-            Refused: 412, when there are several, or too many to look at.
+            Refused: 412, when there are several, or too many to look at; 403, when `by` may not search for it.
         """
+        demand(by, type_, Permission.SEARCH)
         compiled = await self._search.compiled(query, type_)
+        demand_beyond(by, compiled)
         soon = await self._search.among(compiled, upcoming)
         page = await self._search.page(compiled, most=2, without=without)
         found = [*soon.found, *page.found]
@@ -309,3 +329,9 @@ class Interactions:
             if result.outcome is not Put.RESERVED:
                 return done, result
             await self._transactions.outlast(done.resource, result.by, until)
+
+
+def topic_here() -> Refused:
+    """What whoever would write a topic as a Basic is told."""
+    text = "This is a topic: it is changed and deleted as SubscriptionTopic at /fhir/r4b or /fhir/r5."
+    return Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from hub.api.entries import Bundle as Entries
 from hub.api.entries import Entry, draft_of, opened, refusal
+from hub.api.entry_needs import demand_all
 from hub.api.exchange import Answer, Exchange
 from hub.api.given import named
 from hub.api.interactions import Interactions
@@ -101,10 +102,11 @@ class Messages:
         body = await exchange.body(self._most_bytes)
         large = len(body) > LARGE
         message = await asyncio.to_thread(self._read, body, events) if large else self._read(body, events)
+        demand_all(exchange.caller, message.entries)
         key = self._key(exchange, idempotency_key, message)
         rows = await self._transactions.answered(key) if key else None
         if rows is None:
-            rows = await self._transactions.run(message.entries, client=exchange.client, key=key)
+            rows = await self._transactions.run(message.entries, by=exchange.caller, key=key)
         return exchange.respond(Answer(200, self._answer(message, rows, key)))
 
     def _key(self, exchange: Exchange, idempotency_key: str, message: Message) -> Key | None:

@@ -32,7 +32,7 @@ from subscriptions.codes import Content, IssueCode, NotificationType, Subscripti
 from subscriptions.errors import Issue
 from subscriptions.notification import Event, Failure, notification_id
 from subscriptions.ranges import Range, missing, words
-from subscriptions.scopes import Permission, scope
+from subscriptions.scopes import Permission
 from subscriptions.versions.instant import read
 
 #: Events that are read at once.
@@ -219,8 +219,8 @@ def _readable(events: Sequence[Event], caller: Caller) -> None:
     """Raise Refused, 403, unless a caller may read what is told, whoever's Subscription it is."""
     types = {event.type for event in events if not event.withheld}
     types |= {each.type for event in events for each in event.additional_context}
-    if lacking := [each for each in sorted(types) if not caller.rights.scopes.allow(each, Permission.READ)]:
-        raise forbidden(" ".join(scope(each, Permission.READ) for each in lacking))
+    if lacking := caller.rights.scopes.lacking(types, Permission.READ):
+        raise forbidden(" ".join(lacking))
 
 
 def _number(given: Given, name: str) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from hub.access import Caller
 from hub.api.conditions import conditions
 from hub.api.entries import Entry, told_at
 from hub.api.interactions import Interactions
@@ -49,13 +50,15 @@ class Resolution:
 
     base: The FHIR base, without a slash at its end.
     at: When it is stored, in ms since 1970.
+    by: Whose it is: it may search for what its references are to be.
     """
 
-    def __init__(self, interactions: Interactions, steps: Sequence[Step], base: str, at: int) -> None:
+    def __init__(self, interactions: Interactions, steps: Sequence[Step], base: str, at: int, by: Caller) -> None:
         self._interactions = interactions
         self._steps = steps
         self._base = base
         self._at = at
+        self._by = by
         self._known = {
             step.entry.full_url: step for step in steps if step.entry.full_url and step.entry.method != "DELETE"
         }
@@ -139,6 +142,7 @@ class Resolution:
             match = await self._interactions.one_match(
                 self._interactions.known(type_),
                 conditions(query, type_),
+                by=self._by,
                 without=self._written,
                 upcoming=self._of_type(type_),
             )

@@ -51,7 +51,7 @@ class Resources:
         draft_ = await self._draft(body, type_)
         idempotency = Idempotency.of(exchange.client, type_, key, body, events) if key else None
         answer = await self._interactions.create(
-            draft_, client=exchange.client, condition=condition, idempotency=idempotency, events=events
+            draft_, by=exchange.caller, condition=condition, idempotency=idempotency, events=events
         )
         return exchange.respond(answer, self._base, exchange.prefer)
 
@@ -84,9 +84,7 @@ class Resources:
         type_, wanted = self._condition(request, exchange)
         expected, events = exchange.if_match, exchange.events
         draft_ = await self._draft(await exchange.body(self._most_bytes), type_)
-        answer = await self._conditional.update(
-            draft_, wanted, client=exchange.client, expected=expected, events=events
-        )
+        answer = await self._conditional.update(draft_, wanted, by=exchange.caller, expected=expected, events=events)
         return exchange.respond(answer, self._base, exchange.prefer)
 
     async def patch(self, request: Request) -> Response:
@@ -106,7 +104,7 @@ class Resources:
         expected, events = exchange.if_match, exchange.events
         patch = await self._patch(exchange)
         answer = await self._conditional.patch(
-            patch, type_, wanted, client=exchange.client, expected=expected, events=events
+            patch, type_, wanted, by=exchange.caller, expected=expected, events=events
         )
         return exchange.respond(answer, self._base, exchange.prefer)
 
@@ -124,7 +122,7 @@ class Resources:
         exchange = Exchange(request)
         type_, wanted = self._condition(request, exchange)
         answer = await self._conditional.delete(
-            type_, wanted, client=exchange.client, expected=exchange.if_match, events=exchange.events
+            type_, wanted, by=exchange.caller, expected=exchange.if_match, events=exchange.events
         )
         return exchange.respond(answer)
 

@@ -8,10 +8,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api.exchange import Answer, Exchange, parameters
 from hub.api.interactions import Interactions
 from hub.api.outcome import outcome
 from hub.api.pages import Parameters, bad_cursor, bundle, links
+from hub.api.permits import demand_beyond
 from hub.api.results import Total, results
 from hub.search import Cursor, Page, Search
 from subscriptions.codes import IssueCode
@@ -40,20 +42,20 @@ class Searches:
 
     async def get(self, request: Request) -> Response:
         exchange = Exchange(request)
-        return exchange.respond(await self.answer(request.path_params["type"], exchange.query))
+        return exchange.respond(await self.answer(request.path_params["type"], exchange.query, exchange.caller))
 
     async def post(self, request: Request) -> Response:
         exchange = Exchange(request)
         self._interactions.known(request.path_params["type"])
         asked = await posted(exchange, self._most_bytes)
-        return exchange.respond(await self.answer(request.path_params["type"], asked))
+        return exchange.respond(await self.answer(request.path_params["type"], asked, exchange.caller))
 
-    async def answer(self, type_: str, asked: Parameters) -> Answer:
+    async def answer(self, type_: str, asked: Parameters, by: Caller) -> Answer:
         """
         A page of what a search finds, newest first.
 
         Raises:
-            Refused: An unknown type, a malformed cursor or count.
+            Refused: An unknown type, a malformed cursor or count; 403, when it looks at types that `by` may not search.
             Rejected: A parameter that is unknown or not supported: none is ignored.
         """
         self._interactions.known(type_)
@@ -61,6 +63,7 @@ class Searches:
         wanted, rest = results(asked, type_, version, most=self._most_entries, order="-_lastUpdated")
         with wanted.refusing():
             query = await self._search.compiled(rest, type_)
+        demand_beyond(by, query)
         url = f"{self._base}/{type_}"
         if wanted.count == 0:
             total = await self._search.count(query)

@@ -14,11 +14,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api import documentation
 from hub.api.answers import deleted
 from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.outcome import outcome
 from hub.api.pages import Parameters, bad_cursor
+from hub.api.permits import demand_beyond
 from hub.api.resources import version_number
 from hub.api.results import results
 from hub.api.routes import Route
@@ -163,14 +165,14 @@ class TopicResources:
     async def find(self, request: Request) -> Response:
         """Search by any parameter that FHIR defines on SubscriptionTopic: `url`, `resource`, `title`, `status`, …"""
         exchange = Exchange(request)
-        return exchange.respond(await self.found(exchange.query))
+        return exchange.respond(await self.found(exchange.query, exchange.caller))
 
     async def find_posted(self, request: Request) -> Response:
         """The same search, with its parameters as a form."""
         exchange = Exchange(request)
-        return exchange.respond(await self.found(await posted(exchange, self.max_body)))
+        return exchange.respond(await self.found(await posted(exchange, self.max_body), exchange.caller))
 
-    async def found(self, asked: Parameters) -> Answer:
+    async def found(self, asked: Parameters, by: Caller) -> Answer:
         """A page of the topics that a search finds, by id."""
         wanted, rest = results(asked, self.type, self.version, most=self.max_page, order="_id")
         cursor = wanted.cursor
@@ -178,6 +180,7 @@ class TopicResources:
             raise bad_cursor()
         with wanted.refusing():
             query = compiled(map(_either, rest), self.type, Context(self.version, frozenset({self.base})))
+        demand_beyond(by, query)
         await self.topics.refresh()
         every = sorted(self.topics.all(self.version), key=lambda each: each.id)
         matched: list[Published] = []

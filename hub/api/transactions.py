@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from hub.access import Caller
 from hub.api.entries import Entry, doubles, told_at
 from hub.api.interactions import Interactions, fingerprint_of
 from hub.api.patching import Patching, check_expected, persistently
@@ -64,7 +65,7 @@ class Transactions:
         answer = await self._coordinator.answered(key)
         return None if answer is None else _ROWS.decode(answer)
 
-    async def run(self, entries: Sequence[Entry], *, client: str, key: Key | None) -> list[Row]:
+    async def run(self, entries: Sequence[Entry], *, by: Caller, key: Key | None) -> list[Row]:
         """
         Do all entries that write, or none; again, if somebody else was quicker with what a PATCH is about.
 
@@ -78,19 +79,28 @@ class Transactions:
         if issues := [*_unsupported(writing), *doubles(writing)]:
             raise Rejected(*issues[:MOST_ISSUES])
         patching = [entry for entry in writing if entry.patch and not entry.expected]
-        return await persistently(lambda: self._once(writing, client, key), again=bool(patching))
+        return await persistently(lambda: self._once(writing, by, key), again=bool(patching))
 
-    async def _once(self, writing: Sequence[Entry], client: str, key: Key | None) -> list[Row]:
+    async def _once(self, writing: Sequence[Entry], by: Caller, key: Key | None) -> list[Row]:
+        await self._check_free(writing)
         writing = [await self._patched(entry) if entry.patch else entry for entry in writing]
         locks: dict[int, Lock] = {}
         try:
-            found = await self._conditions(writing, locks)
+            found = await self._conditions(writing, locks, by)
             steps = [self._step(entry, found.get(entry.index), locks.get(entry.index)) for entry in writing]
-            return await self._run(steps, client, key)
+            return await self._run(steps, by, key)
         finally:
             with suppress(Unavailable):  # they run out by themselves; those of reservations are the transaction's
                 for lock in locks.values():
                     await self._store.unlock(lock)
+
+    async def _check_free(self, writing: Sequence[Entry]) -> None:
+        for entry in writing:
+            if entry.id and entry.type == "Basic":
+                try:
+                    await self._interactions.check_free(self._target(entry, None))
+                except Refused as refused:
+                    raise told_at(entry.expression, refused) from None
 
     async def _patched(self, entry: Entry) -> Entry:
         """A PATCH as the update that it is of the version in force."""
@@ -107,7 +117,7 @@ class Transactions:
         return replace(entry, draft=made, expected=str(held.version))
 
     async def _conditions(
-        self, entries: Sequence[Entry], locks: dict[int, Lock]
+        self, entries: Sequence[Entry], locks: dict[int, Lock], by: Caller
     ) -> dict[int, tuple[ResourceId, Version]]:
         """
         What conditional creates have found; what the same transaction deletes is not there for them any more.
@@ -125,7 +135,9 @@ class Transactions:
             expression = f"{entry.expression}.request.ifNoneExist"
             try:
                 lock = locks[entry.index] = await self._coordinator.lock(name)
-                match = await self._interactions.one_match(entry.type, entry.if_none_exist or [], without=deleted)
+                match = await self._interactions.one_match(
+                    entry.type, entry.if_none_exist or [], by=by, without=deleted
+                )
             except (Refused, Rejected) as error:
                 raise told_at(expression, error) from None
             if match:
@@ -134,12 +146,12 @@ class Transactions:
                 await self._store.unlock(lock)
         return found
 
-    async def _run(self, steps: Sequence[Step], client: str, key: Key | None) -> list[Row]:
+    async def _run(self, steps: Sequence[Step], by: Caller, key: Key | None) -> list[Row]:
         at = now_ms()
-        resolution = Resolution(self._interactions, steps, self._base, at)
+        resolution = Resolution(self._interactions, steps, self._base, at, by)
         drafts = await resolution.drafts()
         writes = {
-            step.entry.index: self._write(step, drafts.get(step.entry.index), client, at)
+            step.entry.index: self._write(step, drafts.get(step.entry.index), by.name, at)
             for step in steps
             if not step.found
         }

@@ -6,9 +6,9 @@ import pytest
 
 from subscriptions.codes import ChannelType, Content, FhirVersion, SubscriptionStatus
 from subscriptions.filters import parse, search
-from subscriptions.reach import NAMED, Reach, excess
+from subscriptions.reach import Reach, excess
 from subscriptions.rights import EVERYTHING, Rights
-from subscriptions.scopes import Scopes
+from subscriptions.scopes import NAMED, Scopes
 from subscriptions.search.asking import Context
 from subscriptions.search.beyond import beyond
 from subscriptions.search.parameters import resource_types
