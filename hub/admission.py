@@ -17,7 +17,7 @@ from hub.secrets import LACKING
 from hub.topics import Topics
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
 from subscriptions.errors import Issue, Rejected
-from subscriptions.filters import Understanding, criteria, queries, refusals, understood
+from subscriptions.filters import criteria, queries, refusals, understood
 from subscriptions.reach import Reach, excess
 from subscriptions.rights import EVERYTHING, Rights
 from subscriptions.search.asking import Context
@@ -60,15 +60,13 @@ class Admission:
         Raises:
             Rejected: For all reasons that could be found at once.
         """
-        wanted, issues = await self.judge(version, resource, now=now)
-        if issues:
-            raise Rejected(*issues)
-        return Admitted(wanted, self._on(wanted))
+        judged = await self.judge(version, resource, now=now)
+        if judged.issues:
+            raise Rejected(*judged.issues)
+        return Admitted(judged.subscription, self._on(judged.subscription))
 
-    async def judge(
-        self, version: FhirVersion, resource: Mapping[str, Any], *, now: datetime
-    ) -> tuple[Subscription, list[Issue]]:
-        """The Subscription that a client asks for, and why it is not accepted; no issues if it is."""
+    async def judge(self, version: FhirVersion, resource: Mapping[str, Any], *, now: datetime) -> Reading:
+        """The Subscription that a client asks for, and all that is to be said against it."""
         await self.topics.refresh()
         form = FORMS[version]
         reading = form.read_subscription(resource, now=now, allow_http=self.allow_http, legacy=self.legacy)
@@ -81,7 +79,7 @@ class Admission:
             issues += await self._about_endpoint(wanted.endpoint, form.endpoint_element)
         if wanted.status is not SubscriptionStatus.OFF and wanted.alert_endpoint and _sound(issues, ALERT_ENDPOINT):
             issues += await self._about_endpoint(wanted.alert_endpoint, ALERT_ENDPOINT)
-        return wanted, issues
+        return replace(reading, issues=tuple(issues))
 
     def _on(self, wanted: Subscription) -> On:
         topic = self.topics.published(wanted.topic)
@@ -90,10 +88,13 @@ class Admission:
         tenant = self.topics.tenant
         return On(f"{tenant}/{topic.topic.url}", f"{tenant}/{topic.id}", str(topic.number))
 
-    def understood(self, accepted: Subscription) -> Iterator[Understanding]:
-        """What the filters of a Subscription that is accepted are understood as."""
-        if topic := self.topics.of(accepted):
-            yield from understood(accepted.filters, topic, self.contexts[accepted.version])
+    def understood(self, accepted: Reading) -> Iterator[Issue]:
+        """What the filters of a Subscription that is accepted are understood as, each at its element."""
+        if topic := self.topics.of(accepted.subscription):
+            context = self.contexts[accepted.subscription.version]
+            for element, filters in accepted.filters.items():
+                for each in understood(filters, topic, context):
+                    yield Issue(IssueCode.INFORMATIONAL, each.text, element)
 
     def forbidden(self, accepted: Subscription, rights: Rights) -> Refused | None:
         """Why a client with these rights can't have a Subscription that is accepted otherwise; None if it can."""

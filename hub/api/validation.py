@@ -92,7 +92,8 @@ class Validation:
     ) -> tuple[list[Issue], list[Issue]]:
         """What is against a Subscription; and what its filters are understood as, if nothing is."""
         s = self.subscriptions
-        wanted, found = await s.admission.judge(s.version, resource, now=instant(s.now()))
+        judged = await s.admission.judge(s.version, resource, now=instant(s.now()))
+        wanted, found = judged.subscription, list(judged.issues)
         held = await self._held(caller, id_) if id_ else None
         if not found and (forbidden := s.admission.forbidden(wanted, s.rights(caller, held))):
             found += forbidden.issues
@@ -106,11 +107,7 @@ class Validation:
         found += [issue for issue in issues(resource, s.version) if issue.expression not in told]
         if not found and (full := await s.membership.refusal(s.tenant, s.version, id_, wanted, _encode(resource))):
             found += full.issues
-        if found:
-            return found, []
-        return [], [
-            Issue(IssueCode.INFORMATIONAL, each.text, s.form.topic_element) for each in s.admission.understood(wanted)
-        ]
+        return (found, []) if found else ([], list(s.admission.understood(judged)))
 
     async def _held(self, caller: Caller, id_: str) -> Member | None:
         """What an update would change; None when it would create. Refused with 404 when it could do neither."""

@@ -32,24 +32,26 @@ async def said(hub: Hub, resource: dict[str, Any]) -> list[tuple[str, str, str]]
 @pytest.mark.parametrize(
     ("type_", "filters", "understood"),
     [
-        pytest.param("Immunization", [], [], id="no-filters"),
+        pytest.param("Immunization", [], {}, id="no-filters"),
         pytest.param(
             "Immunization",
             ["Immunization?patient=Patient/1&date=ge2024", "status:not=completed"],
-            [
-                "`Immunization?patient=Patient/1` is understood as a filter of type reference on Immunization.",
-                "`Immunization?date=ge2024` is understood as a filter of type date on Immunization.",
-                "`status:not=completed` is understood as a filter of type token on Immunization.",
-            ],
+            {
+                "`Immunization?patient=Patient/1` is understood as a filter of type reference on Immunization.": 0,
+                "`Immunization?date=ge2024` is understood as a filter of type date on Immunization.": 0,
+                "`status:not=completed` is understood as a filter of type token on Immunization.": 1,
+            },
             id="several",
         ),
     ],
 )
-async def test_accepted(hub: Hub, type_: str, filters: list[str], understood: list[str]) -> None:
-    """That it would be accepted, and what each filter is understood as."""
+async def test_accepted(hub: Hub, type_: str, filters: list[str], understood: dict[str, int]) -> None:
+    """That it would be accepted, and what each filter is understood as, at its own element."""
     (first, *others) = await said(hub, subscription("http://127.0.0.1/hook", type_, *filters))
     assert first == ("information", "Subscription", "The Subscription would be accepted.")
-    assert others == [("information", "Subscription.criteria", text) for text in understood]
+    assert others == [
+        ("information", f"Subscription.criteria.extension[{place}]", text) for text, place in understood.items()
+    ]
 
 
 async def test_criteria_that_are_a_search(hub: Hub) -> None:
