@@ -1,14 +1,55 @@
 """The session in the README works as it stands there."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import orjson
 
 from tests.processes import HubProcess
 from tests.receiver import Receiver
 
 ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Session:
+    """
+    What somebody does by hand who follows the README.
+
+    path: Of the endpoint that stands for the README's, on the port that it has there.
+    """
+
+    client: httpx.AsyncClient
+    receiver: Receiver
+    path: str
+
+    def endpoint(self, written: str) -> str:
+        """The endpoint instead of the one that is written there."""
+        assert written == "http://127.0.0.1:9000/"
+        return f"{self.receiver.url}{self.path}"
+
+    async def send(self, url: str, file: str) -> str:
+        """POST a file of ours; returns the id that it got."""
+        headers = {"Content-Type": "application/fhir+json"}
+        answer = await self.client.post(url, content=(ROOT / file).read_bytes(), headers=headers)
+        assert answer.status_code == 201
+        return str(answer.json()["id"])
+
+    async def be_told(self, wanted: dict[str, Any], published: str) -> None:
+        """Register, publish: the notification arrives."""
+        subscription = await self.client.post("Subscription", json=wanted)
+        assert subscription.status_code == 201
+        await self.receiver.until(lambda: bool(self.receiver.at(self.path, "handshake")))
+        status = f"Subscription/{subscription.json()['id']}"
+        while (await self.client.get(status)).json()["status"] != "active":
+            pass
+        id_ = await self.send("Immunization", published)
+        await self.receiver.until(lambda: bool(self.receiver.at(self.path)))
+        assert self.receiver.at(self.path)[0].foci == [f"Immunization/{id_}"]
+        await self.client.delete(status)
 
 
 async def test_the_session_by_hand(hub: HubProcess) -> None:
@@ -19,51 +60,25 @@ async def test_the_session_by_hand(hub: HubProcess) -> None:
     (value_set,) = re.findall(r"/fhir/r4/ValueSet/flu .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
     (by_value_set,) = re.findall(r"`(Immunization\?vaccine-code:in=\S+)`", readme)
     async with Receiver() as receiver, hub.client() as client:
-        wanted = orjson.loads(written)
-        assert wanted["channel"]["endpoint"] == "http://127.0.0.1:9000/"
-        wanted["channel"]["endpoint"] = f"{receiver.url}/readme"
-        subscription = await client.post("Subscription", json=wanted)
-        assert subscription.status_code == 201
-        await receiver.until(lambda: bool(receiver.at("/readme", "handshake")))
-        status = f"Subscription/{subscription.json()['id']}"
-        while (await client.get(status)).json()["status"] != "active":
-            pass
-        headers = {"Content-Type": "application/fhir+json"}
-        answer = await client.post("Immunization", content=(ROOT / published).read_bytes(), headers=headers)
-        assert answer.status_code == 201
-        await receiver.until(lambda: bool(receiver.at("/readme")))
-        assert receiver.at("/readme")[0].foci == [f"Immunization/{answer.json()['id']}"]
-        await client.delete(status)
+        session, wanted = Session(client, receiver, "/readme"), orjson.loads(written)
+        wanted["channel"]["endpoint"] = session.endpoint(wanted["channel"]["endpoint"])
+        await session.be_told(wanted, published)
         at_r5 = f"{hub.url}/fhir/r5/SubscriptionTopic"
-        made = await client.post(at_r5, content=(ROOT / topic).read_bytes(), headers=headers)
-        assert made.status_code == 201
+        made = await session.send(at_r5, topic)
         assert (await client.put("ValueSet/flu", json=orjson.loads(value_set))).status_code == 201
         wanted["_criteria"]["extension"][0]["valueString"] = by_value_set
         subscription = await client.post("Subscription", json=wanted)
         assert subscription.status_code == 201
         # Others use the same hub.
         assert (await client.delete(f"Subscription/{subscription.json()['id']}")).status_code == 204
-        assert (await client.delete(f"{at_r5}/{made.json()['id']}")).status_code == 204
+        assert (await client.delete(f"{at_r5}/{made}")).status_code == 204
 
 
 async def test_the_session_in_r5(hub: HubProcess) -> None:
-    """Register with the README's Subscription of R5, publish the file that it names: the notification arrives."""
+    """The same with the README's Subscription of R5."""
     readme = (ROOT / "README.md").read_text()
     (written,) = re.findall(r"/fhir/r5/Subscription .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
     (published,) = re.findall(r"/fhir/r5/Immunization .*?\n  -d @(\S+)", readme)
     async with Receiver() as receiver, hub.client("r5") as client:
-        wanted = orjson.loads(written)
-        assert wanted["endpoint"] == "http://127.0.0.1:9000/"
-        wanted["endpoint"] = f"{receiver.url}/readme-r5"
-        subscription = await client.post("Subscription", json=wanted)
-        assert subscription.status_code == 201
-        await receiver.until(lambda: bool(receiver.at("/readme-r5", "handshake")))
-        status = f"Subscription/{subscription.json()['id']}"
-        while (await client.get(status)).json()["status"] != "active":
-            pass
-        headers = {"Content-Type": "application/fhir+json"}
-        answer = await client.post("Immunization", content=(ROOT / published).read_bytes(), headers=headers)
-        assert answer.status_code == 201
-        await receiver.until(lambda: bool(receiver.at("/readme-r5")))
-        assert receiver.at("/readme-r5")[0].foci == [f"Immunization/{answer.json()['id']}"]
-        await client.delete(status)
+        session, wanted = Session(client, receiver, "/readme-r5"), orjson.loads(written)
+        await session.be_told(wanted | {"endpoint": session.endpoint(wanted["endpoint"])}, published)

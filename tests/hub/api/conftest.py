@@ -12,9 +12,22 @@ from tests.hub.conftest import settings
 
 
 @pytest.fixture
-async def hub(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    """One api process on an empty Redis."""
+async def plain(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    """One api process on an empty Redis, without a key for secrets."""
     async with serving(settings(redis_url, tmp_path)) as found:
+        yield found
+
+
+@pytest.fixture
+def hub(plain: Hub) -> Hub:
+    return plain
+
+
+@pytest.fixture
+async def sealing(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
+    """One that has such a key."""
+    wanted = settings(redis_url, tmp_path).model_copy(update={"secrets_key": Fernet.generate_key().decode()})
+    async with serving(wanted) as found:
         yield found
 
 

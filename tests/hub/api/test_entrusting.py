@@ -1,38 +1,26 @@
 """`$rotate-secret`, `$credentials` and the public key: secrets come in by bodies alone, and go out once or never."""
 
 from base64 import b64decode
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from hub.keyring import MOST_SECRETS
-from tests.hub.api.server import Hub, issue, serving
+from tests.hub.api.server import Hub, issue
 from tests.hub.api.subscriptions import put
 from tests.hub.certificates import Authority, key_pem
-from tests.hub.conftest import BASE, settings
+from tests.hub.conftest import BASE
 
 OAUTH = {"tokenUrl": "http://127.0.0.1:9/token", "clientId": "hub", "clientSecret": "s3cr3t-of-the-client"}
 
 
 @pytest.fixture
-async def plain(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    """One without a key for secrets."""
-    async with serving(settings(redis_url, tmp_path)) as found:
-        yield found
-
-
-@pytest.fixture
-async def hub(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    key = Fernet.generate_key().decode()
-    async with serving(settings(redis_url, tmp_path).model_copy(update={"secrets_key": key})) as found:
-        await put(found, "s")
-        yield found
+async def hub(sealing: Hub) -> Hub:
+    await put(sealing, "s")
+    return sealing
 
 
 def given(**parameters: str) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Headers of Subscriptions, and what binds credentials to an origin, as a client of the api sees them."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +10,11 @@ from hub.secrets import Secrets
 from subscriptions.codes import FhirVersion
 from tests.dump import everything
 from tests.hub.api.patches import fhirpath, operation, patch
-from tests.hub.api.server import Hub, issue, serving
+from tests.hub.api.server import Hub, issue
 from tests.hub.api.subscriptions import ENDPOINT, put
 from tests.hub.api.test_entrusting import OAUTH, entrust
 from tests.hub.certificates import Authority
-from tests.hub.conftest import BASE, settings
+from tests.hub.conftest import BASE
 from tests.hub.engines import member, sender
 from tests.processes import subscription, subscription_r5
 
@@ -25,17 +23,8 @@ REDACTED = ["Authorization: ********", "X-Ward: ********"]
 
 
 @pytest.fixture
-async def plain(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    """One without a key for secrets."""
-    async with serving(settings(redis_url, tmp_path)) as found:
-        yield found
-
-
-@pytest.fixture
-async def hub(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
-    key = Fernet.generate_key().decode()
-    async with serving(settings(redis_url, tmp_path).model_copy(update={"secrets_key": key})) as found:
-        yield found
+def hub(sealing: Hub) -> Hub:
+    return sealing
 
 
 def wanted(endpoint: str = ENDPOINT, **options: Any) -> dict[str, Any]:
