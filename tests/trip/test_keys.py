@@ -1,13 +1,8 @@
 """A hub that asks who calls, on its real trip: its operator makes clients and keys while it runs, and revokes them."""
 
-import asyncio
-import os
-import sys
 from pathlib import Path
-from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -15,34 +10,11 @@ from hub.cli import REFUSED, parse
 from tests.dump import everything, files
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization
-from tests.processes import ENVIRONMENT, SHARED, HubProcess, subscription
+from tests.processes import SHARED, HubProcess, subscription
 from tests.receiver import Receiver
+from tests.trip.operator import done, listed, operate
 
 KEYS = SHARED | {"HUB_AUTH": "keys"}
-
-
-async def operate(data: Path, *words: str) -> tuple[int, str, str]:
-    """What `hub …` comes to, run by an operator beside the hub: its exit code, and what it says."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hub", *words, "--data", str(data)),
-        env=os.environ | ENVIRONMENT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        output, said = await process.communicate()
-    return process.returncode or 0, output.decode(), said.decode()
-
-
-async def done(data: Path, *words: str) -> str:
-    """What it prints; it has to go well."""
-    code, output, said = await operate(data, *words)
-    assert code == 0, said
-    return output
-
-
-async def listed(data: Path, what: str) -> list[dict[str, Any]]:
-    return list(msgspec.json.decode(await done(data, what, "list", "--json")))
 
 
 def holding(hub: HubProcess, key: str) -> httpx.AsyncClient:
@@ -52,6 +24,7 @@ def holding(hub: HubProcess, key: str) -> httpx.AsyncClient:
     return client
 
 
+@pytest.mark.timeout(240)
 async def test_who_may_call(data: Path, receiver: Receiver) -> None:
     """A client of before the first start publishes, one that is made meanwhile subscribes, and others get 401."""
     await done(data, "clients", "set", "lab", "--scopes", "system/Immunization.cruds")
@@ -91,6 +64,7 @@ async def test_who_may_call(data: Path, receiver: Receiver) -> None:
     assert b"client/lab" in held  # in the audit
 
 
+@pytest.mark.timeout(240)
 async def test_what_operators_see(data: Path) -> None:
     """Tenants and what they grant, in tables and as JSON, on a directory that no hub runs on."""
     await done(data, "tenants", "set", "south")

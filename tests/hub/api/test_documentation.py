@@ -132,3 +132,12 @@ async def test_that_a_basic_may_be_a_topic_is_said_where_one_is_written(hub: Hub
     said = (await document(hub))["paths"]["/fhir/r4/{type}/{id}"][method]
     assert str(answer.status_code) in said["responses"], answer.text
     assert answer.status_code == 405
+
+
+async def test_who_asks_nobody_says_so(hub: Hub) -> None:
+    """Without authentication there is no way to say who calls, and nobody is refused for that."""
+    said = await document(hub)
+    assert "securitySchemes" not in said.get("components", {})
+    for _, _, operation in operations(said):
+        assert "security" not in operation
+        assert not {"401", "403"} & operation["responses"].keys()
