@@ -19,7 +19,7 @@ from hub.errors import Unavailable
 from hub.keys import CLOCK
 from hub.membership import Membership
 from hub.pipeline import Pipeline, script
-from hub.retention import Retention
+from hub.retention import AuditRetention, Retention
 from hub.transaction import TransactionCoordinator
 from hub.withdrawal import Withdrawals
 
@@ -52,6 +52,7 @@ class Clock:
     due: Due
     caller: Caller
     retention: Retention
+    audits: AuditRetention
     withdrawals: Withdrawals
     erasing: Erasing
     _mine: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,6 +111,7 @@ class Clock:
     async def retain(self) -> None:
         """Remove what is not to be kept any longer."""
         await self.retention.run(self.now())
+        await self.audits.run(self.now())
 
     async def tidy(self) -> None:
         """What can."""

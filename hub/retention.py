@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from logging import getLogger
 from math import ceil
 
+from hub.access import DEFAULT, Access
+from hub.audit import Audit
 from hub.due import Due
 from hub.keys import Partition, SubscriptionKey
 from hub.pipeline import Pipeline, script
@@ -175,6 +177,24 @@ class Retention:
             keys += [partition.resource(change.resource) for change in found]
             await self.pipeline.run(FORGET, keys, f"{ms}-{number + 1}", *(change.number for change in found))
             more = len(found) == STEP
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRetention:
+    """
+    The retention of all tenants' audits.
+
+    window: ms.
+    """
+
+    audit: Audit
+    access: Access
+    window: int
+
+    async def run(self, now: int) -> None:
+        """Remove the entries that are not to be kept at this time (ms)."""
+        await self.access.current()
+        await self.audit.trim(now - self.window, *{DEFAULT, *self.access.tenants})
 
 
 def _at(fields: "list[bytes] | dict[bytes, bytes]") -> int:

@@ -5,6 +5,7 @@
 --       FHIR version, outcome, text: for each act
 -- Returns  how many were left out since there was room last, and how many of them now
 -- When there is room again, an entry of kind `lost` comes first: its text is how many were left out, and since when (ms).
+redis.call('HDEL', KEYS[2], '')  -- changes nothing, but has a full Redis take what follows
 local most, now_lost = tonumber(ARGV[1]), 0
 local lost = tonumber(redis.call('HGET', KEYS[2], 'count') or '0')
 local kept = redis.call('XLEN', KEYS[1])

@@ -31,7 +31,7 @@ from hub.recovery import Recovery
 from hub.registry import Registry
 from hub.resealing import Resealing
 from hub.resending import Resending
-from hub.retention import DAY, Retention
+from hub.retention import DAY, AuditRetention, Retention
 from hub.scanning import Scanning
 from hub.seal import Seal
 from hub.secrets import Secrets
@@ -115,6 +115,10 @@ class Parts:
     def retention(self) -> Retention:
         window = int(self.settings.retention_days * DAY)
         return Retention(self.pipeline, self.registry, self.changes, self.due, window, self.settings.retention_bytes)
+
+    @property
+    def audits(self) -> AuditRetention:
+        return AuditRetention(self.audit, self.access, int(self.settings.audit_days * DAY))
 
     @property
     def guard(self) -> Guard:

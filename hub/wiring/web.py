@@ -77,7 +77,7 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusa
     refusals = refusals or Refusals(p.audit)
     pressure = Pressure(p.pipeline, p.changes, settings)
     gates = Gates.of(settings, p.access, p.guard)
-    others = (health_routes(p.foundation, pressure), signing_routes(p.keyring))
+    others = (health_routes(p.foundation, pressure, p.audit, p.access), signing_routes(p.keyring))
 
     def made(tenant: str, *others: APIRouter) -> FastAPI:
         own = gate or gates.gate(tenant, p.tenancy.bases(tenant).values())

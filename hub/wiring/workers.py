@@ -114,6 +114,7 @@ def clock(p: Parts, *, top_up: Callable[[], Awaitable[None]]) -> Clock:
         due=p.due,
         caller=Caller(p.pipeline, p.due, p.outboxes),
         retention=p.retention,
+        audits=p.audits,
         withdrawals=Withdrawals(p.pipeline, p.telling.standings, p.registry, p.outboxes, p.due),
         erasing=erasing(p),
     )

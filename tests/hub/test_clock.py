@@ -74,6 +74,7 @@ def clock(
         due=parts.due,
         caller=Caller(parts.pipeline, parts.due, parts.outboxes),
         retention=parts.retention,
+        audits=parts.audits,
         withdrawals=Withdrawals(parts.pipeline, parts.telling.standings, parts.registry, parts.outboxes, parts.due),
         erasing=erasing(parts),
     )

@@ -24,7 +24,7 @@ READS = {
 
 ON_ITS_WAY = (
     "hold alive advance remember owe mark remind rouse schedule ends claim renew take settle release unsubscribe"
-    " retain forget"
+    " retain forget record"
 )
 
 

@@ -1,14 +1,15 @@
 """AuditEvent over REST: read and search, in each FHIR version, and nothing else."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from subscriptions.audit import Act, Entry, Kind, Outcome
 from subscriptions.codes import FhirVersion
-from tests.hub.api.server import Hub
-from tests.hub.conftest import BASE
+from tests.hub.api.server import Hub, serving
+from tests.hub.conftest import BASE, settings
 from tests.processes import subscription
 
 HOOK = "http://127.0.0.1:9/hook"
@@ -169,3 +170,14 @@ async def test_a_refused_one(hub: Hub) -> None:
     """What is refused leaves no entry."""
     assert (await hub.post("/Subscription", subscription(HOOK) | {"criteria": "nonsense"})).status_code >= 400
     assert await record(hub) == []
+
+
+async def test_readyz_says_that_the_audit_is_full(redis_url: str, tmp_path: Path) -> None:
+    """And how many entries are left out; the log has it when that begins."""
+    async with serving(settings(redis_url, tmp_path).model_copy(update={"audit_entries": 1})) as full:
+        assert "audit" not in (await full.get(f"{BASE}/readyz")).json()
+        await record(full, CREATED, REFUSED, REFUSED, DELETED)
+        said = (await full.get(f"{BASE}/readyz")).json()
+        assert said["status"] == "ready"
+        assert "2 entries are left out" in said["audit"]
+        assert len(await record(full)) == 2
