@@ -163,7 +163,7 @@ class Bundles:
 
     async def _get(self, entry: Entry, by: Caller) -> Answer:
         if entry.history and not entry.id:
-            return await self._histories.of_all(entry.type, entry.query, by)
+            return await self._histories.of_all(entry.type, entry.query)
         if not entry.id:
             return await self._searches.answer(entry.type, entry.query, by)
         if entry.history and not entry.number:

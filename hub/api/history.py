@@ -15,7 +15,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.access import Caller
 from hub.api.exchange import Answer, Exchange
 from hub.api.interactions import Interactions
 from hub.api.pages import Parameters, bad_cursor, bundle, links, paging
@@ -25,7 +24,6 @@ from hub.keys import ResourceId
 from hub.store import Store, Version, instant, ms
 from hub.stream import Changes, Entry, Spot
 from subscriptions.codes import Interaction, IssueCode
-from subscriptions.scopes import Permission
 from subscriptions.versions.instant import read, write
 
 _METHOD = {Interaction.CREATE: "POST", Interaction.UPDATE: "PUT", Interaction.DELETE: "DELETE"}
@@ -88,7 +86,7 @@ class Histories:
 
     async def get_all(self, request: Request) -> Response:
         exchange = Exchange(request)
-        return exchange.respond(await self.of_all(request.path_params.get("type", ""), exchange.query, exchange.caller))
+        return exchange.respond(await self.of_all(request.path_params.get("type", ""), exchange.query))
 
     async def answer(self, type_: str, id_: str, parameters: Parameters) -> Answer:
         """
@@ -116,7 +114,7 @@ class Histories:
         entries = [self._entry(resource, version, asked.subset) for version in page]
         return Answer(200, bundle("history", entries, links(url, parameters, following), total))
 
-    async def of_all(self, type_: str, parameters: Parameters, by: Caller) -> Answer:
+    async def of_all(self, type_: str, parameters: Parameters) -> Answer:
         """
         A page of the changes of a type, or of all types, newest first.
 
@@ -129,7 +127,7 @@ class Histories:
         if type_:
             self._interactions.known(type_)
         asked = self._asked(type_, parameters)
-        page, following = await self._changed(type_, asked, by)
+        page, following = await self._changed(type_, asked)
         versions = await self._store.versions([(entry.resource, entry.number) for entry in page])
         # What retention has taken in this moment is left out.
         entries = [
@@ -142,7 +140,7 @@ class Histories:
         told = "{}-{}.{}".format(*following) if following else None
         return Answer(200, bundle("history", entries, links(url, parameters, told), total))
 
-    async def _changed(self, type_: str, asked: Asked, by: Caller) -> tuple[list[Entry], Spot | None]:
+    async def _changed(self, type_: str, asked: Asked) -> tuple[list[Entry], Spot | None]:
         """The changes on a page, and behind which one the next page begins; None at the end."""
         found: list[Entry] = []
         last = _spot(asked.cursor)
@@ -154,16 +152,12 @@ class Histories:
             if looked_at == self._most_looked_at:
                 return found, last
             looked_at += 1
-            if self._shown(entry.resource, type_, by) and not _before(entry, asked.since):
+            if self._interactions.holds(entry.resource, type_) and not _before(entry, asked.since):
                 if len(found) == asked.count:
                     return found, last
                 found.append(entry)
             last = spot
         return found, None
-
-    def _shown(self, resource: ResourceId, type_: str, by: Caller) -> bool:
-        """Whether a resource is of the type, or of one of all; those that have to be named are for who may see them."""
-        return self._interactions.holds(resource, type_) and by.rights.scopes.allow(resource.type, Permission.SEARCH)
 
     def _asked(self, type_: str, parameters: Parameters) -> Asked:
         """Refused: 400, for what is malformed, repeated or not supported."""
