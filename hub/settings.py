@@ -245,6 +245,19 @@ class Settings(BaseSettings):
         description="Count. Connections of one api process. One more has the longest idle or incomplete one closed; it"
         " gets 503 itself when all others are being answered.",
     )
+    rate: float = Field(
+        0,
+        ge=0,
+        description="Requests per second of one client and api process, with `HUB_AUTH=none` of one address; each entry"
+        " of a Bundle counts. More get 429 with `Retry-After`. 0: no limit.",
+    )
+    rate_burst: int = Field(100, gt=0, description="Count. Requests that may be saved up for that.")
+    rate_unknown: float = Field(
+        10,
+        ge=0,
+        description="Requests per second and address that are answered with 401, saved up for 10 s; more get 429 in"
+        " place of it. 0: no limit.",
+    )
     max_nesting: int = Field(64, gt=0, description="Levels of JSON. A deeper body gets 400.")
     max_bundle_entries: int = Field(
         1_000, gt=0, description="Count. A batch or transaction with more entries gets 413."

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "HUB_REQUEST_TIMEOUT": "2",
     "HUB_RETRY_WAITS": "0.2,0.2,0.5,0.5,1,1,1,1,1,1",
     "HUB_LOG_LEVEL": "warning",
+    "HUB_RATE_UNKNOWN": "0",
 }
 
 #: Of the hub that tests share: three attempts in a second; a request may be held for as long as a test needs.

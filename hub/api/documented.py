@@ -14,7 +14,7 @@ from hub.patch import JSON_PATCH
 FORM = "application/x-www-form-urlencoded"
 
 #: What refusals mean; those of every interaction, and those of every one with a body, come first.
-_ALWAYS = (400, 406, 503)
+_ALWAYS = (400, 406, 429, 503)
 _OF_CALLERS = (401, 403, 404)
 _WITH_BODY = (413, 415)
 REFUSALS = {
@@ -30,6 +30,7 @@ REFUSALS = {
     413: "The body is too large, or the Bundle has too many entries",
     415: "The body's media type, FHIR version or encoding is not supported",
     422: "The Idempotency-Key was used with another body, or a patch can't be done on what is there",
+    429: "There are more requests than this client may make, or this address without saying who it is: later",
     503: "Not at the moment, since Redis does not answer: try again",
 }
 _IN_PATH = {
@@ -198,6 +199,7 @@ def _refusal(status: int) -> dict[str, Any]:
     }
     headers = {
         401: {"WWW-Authenticate": _told("`Bearer`, and what is wrong with the token")},
+        429: {"Retry-After": _told("Seconds")},
         503: {"Retry-After": _told("Seconds")},
     }
     return refusal | ({"headers": headers[status]} if status in headers else {})

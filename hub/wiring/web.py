@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version as version_of
 from itertools import chain
+from time import monotonic
 
 from fastapi import APIRouter, FastAPI
 
@@ -22,6 +23,7 @@ from hub.api.finding import Finding
 from hub.api.happened import Past
 from hub.api.health import health_routes
 from hub.api.operations import Operations
+from hub.api.pacing import Allowances, Paced
 from hub.api.recovering import Recovering
 from hub.api.routes import Gate, Route
 from hub.api.subscriptions import Subscriptions
@@ -42,6 +44,7 @@ from hub.topics_dir import load
 from hub.wiring.erasing import erasing
 from hub.wiring.gates import Gates
 from hub.wiring.parts import Parts, parts
+from subscriptions.allowance import Rate
 from subscriptions.codes import FhirVersion
 from subscriptions.subscription import Style
 
@@ -77,10 +80,13 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusa
     refusals = refusals or Refusals(p.audit)
     pressure = Pressure(p.pipeline, p.changes, settings)
     gates = Gates.of(settings, p.access, p.guard)
+    known = Allowances(Rate(settings.rate, settings.rate_burst), monotonic) if settings.rate else None
+    turned_away = Rate(settings.rate_unknown, max(10 * settings.rate_unknown, 1))
+    unknown = Allowances(turned_away, monotonic) if settings.rate_unknown else None
     others = (health_routes(p.foundation, pressure, p.audit, p.access), signing_routes(p.keyring))
 
     def made(tenant: str, *others: APIRouter) -> FastAPI:
-        own = gate or gates.gate(tenant, p.tenancy.bases(tenant).values())
+        own = Paced(gate or gates.gate(tenant, p.tenancy.bases(tenant).values()), known, unknown)
         return _application(tenant, settings, p, pressure, own, refusals, tuple(gates.routes()), *others)
 
     app = made(DEFAULT, *others)

@@ -28,6 +28,7 @@ def settings(url: str, data: Path) -> Settings:
         retry_waits=(0.05, 0.05),
         allow_http_endpoints=True,
         allow_private_endpoints=True,
+        rate_unknown=0,
     )
 
 
