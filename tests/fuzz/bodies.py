@@ -131,9 +131,8 @@ def broken(draw: st.DrawFn, version: FhirVersion, type_: str = "", *, most: int 
                 if _is_there(other, name):
                     holder[key] = deepcopy(other[name])
             case _ if isinstance(holder, dict):
-                holder[draw(st.sampled_from(("id", "extension", "_" + str(key), "resourceType", "x")))] = draw(
-                    st.sampled_from(STRAY)
-                )
+                name = draw(st.sampled_from(("id", "extension", f"_{key}", "resourceType", "x")))
+                holder[name] = deepcopy(draw(st.sampled_from(STRAY)))
         if not resource:
             break
     return resource

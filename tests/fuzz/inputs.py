@@ -22,12 +22,18 @@ from hub.patch.fhirpath_patch import FhirPathPatch
 from hub.patch.json_patch import JsonPatch, Op
 from hub.query import compiled
 from subscriptions import filters
-from subscriptions.change import Change
+from subscriptions.change import Change, Resource
+from subscriptions.clearance import NORMAL
 from subscriptions.codes import Comparator, FhirVersion, Interaction
-from subscriptions.errors import Rejected
+from subscriptions.compartment import Compartment, identities
+from subscriptions.consent import Unattributed, consent
+from subscriptions.errors import EvaluationError, Rejected
 from subscriptions.findings import Findings
+from subscriptions.labels import labels
 from subscriptions.predicate import Predicate
 from subscriptions.search.asking import Context
+from subscriptions.suppression import Rule
+from subscriptions.told import Recipient, Told
 from subscriptions.topic import MODIFIERS, built_in
 from subscriptions.triggers import Triggers
 from subscriptions.versions.forms import FORMS
@@ -58,6 +64,7 @@ def _resource(data: bytes, version: FhirVersion, _: Change) -> None:
     again = draft(head + b"1" + rest, version, max_nesting=NESTING, type_=found.type)
     assert again.resource["meta"]["versionId"] == "1"
     found.indexed("a", (BASE,))
+    _judge(found.resource, version)
     match found.type:
         case "Subscription":
             FORMS[version].parse_subscription(found.resource, now=NOW, allow_http=True)
@@ -67,9 +74,26 @@ def _resource(data: bytes, version: FhirVersion, _: Change) -> None:
             FhirPathPatch.read(found)
 
 
+def _judge(resource: Resource, version: FhirVersion) -> None:
+    """Ask whom something that was accepted may be told, and about whom it is."""
+    NORMAL.covers(resource)
+    bases = frozenset({BASE})
+    told = Told(resource["resourceType"], "a", (resource,), (labels(resource),), bases, NOW)
+    if resource["resourceType"] == "Consent":
+        with suppress(Unattributed):
+            if found := consent(resource, version, bases):
+                found.denies(told, Recipient("client", frozenset({"Organization/f001"})))
+    compartment = Compartment(version, "example", identities([resource]), bases)
+    compartment.mentions(resource)
+    with suppress(EvaluationError):
+        compartment.holds(resource)
+
+
 def _criteria(data: bytes, version: FhirVersion, change: Change) -> None:
     text = data.decode(errors="replace")
     findings = Findings(change, nothing_else())
+    with suppress(Rejected):
+        Rule.checked("a", text, "", [_context(version)])
     with suppress(Rejected):
         asked = filters.criteria(filters.parse(text), built_in(BASE, change.type), _context(version))
         for each in asked.values():

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from subscriptions.codes import FhirVersion
+from tests.fuzz.bodies import broken
 from tests.fuzz.inputs import KINDS, read, seeds, words
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "600"))
@@ -47,6 +49,17 @@ def test_what_is_spoiled_is_read_or_refused(kind: str) -> None:
     @given(spoiled(kind))
     def each(data: bytes) -> None:
         read(kind, data)
+
+    each()
+
+
+@pytest.mark.parametrize("version", FhirVersion)
+@pytest.mark.parametrize("type_", ["", "Consent", "Subscription", "Patient"])
+def test_a_resource_in_which_something_is_broken_is_refused_or_can_be_judged(version: FhirVersion, type_: str) -> None:
+    @settings(max_examples=60)
+    @given(broken(version, type_))
+    def each(resource: dict[str, object]) -> None:
+        read("resource", bytes([list(FhirVersion).index(version), 0]) + json.dumps(resource).encode())
 
     each()
 
