@@ -87,6 +87,8 @@ hub:{registry}:log
     stream: which of them changed; trimmed to the last 10,000
 hub:{registry}:signing
     string: the hub's own Ed25519 key, sealed (see secrets.py)
+hub:{registry}:veil
+    string: a random key, by which links don't show what was searched for by POST (see veil.py)
 hub:{registry}:sealers
     set: fingerprints of the keys that have sealed what may still be there (see seal.py)
 hub:{registry}:epoch
@@ -143,6 +145,7 @@ JOINS = "hub:{registry}:joins"
 JOINED = "hub:{registry}:joined"
 SIGNING_KEY = "hub:{registry}:signing"
 SEALERS = "hub:{registry}:sealers"
+VEIL = "hub:{registry}:veil"
 EPOCH = "hub:{registry}:epoch"
 TENANTS = "hub:{access}:tenants"
 CLIENTS = "hub:{access}:clients"

@@ -33,6 +33,7 @@ from hub.store import Store, instant, now_ms
 from hub.stream import Changes
 from hub.topics import Topics
 from hub.transaction import TransactionCoordinator
+from hub.veil import Veil
 from subscriptions.codes import FhirVersion
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -68,6 +69,7 @@ def create_app(
     publication: Publication,
     pressure: Pressure,
     gate: Gate,
+    veil: Veil,
     around: Around = nothing_around,
     subscriptions: Mapping[FhirVersion, Iterable[Route]] = _NONE,
     configuration: Sequence[Route] = (),
@@ -86,6 +88,7 @@ def create_app(
         pressure: Asked before anything is stored.
         gate: Asked who calls, before anything is done.
         around: What is put around each handler.
+        veil: Over the links of searches by POST.
         subscriptions: The interactions on Subscriptions at each base.
         configuration: What else is below each base: how its clients become known.
         administration: What operators may do, below none of the bases.
@@ -121,6 +124,7 @@ def create_app(
         (*chain.from_iterable(fhir), *administration),
         gate,
         around,
+        veil,
         title="FHIR event hub",
         description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`. Every error is an OperationOutcome.",
         version=release or "unreleased",

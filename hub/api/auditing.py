@@ -92,7 +92,7 @@ class Auditing:
     async def find(self, request: Request) -> Response:
         """Search by any parameter that FHIR defines on AuditEvent: `date`, `agent`, `entity`, `type`, `outcome`, …"""
         exchange = Exchange(request)
-        return exchange.respond(await self._answer(exchange.query))
+        return exchange.respond(await self._answer(exchange.asked))
 
     async def find_posted(self, request: Request) -> Response:
         """The same search, with its parameters as a form."""

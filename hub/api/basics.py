@@ -62,7 +62,7 @@ class Basics:
     async def find(self, request: Request) -> Response:
         """Topics, if the search is for their code, or what else is a Basic."""
         exchange = Exchange(request)
-        if _for_topics(exchange, exchange.query):
+        if _for_topics(exchange, exchange.asked):
             return await self.topics.find(request)
         return await self.searches.get(request)
 

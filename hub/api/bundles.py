@@ -138,9 +138,7 @@ class Bundles:
         try:
             demand_entry(exchange.caller, entry)
             if entry.method == "GET":
-                return self._written(
-                    replace(await self._get(entry, exchange.caller), location=""), Prefer.REPRESENTATION
-                )
+                return self._written(replace(await self._get(entry, exchange), location=""), Prefer.REPRESENTATION)
             answer = await self._write(entry, exchange.caller)
             return self._written(answer, exchange.preferred(Prefer.MINIMAL))
         except (HubError, Rejected) as error:
@@ -163,11 +161,12 @@ class Bundles:
             return await self._conditional.update(entry.draft, entry.query, by=by, **said)
         return await self._interactions.create(entry.draft, by=by, condition=entry.if_none_exist, events=entry.events)
 
-    async def _get(self, entry: Entry, by: Caller) -> Answer:
+    async def _get(self, entry: Entry, exchange: Exchange) -> Answer:
+        by = exchange.caller
         if entry.history and not entry.id:
             return await self._histories.of_all(entry.type, entry.query)
         if not entry.id:
-            return await self._searches.answer(entry.type, entry.query, by)
+            return await self._searches.answer(entry.type, exchange.lifted(entry.query, entry.type, veiled=True), by)
         if entry.history and not entry.number:
             return await self._histories.answer(entry.type, entry.id, entry.query)
         wanted, rest = subset(entry.query, entry.type, self._interactions.version)
@@ -185,7 +184,7 @@ class Bundles:
             if error := refusal(found):
                 raise error
             entries = [entry for entry in found.entries if isinstance(entry, Entry)]
-            await self._check_gets(entries, exchange.caller)
+            await self._check_gets(entries, exchange)
             rows = await self._transactions.run(entries, by=exchange.caller, key=key)
         prefer = exchange.preferred(Prefer.MINIMAL)
         answers = {row.index: await self._row(row, prefer) for row in rows}
@@ -194,17 +193,17 @@ class Bundles:
                 answers[entry.index] = await self._on_its_own(entry, exchange)
         return [answers[index] for index in range(len(found.entries))]
 
-    async def _check_gets(self, entries: Sequence[Entry], by: Caller) -> None:
+    async def _check_gets(self, entries: Sequence[Entry], exchange: Exchange) -> None:
         """Refuse a transaction after which a GET would fail, as far as its own writes decide it."""
         writes = {(entry.type, entry.id): entry.method for entry in entries if entry.method in _WRITING}
         for entry in entries:
             if entry.method == "GET":
                 try:
-                    await self._check_get(entry, writes.get((entry.type, entry.id), ""), by)
+                    await self._check_get(entry, writes.get((entry.type, entry.id), ""), exchange)
                 except (Refused, Rejected) as error:
                     raise told_at(f"{entry.expression}.request.url", error) from None
 
-    async def _check_get(self, entry: Entry, write: str, by: Caller) -> None:
+    async def _check_get(self, entry: Entry, write: str, exchange: Exchange) -> None:
         """
         Raise what a GET would raise after a transaction.
 
@@ -220,7 +219,7 @@ class Bundles:
                 raise deleted(f"{entry.type}/{entry.id}" + (f"/_history/{made}" if entry.number else ""), made)
             return
         try:
-            await self._get(entry, by)
+            await self._get(entry, exchange)
         except Refused as refused:
             begins = write == "PUT" and entry.history and not entry.number  # the history, with this PUT
             if not (begins and refused.status == 404):

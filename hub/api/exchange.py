@@ -16,8 +16,10 @@ from hub.access import Caller
 from hub.api.known import Known, http_date
 from hub.api.negotiation import FHIR_JSON, JSON, accepted, format_of, speaks
 from hub.api.outcome import outcome
+from hub.api.pages import CURSOR, Parameters, bad_cursor
 from hub.api.subset import Subset, subset, whole
 from hub.errors import Refused
+from hub.veil import MARK, Veiled
 from hub.write import NO_EVENTS, NOTHING, Events
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
@@ -109,6 +111,37 @@ class Exchange:
         """The query's parameters without `_format` and `_pretty`, which were heeded."""
         raw = self.request.scope["query_string"]
         return parameters(raw.decode("latin-1")) if raw else []
+
+    @property
+    def asked(self) -> Parameters:
+        """The same of a search, with those that a link of ours has hidden."""
+        return self.lifted(self.query)
+
+    def lifted(self, asked: Parameters, type_: str = "", *, veiled: bool = False) -> Parameters:
+        """
+        The parameters of a search, with those that a link of ours has hidden.
+
+        Args:
+            type_: That they are about; empty for the one in the path.
+            veiled: Links are not to show these, either.
+
+        Raises:
+            Refused: 400, for a link that is none of ours.
+        """
+        hidden = [value for name, value in asked if name == CURSOR and value.startswith(MARK)]
+        if not (hidden or veiled):
+            return asked
+        found = self.veiled([(name, value) for name, value in asked if value not in hidden], type_)
+        try:
+            lifted = [pair for value in hidden for pair in found.veil.lift(found.place, value)]
+        except ValueError:
+            raise bad_cursor() from None
+        return replace(found, pairs=(*lifted, *found.pairs))
+
+    def veiled(self, asked: Parameters, type_: str = "") -> Veiled:
+        """Parameters that links don't show. `type_`: That they are about; empty for the one in the path."""
+        type_ = type_ or self.request.scope["path"].removesuffix("/_search").rpartition("/")[2]
+        return Veiled(tuple(asked), self.request.scope["veil"], f"{self.version}/{type_}")
 
     def without_parameters(self) -> None:
         """Raise Refused when there are parameters: none of them would be heeded."""

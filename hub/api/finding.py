@@ -39,7 +39,7 @@ class Finding:
     async def find(self, request: Request) -> Response:
         """Search by any parameter that FHIR defines on Subscription: `url`, `status`, `criteria`, `_lastUpdated`, …"""
         exchange = Exchange(request)
-        return exchange.respond(await self._found(exchange.caller, exchange.query))
+        return exchange.respond(await self._found(exchange.caller, exchange.asked))
 
     async def find_posted(self, request: Request) -> Response:
         """The same search, with its parameters as a form."""

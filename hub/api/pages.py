@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from hub.errors import Refused
+from hub.veil import Veiled
 from subscriptions.codes import IssueCode
 
 #: The parameter of ours that says where a page begins.
@@ -41,11 +42,11 @@ def bad_cursor() -> Refused:
 
 
 def links(url: str, parameters: Parameters, following: str | None) -> list[dict[str, str]]:
-    """The links of a page. `following`: where the next one begins."""
-    found = [{"relation": "self", "url": _with(url, parameters)}]
+    """The links of a page, which show no parameters that are veiled. `following`: where the next one begins."""
+    found = [{"relation": "self", "url": _with(url, parameters, parameters)}]
     if following is not None:
         rest = [(name, value) for name, value in parameters if name != CURSOR]
-        found.append({"relation": "next", "url": _with(url, [*rest, (CURSOR, following)])})
+        found.append({"relation": "next", "url": _with(url, [*rest, (CURSOR, following)], parameters)})
     return found
 
 
@@ -61,5 +62,7 @@ def bundle(type_: str, entries: Sequence[dict[str, Any]], links: Sequence[Any], 
     return msgspec.json.encode(written)
 
 
-def _with(url: str, parameters: Parameters) -> str:
+def _with(url: str, parameters: Parameters, asked: Parameters) -> str:
+    if parameters and isinstance(asked, Veiled):
+        parameters = [(CURSOR, asked.hidden(parameters))]
     return f"{url}?{urlencode(parameters)}" if parameters else url

@@ -15,6 +15,7 @@ from hub.api.asking import Asking
 from hub.api.documented import Documented
 from hub.api.page import POLICY, page
 from hub.errors import Refused, insufficient
+from hub.veil import Veil
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
 
@@ -79,13 +80,13 @@ class Application(FastAPI):
     around: What is put around each route's handler.
     """
 
-    def __init__(self, routes: Iterable[Route], gate: Gate, around: Around, **options: Any) -> None:
+    def __init__(self, routes: Iterable[Route], gate: Gate, around: Around, veil: Veil, **options: Any) -> None:
         super().__init__(**options)
         self._schemes = gate.asking.schemes
         self.described = tuple(routes)
         # HEAD comes with GET.
         self.router.routes += [
-            Served(each.base + each.path, around(each, _guarded(each, gate)), methods=[each.method])
+            Served(each.base + each.path, around(each, _guarded(each, gate, veil)), methods=[each.method])
             for each in self.described
         ]
         if self.openapi_url:
@@ -108,14 +109,15 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
-def _guarded(route: Route, gate: Gate) -> Handler:
-    """A route's handler for those alone who may call it. Who that is stands in the request's scope."""
+def _guarded(route: Route, gate: Gate, veil: Veil) -> Handler:
+    """A route's handler for those alone who may call it. Who that is stands in the request's scope, and the veil."""
     needs, handler = route.documented.needs, route.handler
     if needs.anybody:
         return handler
 
     async def guarded(request: Request) -> Response:
         caller = request.scope["caller"] = await gate.caller(request)
+        request.scope["veil"] = veil
         if lacking := needs.lacking(caller, request.path_params.get("type", "")):
             raise forbidden(lacking)
         return await handler(request)

@@ -42,7 +42,7 @@ class Searches:
 
     async def get(self, request: Request) -> Response:
         exchange = Exchange(request)
-        return exchange.respond(await self.answer(request.path_params["type"], exchange.query, exchange.caller))
+        return exchange.respond(await self.answer(request.path_params["type"], exchange.asked, exchange.caller))
 
     async def post(self, request: Request) -> Response:
         exchange = Exchange(request)
@@ -81,10 +81,13 @@ class Searches:
 
 
 async def posted(exchange: Exchange, most: int) -> Parameters:
-    """The parameters of a search by POST: those of its query, and those of its form of at most so many bytes."""
+    """
+    The parameters of a search by POST: those of its query, and those of its form of at most so many bytes. Whoever
+    searches like this wants none of it to stand in URLs.
+    """
     form = (await exchange.body(most, _FORM)).decode("latin-1")
     exchange.heed(form)
-    return [*exchange.query, *parameters(form)]
+    return exchange.veiled([*exchange.query, *parameters(form)])
 
 
 def searchset(

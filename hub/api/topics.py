@@ -165,7 +165,7 @@ class TopicResources:
     async def find(self, request: Request) -> Response:
         """Search by any parameter that FHIR defines on SubscriptionTopic: `url`, `resource`, `title`, `status`, …"""
         exchange = Exchange(request)
-        return exchange.respond(await self.found(exchange.query, exchange.caller))
+        return exchange.respond(await self.found(exchange.asked, exchange.caller))
 
     async def find_posted(self, request: Request) -> Response:
         """The same search, with its parameters as a form."""

@@ -43,6 +43,7 @@ from hub.suppressions import Suppressions
 from hub.telling import Telling
 from hub.tenancy import Tenancy
 from hub.transaction import TransactionCoordinator
+from hub.veil import Veil, veil
 from hub.watch import Watch
 from subscriptions.audit import OPERATOR, Act, Kind
 
@@ -90,6 +91,7 @@ class Parts:
     seal: Seal
     keyring: Keyring
     access: Access
+    veil: Veil
     audit: Audit
     suppressions: Suppressions
     telling: Telling
@@ -242,6 +244,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         seal=seal,
         keyring=Keyring(pipeline, seal),
         access=access,
+        veil=await veil(pipeline),
         audit=audit,
         suppressions=suppressions,
         telling=Telling(Standings(access, settings.auth), suppressions, tenancy, now_ms),

@@ -130,6 +130,7 @@ def _application(
         pressure=pressure,
         gate=gate,
         around=Calls(tenant, p.audit, refusals).audited,
+        veil=p.veil,
         configuration=configuration,
         subscriptions={
             version: (

@@ -48,6 +48,7 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
         publication=Publication(parts.tenancy.topics(DEFAULT), parts.registry, parts.audit),
         pressure=Pressure(parts.pipeline, parts.changes, parts.settings),
         gate=OpenGate(),
+        veil=parts.veil,
         others=(failing(),),
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=FHIR.removesuffix("/fhir/r4"))

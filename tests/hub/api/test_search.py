@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from hub.write import Write
 from tests.hub.api.pages import all_pages, following, ids
-from tests.hub.api.server import Hub, issue, patient, place, serving
+from tests.hub.api.server import FHIR, Hub, issue, patient, place, serving
 from tests.hub.conftest import settings
 
 LIMIT = 20
@@ -238,6 +239,59 @@ async def test_links_lead_back_to_the_same_search(hub: Hub) -> None:
     answer = await hub.get("/Patient?identifier=urn:x%7Ca%26b&_format=json")
     assert ids(answer) == ["a"]
     assert ids(await hub.get(answer.json()["link"][0]["url"])) == ["a"]
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+async def test_links_of_a_search_by_post_show_nothing_of_it(hub: Hub) -> None:
+    """Neither what was searched for nor where; they lead through all pages, and so do those of the pages."""
+    for n in range(5):
+        await hub.put(f"/Patient/p{n}", patient(f"p{n}", name=[{"family": "Wharerau"}]))
+    await hub.put("/Patient/other", patient("other", name=[{"family": "Ngata"}]))
+    found, urls = list[str](), list[str]()
+    answer = await hub.client.post("/Patient/_search", content="family=Wharerau&_count=2&_format=json", headers=FORM)
+    while True:
+        found += ids(answer)
+        urls += [link["url"] for link in answer.json()["link"]]
+        assert ids(await hub.get(urls[-1] if len(answer.json()["link"]) == 1 else urls[-2])) == ids(answer), "self"
+        if not (url := following(answer)):
+            break
+        answer = await hub.get(url)
+    assert sorted(found) == [f"p{n}" for n in range(5)]
+    assert len(urls) == 5
+    assert not [url for url in urls if "Wharerau" in url or "family" in url or ".p" in url]
+
+
+async def test_links_of_a_search_in_a_batch_show_nothing_of_it(hub: Hub) -> None:
+    """What is in a body is not in a URL; and what was hidden can be asked for in a batch as well."""
+    for n in range(3):
+        await hub.put(f"/Patient/p{n}", patient(f"p{n}", name=[{"family": "Wharerau"}]))
+
+    async def batch(url: str) -> httpx.Response:
+        entry = {"request": {"method": "GET", "url": url}}
+        answer = await hub.post("", {"resourceType": "Bundle", "type": "batch", "entry": [entry]})
+        return httpx.Response(200, json=answer.json()["entry"][0]["resource"])
+
+    first = await batch("Patient?family=Wharerau&_count=2")
+    assert "family" not in following(first)
+    second = await batch(following(first).removeprefix(f"{FHIR}/"))
+    assert sorted(ids(first) + ids(second)) == ["p0", "p1", "p2"]
+
+
+@pytest.mark.parametrize("cursor", ["~", "~AAAA", "~not-base64!", "~" + "A" * 200])
+async def test_a_veil_that_is_none_of_ours(hub: Hub, cursor: str) -> None:
+    answer = await hub.client.get("/Patient", params={"_cursor": cursor})
+    assert (answer.status_code, issue(answer)["expression"]) == (400, ["_cursor"])
+
+
+async def test_a_veil_is_good_at_its_place_alone(hub: Hub) -> None:
+    """What was hidden of one type's search is nothing at another's."""
+    for n in range(2):
+        await hub.put(f"/Patient/p{n}", patient(f"p{n}"))
+    answer = await hub.client.post("/Patient/_search", content="_count=1", headers=FORM)
+    assert (await hub.get(following(answer))).status_code == 200
+    assert (await hub.get(following(answer).replace("/Patient?", "/Observation?"))).status_code == 400
 
 
 async def test_a_found_resource_has_its_very_bytes(hub: Hub) -> None:
