@@ -12,6 +12,7 @@ import msgspec
 from hub.channels.clients import http_client, tls_context
 from hub.channels.faults import FAILURES, outcome_of
 from hub.channels.guard import Guard
+from hub.channels.own import Own
 from hub.channels.transport import request
 from subscriptions.retry import Blocked
 
@@ -26,8 +27,8 @@ class NotFetched(Exception):
 @dataclass(frozen=True, slots=True)
 class Fetching:
     """
-    Whoever configured the address answers for it: it may be private, and on any port. Metadata services and the hub's
-    own addresses stay refused.
+    Whoever configured the address answers for it: it may be private, on any port, and behind the proxy that the hub is
+    behind. Metadata services stay refused.
     """
 
     guard: Guard
@@ -36,7 +37,7 @@ class Fetching:
     @classmethod
     def of(cls, guard: Guard, authorities: Path | None) -> "Fetching":
         """`authorities`: PEM of those who may vouch for it too; raises NotTheHub when it can't be read."""
-        return cls(replace(guard, allow_private=True, ports=range(1, 65_536)), tls_context(authorities))
+        return cls(replace(guard, allow_private=True, ports=range(1, 65_536), own=Own()), tls_context(authorities))
 
     async def document(self, url: str) -> dict[str, Any]:
         """What is there, by a connection of its own: it is rarely asked for. Raises NotFetched."""

@@ -211,6 +211,13 @@ async def test_the_issuer_is_away_at_first(hub: Hub, issuer: TokenIssuer) -> Non
     assert (await with_token(hub, "x")).status_code == 401
 
 
+async def test_the_issuer_is_at_the_hubs_own_address(redis_url: str, tmp_path: Path, issuer: TokenIssuer) -> None:
+    """As behind one proxy: no subscriber's endpoint could be."""
+    wanted = {"auth": "smart", "smart_issuer": issuer.url, "base_url": issuer.url}
+    async with guarded(redis_url, tmp_path, **wanted) as hub:
+        assert (await with_token(hub, issuer.token(aud=issuer.url))).status_code == 404
+
+
 async def unavailable(_: str) -> web.StreamResponse | None:
     return web.Response(status=503)
 
