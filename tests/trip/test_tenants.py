@@ -10,7 +10,7 @@ from tests.facts import eventually
 from tests.fhir import Fhir, immunization
 from tests.processes import SHARED, HubProcess, subscription
 from tests.receiver import Receiver
-from tests.trip.test_keys import done
+from tests.trip.operator import done
 
 
 @asynccontextmanager
