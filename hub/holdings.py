@@ -31,11 +31,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """The resources of one tenant and FHIR version, and who is found by what."""
+    """
+    The resources of one tenant and FHIR version, and who is found by what.
+
+    shows: Whether a resource's JSON is there for whoever asks; the others are as if they were not held.
+    """
 
     store: Store
     tenant: str
     version: FhirVersion
+    shows: Callable[[bytes | None], bool] = lambda _: True
 
     async def settled(self, held: Held, evaluate: Callable[[], _T]) -> _T:
         """
@@ -71,7 +76,7 @@ class Holdings:
             versions = await self.store.read_many([self._id(reference) for reference in references])
             for reference, version in zip(references, versions, strict=True):
                 try:
-                    held.resources[reference] = _resource(version)
+                    held.resources[reference] = self._resource(version)
                 except ValueError:
                     held.failed[WantedResource(reference)] = f"{reference} can't be read"
 
@@ -118,11 +123,17 @@ class Holdings:
         for each, ids in few:
             of_this, versions = versions[: len(ids)], versions[len(ids) :]
             try:
-                now = [_resource(version) for version in of_this]
+                now = [self._resource(version) for version in of_this]
             except ValueError:
                 held.failed[each] = f"one of the {each.type} that refer to {each.reference} can't be read"
             else:
                 held.referrers[each.type, each.reference] = tuple(one for one in now if one is not None)
+
+    def _resource(self, version: Version | None) -> Resource | None:
+        """What is in force; None if nothing is. ValueError if it can't be read."""
+        if version is None or version.body is None or not self.shows(version.body):
+            return None
+        return _decode(version.body)
 
     def _id(self, reference: str) -> ResourceId:
         type_, _, id_ = reference.partition("/")
@@ -140,11 +151,6 @@ def _close(same: set[str], merged: Mapping[str, Iterable[str]]) -> None:
             if other not in same:
                 same.add(other)
                 more.append(other)
-
-
-def _resource(version: Version | None) -> Resource | None:
-    """What is in force; None if nothing is. ValueError if it can't be read."""
-    return None if version is None or version.body is None else _decode(version.body)
 
 
 def _membership(row: list[str]) -> Membership:

@@ -3,6 +3,7 @@ Search over what the hub holds: https://hl7.org/fhir/R4/search.html.
 
 The hub has no index over contents, apart from ids, identifiers and times of update. Any other parameter is evaluated on
 the resources of its type, newest first, up to a limit for each page: who asks for more is told so and gets the rest.
+What the caller may not see is neither found nor looked at for whoever refers to it, counted, or named in a link.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from hub.keys import ResourceId
 from hub.query import Query, compiled
 from hub.store import Store, Version, instant, now_ms
 from hub.terminology import Contexts
+from hub.visibility import Visibility
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import EvaluationError
@@ -73,9 +75,18 @@ class Upcoming:
 class Search:
     """Searches in one tenant's resources of one FHIR version."""
 
-    def __init__(self, store: Store, tenant: str, version: FhirVersion, contexts: Contexts, most_looked_at: int):
+    def __init__(
+        self,
+        store: Store,
+        tenant: str,
+        version: FhirVersion,
+        contexts: Contexts,
+        most_looked_at: int,
+        visibility: Visibility,
+    ):
         self._store = store
-        self._holdings = Holdings(store, tenant, version)
+        self._holdings = Holdings(store, tenant, version, visibility.shows)
+        self._visibility = visibility
         self._tenant = tenant
         self._version = version
         self._contexts = contexts
@@ -98,13 +109,19 @@ class Search:
         """
         found: list[tuple[ResourceId, Version]] = []
         last = after
+        hidden: int | None = None  # the time of what was looked at last, if all of it was hidden
         looked_at = unreadable = 0
         async for at, resource, version in self._candidates(query, after):
             if resource in without:
                 continue
-            if looked_at == self._most_looked_at:
-                return Page(found, last, True, unreadable)
+            if looked_at >= self._most_looked_at and at != hidden:
+                return Page(found, last if hidden is None else (hidden, ""), True, unreadable)
             looked_at += 1
+            if not self._visibility.shows(version.body):
+                # No link names it: the next page looks at it again, unless there is nothing else on this one.
+                hidden = at if last == after else None
+                continue
+            hidden = None
             try:
                 matches = await self._matches(query, version)
             except EvaluationError:
@@ -138,10 +155,14 @@ class Search:
 
     async def count(self, query: Query) -> int | None:
         """How many match; None when there are too many resources to look at."""
-        if query.everything:
+        if self.is_counted(query):
             return await self._store.count(self._tenant, self._version, query.type)
         page = await self.page(query, most=self._most_looked_at)
         return None if page.following or page.unreadable else len(page.found)
+
+    def is_counted(self, query: Query) -> bool:
+        """Whether it is known without a look how many match."""
+        return query.everything and self._visibility.full
 
     async def _candidates(self, query: Query, after: Cursor | None) -> AsyncIterator[tuple[int, ResourceId, Version]]:
         """What may match, newest first, with the time that it is listed under."""

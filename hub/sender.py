@@ -26,6 +26,8 @@ from hub.stream import Changes
 from hub.telling import Telling
 from hub.tenancy import Tenancy
 from subscriptions.audit import HUB, Act, Kind
+from subscriptions.errors import Rejected
+from subscriptions.reach import Reach
 from subscriptions.retry import Policy
 from subscriptions.subscription import Subscription, types_told
 from subscriptions.versions.forms import FORMS
@@ -48,7 +50,7 @@ class Recipient:
     resource: As it is kept, without its headers.
     credentials: What its endpoint is shown.
     account: Of what is told to it.
-    types: The resource types that it is told of; none where nobody asks.
+    types: The resource types that it reaches, see `Reach`; none where nobody asks.
     slow: Its last request was slow or failed.
     """
 
@@ -163,7 +165,7 @@ class Sender:
             await self.audit.record(tenant, *of_tenant)
 
     async def _types(self, key: SubscriptionKey, subscription: Subscription) -> frozenset[str]:
-        """The resource types that a subscription is told of; as far as its filters say if its topic is gone."""
+        """The resource types that a subscription reaches; as far as its filters say if its topic is gone."""
         await self.tenancy.met([key.tenant])
         topics = self.tenancy.topics(key.tenant)
         if (topic := topics.of(subscription)) is None:
@@ -171,4 +173,8 @@ class Sender:
             topic = topics.of(subscription)
         if topic is None:
             return frozenset(each.resource_type for each in subscription.filters if each.resource_type)
-        return types_told(topic, subscription.filters)
+        try:
+            reach = Reach.of(subscription, topic, topics.contexts[key.version])
+        except Rejected:  # what it was accepted by has changed: matching has set it aside
+            return types_told(topic, subscription.filters)
+        return reach.told | reach.along | reach.beyond

@@ -22,6 +22,7 @@ from hub.api.patching import Patching
 from hub.api.resources import Resources
 from hub.api.routes import Application, Around, Gate, Route, at, nothing_around
 from hub.api.search import Searches
+from hub.api.seeing import Seeing
 from hub.api.topics import TopicResources
 from hub.api.transactions import Transactions
 from hub.ingest import warm
@@ -34,6 +35,7 @@ from hub.stream import Changes
 from hub.topics import Topics
 from hub.transaction import TransactionCoordinator
 from hub.veil import Veil
+from hub.visibility import Visibility
 from subscriptions.codes import FhirVersion
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -70,6 +72,7 @@ def create_app(
     pressure: Pressure,
     gate: Gate,
     veil: Veil,
+    visibility: Visibility,
     around: Around = nothing_around,
     subscriptions: Mapping[FhirVersion, Iterable[Route]] = _NONE,
     configuration: Sequence[Route] = (),
@@ -87,6 +90,7 @@ def create_app(
         topics: What can be subscribed to, as the CapabilityStatement says. publication: How they are written.
         pressure: Asked before anything is stored.
         gate: Asked who calls, before anything is done.
+        visibility: Told who that is.
         around: What is put around each handler.
         veil: Over the links of searches by POST.
         subscriptions: The interactions on Subscriptions at each base.
@@ -112,6 +116,7 @@ def create_app(
                     pressure,
                     release,
                     gate.asking,
+                    visibility,
                 ),
                 *configuration,
                 *subscriptions.get(version, ()),
@@ -122,7 +127,7 @@ def create_app(
     app = Application(
         # The busiest first: routes are tried in this order.
         (*chain.from_iterable(fhir), *administration),
-        gate,
+        Seeing(gate, visibility),
         around,
         veil,
         title="FHIR event hub",
@@ -154,10 +159,13 @@ def _routes(
     pressure: Pressure,
     release: str,
     asking: Asking,
+    visibility: Visibility,
 ) -> Iterator[Route]:
     """The interactions at one FHIR base, but for those on Subscriptions."""
-    search = Search(store, tenant, version, topics.contexts, settings.max_search_scan)
-    interactions = Interactions(store, search, transactions, tenant, topics.contexts[version], pressure, topics)
+    search = Search(store, tenant, version, topics.contexts, settings.max_search_scan, visibility)
+    interactions = Interactions(
+        store, search, transactions, tenant, topics.contexts[version], pressure, topics, visibility
+    )
     patching = Patching(interactions, settings.max_body_bytes, settings.max_nesting)
     conditional = Conditional(interactions, patching)
     resources = Resources(
@@ -165,7 +173,13 @@ def _routes(
     )
     searches = Searches(interactions, search, base, most_bytes=settings.max_body_bytes, most_entries=settings.max_page)
     histories = Histories(
-        interactions, store, changes, base, most_entries=settings.max_page, most_looked_at=settings.max_search_scan
+        interactions,
+        store,
+        changes,
+        visibility,
+        base,
+        most_entries=settings.max_page,
+        most_looked_at=settings.max_search_scan,
     )
     transacting = Transactions(interactions, patching, store, transactions, base)
     bundles = Bundles(

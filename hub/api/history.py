@@ -3,7 +3,7 @@ Histories of a resource, a type and a base: https://hl7.org/fhir/R4/http.html#hi
 
 That of a resource is read from its versions. Those of a type and of a base are read from the streams of changes, which
 have an order in time: they reach back as far as changes are kept. A page ends after so many changes, whether these are
-of the type or not; then there is a link to the next one.
+of the type or not; then there is a link to the next one. What the caller may not see is left out.
 """
 
 import re
@@ -23,6 +23,7 @@ from hub.errors import Refused
 from hub.keys import ResourceId
 from hub.store import Store, Version, instant, ms
 from hub.stream import Changes, Entry, Spot
+from hub.visibility import Visibility
 from subscriptions.codes import Interaction, IssueCode
 from subscriptions.versions.instant import read, write
 
@@ -67,6 +68,7 @@ class Histories:
         interactions: Interactions,
         store: Store,
         changes: Changes,
+        visibility: Visibility,
         base: str,
         *,
         most_entries: int,
@@ -75,6 +77,7 @@ class Histories:
         self._interactions = interactions
         self._store = store
         self._changes = changes
+        self._visibility = visibility
         self._base = base
         self._most_entries = most_entries
         self._most_looked_at = most_looked_at
@@ -102,7 +105,7 @@ class Histories:
             raise bad_cursor()
         before = int(cursor) if cursor is not None else None
         newest, versions = await self._store.history(resource, before=before, count=asked.count + 1)
-        if newest == 0:
+        if newest == 0 or not await self._is_there(resource, newest):
             raise Refused.because(404, IssueCode.NOT_FOUND, f"{type_}/{id_} is not known here.")
         wanted = [version for version in versions if asked.since is None or version.at >= asked.since]
         page = wanted[: asked.count]
@@ -111,7 +114,10 @@ class Histories:
         total = len(wanted) if before is None and not more and asked.count > 0 else None
         url = f"{self._base}/{type_}/{id_}/_history"
         following = str(page[-1].number) if more else None
-        entries = [self._entry(resource, version, asked.subset) for version in page]
+        shown = await self._visible([(resource, version) for version in page])
+        if total is not None:
+            total = len(shown)
+        entries = [self._entry(resource, version, asked.subset) for resource, version in shown]
         return Answer(200, bundle("history", entries, links(url, parameters, following), total))
 
     async def of_all(self, type_: str, parameters: Parameters) -> Answer:
@@ -130,15 +136,28 @@ class Histories:
         page, following = await self._changed(type_, asked)
         versions = await self._store.versions([(entry.resource, entry.number) for entry in page])
         # What retention has taken in this moment is left out.
-        entries = [
-            self._entry(entry.resource, version, asked.subset)
+        kept = [
+            (entry.resource, version)
             for entry, version in zip(page, versions, strict=True)
             if version and (version.body is not None or version.interaction is Interaction.DELETE)
         ]
+        entries = [self._entry(*each, asked.subset) for each in await self._visible(kept)]
         total = len(entries) if asked.cursor is None and following is None and asked.count > 0 else None
         url = "/".join(filter(None, (self._base, type_, "_history")))
         told = "{}-{}.{}".format(*following) if following else None
         return Answer(200, bundle("history", entries, links(url, parameters, told), total))
+
+    async def _is_there(self, resource: ResourceId, newest: int) -> bool:
+        """Whether the version in force is there for the caller."""
+        if self._visibility.full:
+            return True
+        (version,) = await self._store.versions([(resource, newest)])
+        return version is not None and all(await self._visibility.of([(resource, version)]))
+
+    async def _visible(self, versions: list[tuple[ResourceId, Version]]) -> list[tuple[ResourceId, Version]]:
+        """Those of them that are there for the caller."""
+        seen = await self._visibility.of(versions)
+        return [each for each, is_seen in zip(versions, seen, strict=True) if is_seen]
 
     async def _changed(self, type_: str, asked: Asked) -> tuple[list[Entry], Spot | None]:
         """The changes on a page, and behind which one the next page begins; None at the end."""

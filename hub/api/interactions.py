@@ -25,6 +25,7 @@ from hub.search import Search, Upcoming
 from hub.store import Store, Version, now_ms
 from hub.topics import Topics
 from hub.transaction import PATIENCE, TransactionCoordinator
+from hub.visibility import Visibility
 from hub.write import NO_EVENTS, Events, Indexed, Lock, Put, PutResult, Write, written
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
 from subscriptions.errors import Issue
@@ -71,6 +72,7 @@ class Interactions:
         context: Context,
         pressure: Pressure,
         topics: Topics,
+        visibility: Visibility,
     ) -> None:
         self.pressure = pressure
         self._topics = topics
@@ -80,6 +82,7 @@ class Interactions:
         self._tenant = tenant
         self.version = context.version
         self._bases = context.bases
+        self._visibility = visibility
         self._types = stored_types(context.version)
 
     def known(self, type_: str) -> str:
@@ -114,11 +117,11 @@ class Interactions:
         return draft.indexed(id_, self._bases)
 
     async def read(self, type_: str, id_: str, *, number: int | None = None) -> Answer:
-        """The version in force, or the one of this number."""
+        """The version in force, or the one of this number. What the caller may not see is not known here."""
         resource = self.resource(type_, id_)
         version = await self._store.read(resource, number)
         name = f"{type_}/{id_}" + (f"/_history/{number}" if number is not None else "")
-        if version is None:
+        if version is None or not all(await self._visibility.of([(resource, version)])):
             raise await self._missing(resource, name, number)
         if version.interaction is Interaction.DELETE:
             raise deleted(name, version.number)

@@ -26,13 +26,15 @@ from hub.membership import Member
 from hub.outbox import Outboxes
 from hub.rendering import faded
 from hub.resending import Resending, TooMany
+from hub.sight import Sight
 from hub.store import instant
+from hub.telling import Telling
 from subscriptions.audit import Kind
 from subscriptions.codes import Content, IssueCode, NotificationType, SubscriptionStatus
 from subscriptions.errors import Issue
 from subscriptions.notification import Event, Failure, notification_id
 from subscriptions.ranges import Range, missing, words
-from subscriptions.scopes import Permission
+from subscriptions.scopes import ALL, Permission
 from subscriptions.versions.instant import read
 
 #: Events that are read at once.
@@ -50,6 +52,7 @@ class Recovering:
 
     operations: Operations
     disclosure: Disclosure
+    telling: Telling
     outboxes: Outboxes
     resending: Resending
 
@@ -70,7 +73,8 @@ class Recovering:
         status = self.operations.status(member)
         allowed = status.content.within(exchange.caller.rights.content)
         content = allowed if most is None else most.within(allowed)
-        found, covered = await self._page(member, wanted, content)
+        await self.telling.current()
+        found, covered = await self._page(member, wanted, content, self._sight(exchange.caller, member))
         if not found:
             raise _gone(wanted)
         _readable(found, exchange.caller)
@@ -103,13 +107,22 @@ class Recovering:
         issue = Issue(IssueCode.INFORMATIONAL, str(sent))
         return exchange.respond(Answer(200, outcome(issue, severity="information")))
 
-    async def _page(self, member: Member, wanted: Range, content: Content) -> tuple[tuple[Event, ...], Range]:
+    def _sight(self, caller: Caller, member: Member) -> Sight | None:
+        """What a caller may be told of events by its clearance; of what its scopes lack it is told (`_readable`)."""
+        if self.telling.unlimited(member.key.tenant, member.key.version):
+            return None
+        rights, owner = replace(caller.rights, scopes=ALL), member.state.owner
+        return Sight(self.disclosure.store, self.telling, lambda judgement: judgement.on(rights, owner))
+
+    async def _page(
+        self, member: Member, wanted: Range, content: Content, sight: Sight | None
+    ) -> tuple[tuple[Event, ...], Range]:
         """The events on a page, and the numbers that it covers: all of those asked for, unless it is full."""
         s, found, size, first = self.operations.subscriptions, list[Event](), 0, wanted.first
         while first <= wanted.last and len(found) < s.max_page:
             most = min(CHUNK, s.max_page - len(found))
             owed = await self.outboxes.events(member.key, first, wanted.last, most=most)
-            for event in await self.disclosure.of(member.key, owed, content):
+            for event in await self.disclosure.of(member.key, owed, content, sight):
                 if size > s.max_body:
                     return tuple(found), Range(wanted.first, found[-1].number)
                 found.append(event)

@@ -20,7 +20,8 @@ from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
 
 _FORM = frozenset({"application/x-www-form-urlencoded"})
-_CURSOR = re.compile(r"([0-9]{1,15})\.([A-Za-z0-9\-.]{1,64})", re.ASCII)
+#: With no id it is in front of all of that time.
+_CURSOR = re.compile(r"([0-9]{1,15})\.([A-Za-z0-9\-.]{0,64})", re.ASCII)
 
 
 class Searches:
@@ -72,7 +73,7 @@ class Searches:
         total, remarks = None, _remarks(page, type_)
         if wanted.cursor is None and page.following is None and not page.unreadable:
             total = len(page.found)
-        elif query.everything or wanted.total in (Total.ACCURATE, Total.ESTIMATE):
+        elif self._search.is_counted(query) or wanted.total in (Total.ACCURATE, Total.ESTIMATE):
             total = await self._search.count(query)
             remarks += uncounted(total, type_)
         following = f"{page.following[0]}.{page.following[1]}" if page.following else None

@@ -41,6 +41,7 @@ from hub.store import now_ms
 from hub.tenancy import url
 from hub.topics import Topics
 from hub.topics_dir import load
+from hub.visibility import Visibility
 from hub.wiring.erasing import erasing
 from hub.wiring.gates import Gates
 from hub.wiring.parts import Parts, parts
@@ -105,7 +106,7 @@ def _application(
     *others: APIRouter,
 ) -> FastAPI:
     """A tenant's own application."""
-    topics, bases = p.tenancy.topics(tenant), p.tenancy.bases(tenant)
+    topics, bases, visibility = p.tenancy.topics(tenant), p.tenancy.bases(tenant), Visibility(p.store)
     administration = Administration(
         tenant,
         p.membership,
@@ -129,13 +130,14 @@ def _application(
         publication=Publication(topics, p.registry, p.audit),
         pressure=pressure,
         gate=gate,
+        visibility=visibility,
         around=Calls(tenant, p.audit, refusals).audited,
         veil=p.veil,
         configuration=configuration,
         subscriptions={
             version: (
-                *_subscriptions(version, base, topics, settings, p, pressure),
-                *_auditing(version, bases, tenant, settings, p).routes(),
+                *_subscriptions(version, base, topics, settings, p, pressure, visibility),
+                *_auditing(version, bases, tenant, settings, p, visibility).routes(),
             )
             for version, base in bases.items()
         },
@@ -146,7 +148,13 @@ def _application(
 
 
 def _subscriptions(
-    version: FhirVersion, base: str, topics: Topics, settings: Settings, p: Parts, pressure: Pressure
+    version: FhirVersion,
+    base: str,
+    topics: Topics,
+    settings: Settings,
+    p: Parts,
+    pressure: Pressure,
+    visibility: Visibility,
 ) -> Iterator[Route]:
     """The interactions on the Subscriptions at one FHIR base, on the topics of its tenant."""
     subscriptions = Subscriptions(
@@ -167,7 +175,7 @@ def _subscriptions(
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,
         max_page=settings.max_page,
-        holdings=Holdings(p.store, topics.tenant, version),
+        holdings=Holdings(p.store, topics.tenant, version, visibility.shows),
         pressure=pressure,
         starts=Starts(p.changes),
         binding=Binding(p.keyring, p.seal),
@@ -176,7 +184,7 @@ def _subscriptions(
     past = Past(p.store, p.tenancy, p.access, topics.tenant, version)
     operations = Operations(subscriptions, p.foundation.epoch)
     yield from operations.routes()
-    yield from Recovering(operations, p.disclosure, p.outboxes, p.resending).routes()
+    yield from Recovering(operations, p.disclosure, p.telling, p.outboxes, p.resending).routes()
     yield from Entrusting(subscriptions, p.keyring).routes()
     yield from Validation(subscriptions).routes()
     yield from Explaining(subscriptions, past, p.changes, p.outboxes).routes()
@@ -186,7 +194,12 @@ def _subscriptions(
 
 
 def _auditing(
-    version: FhirVersion, bases: Mapping[FhirVersion, str], tenant: str, settings: Settings, p: Parts
+    version: FhirVersion,
+    bases: Mapping[FhirVersion, str],
+    tenant: str,
+    settings: Settings,
+    p: Parts,
+    visibility: Visibility,
 ) -> Auditing:
     """A tenant's audit at one FHIR base."""
     return Auditing(
@@ -198,5 +211,5 @@ def _auditing(
         max_body=settings.max_body_bytes,
         max_page=settings.max_page,
         max_scan=settings.max_search_scan,
-        holdings=Holdings(p.store, tenant, version),
+        holdings=Holdings(p.store, tenant, version, visibility.shows),
     )

@@ -14,6 +14,7 @@ from hub.api.gate import OpenGate
 from hub.logs import WideLine
 from hub.pressure import Pressure
 from hub.publication import Publication
+from hub.visibility import Visibility
 from hub.wiring.parts import Parts
 from tests.hub.api.server import FHIR, Hub, issue, patient
 from tests.hub.conftest import settings
@@ -49,6 +50,7 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
         pressure=Pressure(parts.pipeline, parts.changes, parts.settings),
         gate=OpenGate(),
         veil=parts.veil,
+        visibility=Visibility(parts.store),
         others=(failing(),),
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=FHIR.removesuffix("/fhir/r4"))
