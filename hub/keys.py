@@ -80,7 +80,8 @@ hub:{registry}:joins
 hub:{registry}:joined
     hash: name in `subscriptions` -> the stored topics that it is on
 hub:{registry}:scanned
-    hash: tenant/version/type, blank, topic -> how many subscriptions each such change is held against
+    hash: tenant/version/type, blank, topic -> how many subscriptions each such change is held against; the same, blank,
+    client -> how many of its; @client -> how many it has that are not off
 hub:{registry}:places
     hash: name in `subscriptions` -> where it is one of these, by its record and by writes under way (lua/places.lua)
 hub:{registry}:log

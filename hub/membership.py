@@ -105,16 +105,17 @@ class Membership:
         return sorted(found, key=lambda key: key.id)
 
     async def refusal(
-        self, tenant: str, version: FhirVersion, id_: str, wanted: Subscription, resource: bytes
+        self, tenant: str, version: FhirVersion, id_: str, wanted: Subscription, resource: bytes, owner: str
     ) -> Rejected | None:
         """
         Why `create` or `update` would now reject a Subscription, since too many are like it; None when they would not.
 
         id_: Empty for a new one.
+        owner: The client whose it is, or would be.
         """
         is_on = wanted.status is not SubscriptionStatus.OFF
         key = SubscriptionKey(tenant, version, id_, "")
-        return await self.registry.refusal(Registered(key, is_on, 1, 0, resource, wanted.style))
+        return await self.registry.refusal(Registered(key, is_on, 1, 0, resource, wanted.style, owner))
 
     async def create(
         self,

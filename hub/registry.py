@@ -67,7 +67,8 @@ class Registry:
 
         Raises:
             TopicChanged: Nothing was done.
-            Rejected: The same, since it would be held against every change, as many others are.
+            Rejected: The same, since it would be held against every change, as many others are, or its client has as
+                many as may be.
         """
         return await self._set(registered.key, registered.record, instead_of, on or On(), registered, limited=True)
 
@@ -79,7 +80,7 @@ class Registry:
         counts, held = await self._pipeline.all(
             [("HMGET", SCANNED, *places), ("HGET", PLACES, wanted.key.registered_as)]
         )
-        return self._scanning.full(places, [int(count or 0) for count in counts], held)
+        return self._scanning.full(places, [int(count or 0) for count in counts], held, wanted.key.version)
 
     async def put(self, registered: Registered, *, on: On | None = None, joined: str = "") -> bool:
         """
@@ -115,7 +116,7 @@ class Registry:
         record: bytes,
         only: str,
         on: On | None,
-        scanned: Registered | None,
+        standing: Registered | None,
         *,
         token: str = "",
         more: bool = False,
@@ -123,15 +124,16 @@ class Registry:
     ) -> bool:
         keys = [REGISTRY, REGISTRY_LOG, TOPICS, USERS, JOINS, JOINED, SCANNED, PLACES]
         topic = (on.place, on.field, on.number) if on else ("", "", "")
-        places = await self._scanning.places(scanned) if scanned else []
-        rest = (msgspec.json.encode(places), token, self._scanning.most if limited else 0)
+        places = await self._scanning.places(standing) if standing else []
+        limits = [self._scanning.most(place) for place in places] if limited else []
+        rest = (msgspec.json.encode(places), token, msgspec.json.encode(limits))
         done = await self._pipeline.run(
             REGISTER, keys, key.registered_as, record, only, *topic, "1" if more else "", *rest
         )
         if done == -1:
             raise TopicChanged
         if isinstance(done, bytes):
-            raise self._scanning.refusal(done.decode())
+            raise self._scanning.refusal(done.decode(), key.version)
         return bool(done)
 
     async def all(self, prefix: str = "", *, chunk: int = CHUNK) -> AsyncIterator[Registered]:

@@ -295,6 +295,18 @@ class Settings(BaseSettings):
         " that each change is held against all of them; one more is refused.",
     )
 
+    max_scanned_of_client: int = Field(
+        100,
+        gt=0,
+        description="Count. How many of these one client may have, where clients are told apart.",
+    )
+    max_subscriptions: int = Field(
+        10_000,
+        ge=0,
+        description="Count. Subscriptions of one client that are not `off`, where clients are told apart; one more is"
+        " refused. 0: no limit.",
+    )
+
     match_batch: int = Field(
         256, gt=0, description="Count. Changes that are matched between two writes of the progress."
     )

@@ -105,8 +105,10 @@ class Validation:
         found += await s.against(wanted, _encode(resource), held)
         told = {issue.expression for issue in found}
         found += [issue for issue in issues(resource, s.version) if issue.expression not in told]
-        if not found and (full := await s.membership.refusal(s.tenant, s.version, id_, wanted, _encode(resource))):
-            found += full.issues
+        owner = held.state.owner if held else caller.name
+        if not found:
+            full = await s.membership.refusal(s.tenant, s.version, id_, wanted, _encode(resource), owner)
+            found += full.issues if full else ()
         return (found, []) if found else ([], list(s.admission.understood(judged)))
 
     async def _held(self, caller: Caller, id_: str) -> Member | None:

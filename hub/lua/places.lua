@@ -1,4 +1,4 @@
--- Who is held against every change, counted by place. For others to include.
+-- Who stands where, counted by place: is held against every change, or is a client's. For others to include.
 --
 -- A name has a place as long as its record says so, or a write of it that is under way, by its token:
 -- {"record": {"at": ms, "places": [...]}, "<token>": {...}}. A write that is older than a minute is what a crash left.
@@ -13,7 +13,8 @@ local function taken(by)
 end
 
 -- Let a name have, by `who`, these places (JSON, '[]' for none) and none that it had by that; nor what it had by
--- `finished`. Returns nil; or a place that `most` others have, and nothing is done (0: as many as there are).
+-- `finished`. Returns nil; or a place that as many others have as `most` (JSON, for each of the places; '[]' or 0: as
+-- many as there are) has it, and nothing is done.
 local function stand(counts, names, name, who, places, finished, most)
   local held = redis.call('HGET', names, name)
   if not held and places == '[]' then return nil end
@@ -25,9 +26,11 @@ local function stand(counts, names, name, who, places, finished, most)
     if each == who or each == finished or (each ~= 'record' and had.at < now - ABANDONED) then by[each] = nil end
   end
   if places ~= '[]' then by[who] = {at = now, places = cjson.decode(places)} end
-  local after = taken(by)
+  local after, limits, wanted = taken(by), {}, cjson.decode(places)
+  for i, limit in ipairs(cjson.decode(most)) do limits[wanted[i]] = limit end
   for place in pairs(after) do
-    if most > 0 and not before[place] and tonumber(redis.call('HGET', counts, place) or '0') >= most then return place end
+    local limit = limits[place] or 0
+    if limit > 0 and not before[place] and tonumber(redis.call('HGET', counts, place) or '0') >= limit then return place end
   end
   for place in pairs(after) do
     if not before[place] then redis.call('HINCRBY', counts, place, 1) end

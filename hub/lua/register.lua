@@ -6,20 +6,20 @@
 --       4 the stored topic that it is on, `tenant/canonical`; '-' none, '' as before
 --       5, 6 that topic's field, and the number of the version that its filters were judged by
 --       7 '1' when it may be on the topic of before too, until it is put again
---       8 where it is scanned, as JSON: now, or with ARGV 7 when it is put again
+--       8 the places where it stands, as JSON: now, or with ARGV 7 when it is put again
 --       9 token of that write, or ''; without ARGV 7 the write is over in any case
---       10 how many may be scanned at one place; 0 for no limit
+--       10 how many may stand at each of these places, as JSON; 0, or '[]', for no limit
 -- Returns  1 if the registry is now as wanted, or what is there of the same life is newer; else 0
 --          -1 if the topic isn't there any more as it was judged: nothing was done
 --          the place that is full: nothing was done
 local name, record, topic = ARGV[1], ARGV[2], ARGV[4]
 local joins = ARGV[7] == '1'
-local function scanned()
-  if joins then return stand(KEYS[7], KEYS[8], name, ARGV[9], ARGV[8], '', tonumber(ARGV[10])) end
-  return stand(KEYS[7], KEYS[8], name, 'record', ARGV[8], ARGV[9], tonumber(ARGV[10]))
+local function standing()
+  if joins then return stand(KEYS[7], KEYS[8], name, ARGV[9], ARGV[8], '', ARGV[10]) end
+  return stand(KEYS[7], KEYS[8], name, 'record', ARGV[8], ARGV[9], ARGV[10])
 end
 local function over()
-  if not joins then stand(KEYS[7], KEYS[8], name, ARGV[9], '[]', '', 0) end
+  if not joins then stand(KEYS[7], KEYS[8], name, ARGV[9], '[]', '', '[]') end
 end
 local function life(of) return string.match(of, '^(%S+) %S+ (%d+) ') end
 
@@ -45,7 +45,7 @@ if ARGV[5] ~= '' then
 end
 -- Whoever is registered may change and go when memory is full, too: see `settle`. Nobody new comes.
 if held ~= '' then redis.call('HDEL', KEYS[1], '') end
-local full = scanned()
+local full = standing()
 if full then return full end
 if record == '' or topic ~= '' then
   local on = redis.call('HGET', KEYS[6], name) or ''

@@ -208,9 +208,13 @@ def _audit(settings: Settings, pipeline: Pipeline) -> Audit:
     return Audit(pipeline, settings.audit, settings.audit_entries)
 
 
+def _scanning(settings: Settings, tenancy: Tenancy) -> Scanning:
+    return Scanning(tenancy, settings.max_scanned, settings.max_subscriptions, settings.max_scanned_of_client)
+
+
 def _registry(settings: Settings, pipeline: Pipeline) -> Registry:
     """The registry alone, for whoever has no other part of the hub."""
-    return Registry(pipeline, Scanning(_tenancy(settings, pipeline), settings.max_scanned))
+    return Registry(pipeline, _scanning(settings, _tenancy(settings, pipeline)))
 
 
 def _tenancy(settings: Settings, pipeline: Pipeline) -> Tenancy:
@@ -238,7 +242,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline, settings.max_backlog),
         due=Due(client, pipeline, settings.partitions),
-        registry=Registry(pipeline, Scanning(tenancy, settings.max_scanned)),
+        registry=Registry(pipeline, _scanning(settings, tenancy)),
         tenancy=tenancy,
         own=await _own(settings, client),
         seal=seal,

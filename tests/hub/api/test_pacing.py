@@ -2,21 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from starlette.requests import Request
 
-from hub.access import DEFAULT, Caller
 from hub.api import pacing
-from hub.api.asking import KEY, Asking
-from hub.api.gate import OpenGate, refused
+from hub.api.gate import OpenGate
 from hub.api.pacing import Allowances, Paced
-from hub.unproven import Fault
 from subscriptions.allowance import Rate
-from subscriptions.rights import EVERYTHING
+from tests.hub.api.named import ByName
 from tests.hub.api.server import FHIR, Hub, issue, patient, serving
 from tests.hub.conftest import settings
 
@@ -28,19 +24,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@dataclass
-class ByName:
-    """A gate that believes whatever name it is told, and turns away who has none."""
-
-    asking: Asking = field(default=KEY)
-
-    async def caller(self, request: Request) -> Caller:
-        name = request.headers.get("x-name")
-        if not name:
-            raise refused(Fault.UNKNOWN)
-        return Caller(name, DEFAULT, EVERYTHING)
 
 
 @dataclass
