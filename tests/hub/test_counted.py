@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.hub.api.named import ByName
 
 from hub.keys import PLACES, SubscriptionKey
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Rejected
+from tests.hub.api.named import ByName
 from tests.hub.api.server import issue, serving
 from tests.hub.conftest import close, settings
 from tests.hub.engines import member, now, rewrite, subscribe
