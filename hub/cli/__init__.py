@@ -58,6 +58,7 @@ COMMANDS = {
     "keys": Command("hub.cli.keys", "make, list and revoke the API keys of clients"),
     "recover": Command("hub.cli.recover", "go on after Redis was restored to an earlier state, or lost everything"),
     "secrets": Command("hub.cli.secrets", "seal all secrets anew with the first key, so that the others can go"),
+    "audit": Command("hub.cli.audit", "write the audit of a tenant to stdout"),
     "erase": Command("hub.cli.erase", "remove all that is kept of a resource, or of a patient"),
     "check": Command("hub.cli.check", "say by the exit code whether a worker or the clock is at work"),
     "explain": Command("hub.cli.explain", "say from files why a change would concern a Subscription, or not"),

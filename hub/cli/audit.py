@@ -1,0 +1,71 @@
+"""`hub audit export`: the audit of a tenant as AuditEvents, one a line, oldest first."""
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from hub.access import DEFAULT
+from hub.cli.reaching import data_argument, reached
+from hub.operating import Operating
+from hub.settings import Settings
+from hub.store import ms, now_ms
+from hub.tenancy import bases
+from hub.wiring.parts import operating
+from subscriptions.audit import OPERATOR, Act, Kind
+from subscriptions.codes import FhirVersion
+from subscriptions.versions.audit_event import audit_event
+from subscriptions.versions.instant import read
+
+#: What the hub's URL is taken for where nobody says it.
+NOWHERE = "http://hub.invalid"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["export"], help="write it to stdout, as NDJSON; that is audited too")
+    when = "a day such as 2026-11-21, in UTC, or an instant such as 2026-11-21T09:59:59Z"
+    parser.add_argument("--since", type=moment, metavar="TIME", help=f"nothing from before: {when}")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="nothing from then on; until now without it")
+    parser.add_argument("--tenant", default=DEFAULT, metavar="NAME", help=f"whose ({DEFAULT})")
+    parser.add_argument("--version", choices=list(FhirVersion), default=FhirVersion.R4, help="of FHIR (r4)")
+    data_argument(parser)
+
+
+def moment(text: str) -> int:
+    """A day or an instant in ms since 1970. ArgumentTypeError for anything else."""
+    try:
+        at = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if "T" not in text else read(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is neither a day nor an instant with its offset") from None
+    return ms(at)
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    with reached(settings, arguments.data) as found:
+        asyncio.run(_export(arguments, found))
+    return 0
+
+
+async def _export(arguments: argparse.Namespace, settings: Settings) -> None:
+    async with operating(settings) as found:
+        tenant, version = found.tenant(arguments.tenant).name, FhirVersion(arguments.version)
+        until = now_ms() if arguments.until is None else arguments.until - 1
+        await _record(found, tenant, arguments.since, until)
+        places = bases(settings.base_url or NOWHERE, tenant)
+        async for entries in found.audit.oldest(tenant, since=arguments.since or 0, until=until):
+            for entry in entries:
+                sys.stdout.buffer.write(msgspec.json.encode(audit_event(entry, version, places)) + b"\n")
+        sys.stdout.buffer.flush()
+    if not settings.base_url:
+        print(f"HUB_BASE_URL is not set: what is at another FHIR version is written as {NOWHERE}/…", file=sys.stderr)
+
+
+async def _record(found: Operating, tenant: str, since: int | None, until: int) -> None:
+    span = f"{_told(since)} to {_told(until)}"
+    await found.audit.record(tenant, Act(Kind.EXPORTED, OPERATOR, "audit", text=span))
+
+
+def _told(at: int | None) -> str:
+    return "the first" if at is None else (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).isoformat()
