@@ -12,9 +12,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.access import Caller
 from hub.api import documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.pages import Parameters, bad_cursor
+from hub.api.permits import demand_beyond
 from hub.api.results import results
 from hub.api.routes import Route
 from hub.api.search import cut, left_out, posted, searchset, uncounted
@@ -92,20 +94,21 @@ class Auditing:
     async def find(self, request: Request) -> Response:
         """Search by any parameter that FHIR defines on AuditEvent: `date`, `agent`, `entity`, `type`, `outcome`, …"""
         exchange = Exchange(request)
-        return exchange.respond(await self._answer(exchange.asked))
+        return exchange.respond(await self._answer(exchange.asked, exchange.caller))
 
     async def find_posted(self, request: Request) -> Response:
         """The same search, with its parameters as a form."""
         exchange = Exchange(request)
-        return exchange.respond(await self._answer(await posted(exchange, self.max_body)))
+        return exchange.respond(await self._answer(await posted(exchange, self.max_body), exchange.caller))
 
-    async def _answer(self, asked: Parameters) -> Answer:
+    async def _answer(self, asked: Parameters, by: Caller) -> Answer:
         wanted, rest = results(asked, "AuditEvent", self.version, most=self.max_page, order="-date")
         if wanted.cursor is not None and not is_entry(wanted.cursor):
             raise bad_cursor()
         context = Context(self.version, frozenset({self.base}))
         with wanted.refusing():
             query = compiled(map(_by_name, rest), "AuditEvent", context)
+        demand_beyond(by, query)
         # An entry's date is when it was recorded, by which the audit is read.
         dates = [("_lastUpdated", value) for name, value in rest if name in ("date", "_lastUpdated")]
         times = compiled(dates, "AuditEvent", context)
