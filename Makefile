@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup another-python lint types walls test test-all conformance coverage node bench chaos fuzz demo run lock clean
+.PHONY: setup another-python lint types walls test test-all conformance coverage node bench chaos fuzz audit demo run lock clean
 
 setup: .venv/project.stamp
 
@@ -42,9 +42,9 @@ walls: setup
 test: lint types walls
 	$(BIN)/python -m pytest -n 2
 
-# All of it, with what the tests reach, what another implementation reads, a stranger's input, and the demo as a user
-# runs it.
-test-all: lint types walls coverage node fuzz demo
+# All of it, with what the tests reach, what another implementation reads, a stranger's input, what is known against the
+# packages, and the demo as a user runs it.
+test-all: lint types walls coverage node fuzz audit demo
 
 # What the standards ask of a server, and what came of it at each FHIR version's base.
 conformance: setup
@@ -85,6 +85,16 @@ fuzz: setup .venv/fuzz.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-fuzz.lock
 	@touch $@
 
+# Fails for what is known; where nobody can be asked it says NOT AUDITED, and passes.
+audit: setup .venv/audit/packages.stamp
+	$(BIN)/python -m pytest -n 0 -rs -m audit tests/audit
+
+.venv/audit/packages.stamp: requirements-audit.lock .venv/packages.stamp
+	$(BIN)/python -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r requirements-audit.lock
+	@touch $@
+
 demo: setup
 	@$(BIN)/hub demo
 
@@ -105,6 +115,7 @@ lock: setup
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(UV) --group pyproject.toml:fuzz --constraint requirements-dev.lock --output-file requirements-fuzz.lock
+	$(UV) --group pyproject.toml:audit --output-file requirements-audit.lock
 
 clean:
 	rm -rf .venv tests/node/node_modules *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
