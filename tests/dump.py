@@ -14,10 +14,10 @@ READS: dict[bytes, tuple[Any, ...]] = {
 }
 
 
-async def everything(command: Callable[..., Awaitable[Any]]) -> bytes:
-    """The names and values of all keys, whatever their type: an unknown one fails."""
+async def everything(command: Callable[..., Awaitable[Any]], pattern: str = "*") -> bytes:
+    """The names and values of all keys, or of those that match, whatever their type: an unknown one fails."""
     found = list[bytes]()
-    for key in await command("KEYS", "*"):
+    for key in await command("KEYS", pattern):
         type_ = await command("TYPE", key)
         if type_ == b"none":  # it is gone by now
             continue

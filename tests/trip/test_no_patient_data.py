@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
+from tests.dump import everything
 from tests.facts import eventually
 from tests.fhir import immunization, observation, talking_to
 from tests.processes import HubProcess, subscription
@@ -233,11 +234,7 @@ class Said:
 
     async def jobs(self, hub: HubProcess) -> None:
         async with Redis.from_url(hub.redis_url) as redis:
-            for key in await redis.keys("rq:*"):
-                command = {b"hash": "HGETALL", b"string": "GET", b"list": "LRANGE"}.get(await redis.type(key))
-                if command:
-                    rest = (0, -1) if command == "LRANGE" else ()
-                    self.add("jobs", f"{key!r} {await redis.execute_command(command, key, *rest)!r}")
+            self.add("jobs", (await everything(redis.execute_command, "rq:*")).decode(errors="replace"))
 
     async def pages(self, hub: HubProcess) -> None:
         async with httpx.AsyncClient(base_url=hub.url, timeout=30) as http:
