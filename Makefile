@@ -75,7 +75,8 @@ chaos: export CHAOS_SECONDS ?= 600
 chaos: setup
 	$(BIN)/python -m pytest -n 0 -s tests/faults/test_chaos.py tests/faults/test_failpoints.py
 
-# Thousands of requests by the OpenAPI document, then ten minutes of input for what reads it; FUZZ_SEED repeats them.
+# Thousands of requests by the OpenAPI document, then ten minutes of input for what reads it. FUZZ_SEED repeats requests.
+fuzz: export FUZZ_SEED ?= $(shell date +%s)
 fuzz: export FUZZ_CASES ?= 20
 fuzz: export FUZZ_SECONDS ?= 600
 fuzz: setup .venv/fuzz.stamp
