@@ -18,6 +18,7 @@ from hub.store import now_ms
 from subscriptions.codes import Content
 from subscriptions.rights import Rights
 from subscriptions.scopes import Scopes
+from tests.facts import eventually
 from tests.fhir import Fhir, immunization
 from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver
@@ -59,6 +60,7 @@ class Organisation:
 
     async def begin(self, *, member: bool) -> None:
         """Register, under the ids that others have too; `member`: whether the patient is one of the group."""
+        await eventually(self._is_there)
         await self.fhir.put({"resourceType": "Patient", "id": PATIENT, "name": [{"family": self.name}]})
         entity = {"reference": f"Patient/{PATIENT if member else 'nobody'}"}
         group = {"type": "person", "actual": True, "name": self.name, "member": [{"entity": entity}]}
@@ -70,6 +72,10 @@ class Organisation:
             await self.fhir.put(wanted | {"id": id_, "reason": self.name})
         for id_ in SUBSCRIPTIONS:
             await self.fhir.until(id_, "active")
+
+    async def _is_there(self) -> bool:
+        """A hub that runs notices a new tenant within a second."""
+        return (await self.http.get("metadata")).status_code == 200
 
     async def write(self, number: int) -> None:
         """So many changes at once, of which the last one is a create with a key that others use too."""

@@ -13,7 +13,7 @@ import pytest
 from tests.faults.tenants import READ, SUBSCRIPTIONS, Organisation, organisations, publishing, shown
 from tests.processes import HubProcess
 
-SECONDS = float(os.environ.get("TENANTS_SECONDS", "10"))
+SECONDS = float(os.environ.get("TENANTS_SECONDS", "20"))
 #: Seconds between two writes of one publisher, and between two reads of one reader.
 PAUSE = 0.1
 #: A tenant that there isn't, as long as those that there are.

@@ -68,6 +68,7 @@ def test_a_resource_in_which_something_is_broken_is_refused_or_can_be_judged(ver
 @pytest.mark.timeout(SECONDS + 120)
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_fails_hangs_or_stays_in_memory(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="it has no wheel for this machine")
     corpus, dictionary, told = tmp_path / "corpus", tmp_path / "words", tmp_path / "report.json"
     corpus.mkdir()
     for i, seed in enumerate(seeds(kind)):
