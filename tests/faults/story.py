@@ -313,7 +313,9 @@ async def erases(client: Client) -> None:
 
 async def keeps_nothing(client: Client) -> None:
     """Whatever was delivered is old enough to be forgotten."""
-    await client.clock.retention.keep(int(time.time() * 1000), 0)
+    now = int(time.time() * 1000)
+    await client.clock.retention.keep(now, 0)
+    await client.clock.audits.run(now)
 
 
 STORY: list[Step] = [
