@@ -31,6 +31,9 @@ ERASE = script("erase")
 
 log = getLogger("hub")
 
+#: The types of which each version counts, beside being stored.
+REMEMBERED = TYPES | {CONSENT}
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -78,11 +81,9 @@ class LookUp:
 class Store:
     """The resources of all tenants, spread over the partitions."""
 
-    def __init__(self, pipeline: Pipeline, partitions: int, *, consents: bool = False) -> None:
-        """`consents`: Whether those are honoured."""
+    def __init__(self, pipeline: Pipeline, partitions: int) -> None:
         self._pipeline = pipeline
         self._partitions = partitions
-        self._remembered = TYPES | {CONSENT} if consents else TYPES
 
     def _partition(self, resource: ResourceId) -> Partition:
         return Partition(resource.partition(self._partitions))
@@ -129,9 +130,7 @@ class Store:
             return PutResult(outcome, by=reply[1].decode())
         if outcome is not Put.STORED:
             version = int(reply[1]) if len(reply) > 1 else 0
-            if (
-                outcome is Put.REPEATED and r.type in self._remembered
-            ):  # whoever stored it may have died before it counted
+            if outcome is Put.REPEATED and r.type in REMEMBERED:  # whoever stored it may have died before it counted
                 held = await self.read(r, version)
                 if held:
                     await self.remember(r, version, held.body)
@@ -149,7 +148,7 @@ class Store:
 
         body: None for a delete.
         """
-        if resource.type not in self._remembered:
+        if resource.type not in REMEMBERED:
             return
         if resource.type == CONSENT:
             await honour(self._pipeline, resource, number, body)

@@ -4,7 +4,7 @@ What is kept from whom: by operators' rules, and by the Consents that the hub wa
 `hub:{registry}:suppressions` is a hash: `tenant/rule/<id>` -> JSON of a rule, and `tenant/version/Consent/<id>` ->
 `number elements`, where elements are the JSON of what of it counts, or nothing if it denies nothing. Its field with an
 empty name counts the changes, and `hub:{registry}:suppressing` has by which change each of them came. `honoured` says
-since when all Consents are there.
+that all Consents are there.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ log = getLogger("hub.suppressions")
 #: The type that is remembered.
 CONSENT = "Consent"
 
-#: The field that is there while all Consents are.
+#: The field that is there from when all Consents are.
 HONOURED = "honoured"
 
 #: ms for which a process that sends believes what it knows.
@@ -44,6 +44,16 @@ _CHUNK = 100
 async def honour(pipeline: Pipeline, resource: ResourceId, number: int, body: bytes | None) -> None:
     """Have a version of a Consent count from now on, unless a later one does. None for a delete. May be repeated."""
     await _suppress(pipeline, str(resource), _counting(resource.version, body), number)
+
+
+async def are_all_honoured(pipeline: Pipeline) -> bool:
+    """Whether all Consents count that were ever stored."""
+    return bool(await pipeline.command("HEXISTS", SUPPRESSIONS, HONOURED))
+
+
+async def note_all_honoured(pipeline: Pipeline) -> None:
+    """Say so from now on."""
+    await _suppress(pipeline, HONOURED, b"1")
 
 
 async def dishonour(pipeline: Pipeline, resource: ResourceId, number: int) -> None:
@@ -120,6 +130,8 @@ class Suppressions:
         return done
 
     def _set(self, name: str, record: bytes | None) -> None:
+        if name == HONOURED:
+            return
         tenant, kind, rest = name.split("/", 2)
         if kind == "rule":
             of_tenant = self.rules.setdefault(tenant, {})

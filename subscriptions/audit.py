@@ -67,6 +67,10 @@ class Kind(StrEnum):
 
     #: Events are sent once more: to whoever missed them, or since an operator says so.
     RESENT = "resent"
+    #: By a rule something is told to nobody, or not to one client.
+    RULE_ADDED = "rule-added"
+    RULE_REMOVED = "rule-removed"
+
     REDELIVERED = "redelivered"
     TESTED = "tested"
     RECOVERED = "recovered"

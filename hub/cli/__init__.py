@@ -56,6 +56,7 @@ COMMANDS = {
     "tenants": Command("hub.cli.tenants", "say which tenants there are, and what they grant each other"),
     "clients": Command("hub.cli.clients", "say who may call, and what each may do and be told"),
     "keys": Command("hub.cli.keys", "make, list and revoke the API keys of clients"),
+    "suppress": Command("hub.cli.suppress", "say what is notified to nobody, or not to one client"),
     "recover": Command("hub.cli.recover", "go on after Redis was restored to an earlier state, or lost everything"),
     "secrets": Command("hub.cli.secrets", "seal all secrets anew with the first key, so that the others can go"),
     "audit": Command("hub.cli.audit", "write the audit of a tenant to stdout"),

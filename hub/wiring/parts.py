@@ -19,6 +19,7 @@ from hub.disclosure import Disclosure
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import Foundation, check, fitting
+from hub.honouring import all_honoured
 from hub.keyring import Keyring
 from hub.keys import LAYOUT
 from hub.membership import Membership
@@ -39,6 +40,7 @@ from hub.settings import Settings
 from hub.standing import Standings
 from hub.store import Store, now_ms
 from hub.stream import Changes
+from hub.suppressing import Suppressing
 from hub.suppressions import Suppressions
 from hub.telling import Telling
 from hub.tenancy import Tenancy
@@ -204,6 +206,22 @@ async def operating(settings: Settings) -> AsyncIterator[Operating]:
         await _close(client)
 
 
+@asynccontextmanager
+async def suppressing(settings: Settings) -> AsyncIterator[Suppressing]:
+    """What says what is told to nobody, also while a hub runs. NotTheHub, Unavailable as by `parts`."""
+    client = connect(settings, Memory())
+    pipeline = Pipeline(client)
+    try:
+        await fitting(pipeline, settings)
+        tenancy, access = _tenancy(settings, pipeline), Access(pipeline, now_ms)
+        suppressions = Suppressions(pipeline, tenancy.base, False, now_ms)
+        await access.refresh()
+        await suppressions.refresh()
+        yield Suppressing(suppressions, tenancy, access, _audit(settings, pipeline))
+    finally:
+        await _close(client)
+
+
 def _audit(settings: Settings, pipeline: Pipeline) -> Audit:
     return Audit(pipeline, settings.audit, settings.audit_entries)
 
@@ -238,7 +256,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         memory=memory,
         pipeline=pipeline,
         foundation=foundation,
-        store=Store(pipeline, settings.partitions, consents=settings.honour_consent),
+        store=Store(pipeline, settings.partitions),
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline, settings.max_backlog),
         due=Due(client, pipeline, settings.partitions),
@@ -259,6 +277,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         # Releases of earlier layouts knew no other tenant.
         contexts = tuple(tenancy.topics(DEFAULT).contexts.values())
         await Migration(pipeline, built.store, built.transactions, DEFAULT, contexts, resealing).run()
+    await all_honoured(pipeline, built.store, access)
     return built
 
 

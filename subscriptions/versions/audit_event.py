@@ -92,6 +92,8 @@ MEANINGS: Mapping[Kind, Meaning] = MappingProxyType(
         Kind.KEY_CREATED: _dicom(*_ALERT, "C", *_ATTRIBUTES),
         Kind.KEY_REVOKED: _dicom(*_ALERT, "D", *_ATTRIBUTES),
         Kind.TENANT_CHANGED: _dicom(*_ALERT, "U", 110136, "Security Roles Changed"),
+        Kind.RULE_ADDED: _dicom(*_ALERT, "C", *_ATTRIBUTES),
+        Kind.RULE_REMOVED: _dicom(*_ALERT, "D", *_ATTRIBUTES),
         Kind.RESENT: _rest("operation", "E"),
         Kind.REDELIVERED: _rest("operation", "E"),
         Kind.TESTED: _rest("operation", "E"),

@@ -27,6 +27,7 @@ from hub.secrets import Secrets
 from hub.wiring.erasing import erasing
 from hub.wiring.parts import Parts
 from subscriptions.codes import FhirVersion
+from subscriptions.suppression import Rule
 from tests.dump import everything
 from tests.facts import eventually
 from tests.faults.publishers import Told
@@ -277,6 +278,16 @@ async def forgets_a_key_that_is_lost(client: Client) -> None:
     assert done.unopened == ("signing",)
 
 
+async def keeps_something_back(client: Client) -> None:
+    """What an operator has kept from everybody is none of what the others are told."""
+    suppressions = client.parts.suppressions
+    await suppressions.add("default", Rule("story", "Observation?status=final"))
+    await client.put("a0", "kept-back")
+    for path in PATHS:
+        await client.until(path[1:], lambda _, events, delivered: events == delivered)
+    await suppressions.remove("default", "story")
+
+
 async def reads(client: Client) -> None:
     answer = await client.http.get("Immunization/a0")
     assert answer.status_code == 200
@@ -322,6 +333,6 @@ STORY: list[Step] = [
     publishes_before_anybody_subscribes, publishes_a_topic, publishes_a_value_set, subscribes, subscribes_for_a_while,
     puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
     tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
-    unsubscribes, forgets_a_key_that_is_lost, reads, puts_more,
+    unsubscribes, forgets_a_key_that_is_lost, keeps_something_back, reads, puts_more,
     has_heard_of_everything, erases, keeps_nothing,
 ]  # fmt: skip
