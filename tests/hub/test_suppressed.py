@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hub.errors import Mistaken, Unavailable
-from hub.keys import ResourceId
+from hub.keys import SUPPRESSIONS, ResourceId
 from hub.store import Store
 from hub.suppressing import Suppressing
-from hub.suppressions import SUPPRESSIONS, honour
+from hub.suppressions import honour
 from hub.wiring.parts import Parts, suppressing
 from hub.wiring.parts import parts as built
 from hub.write import Write
