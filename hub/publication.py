@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from hub.access import ANYBODY, Caller
 from hub.audit import Audit
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest.validation import issues
@@ -58,11 +59,12 @@ class Publication:
         now: int,
         expected: str = "",
         agent: str = OPERATOR,
+        by: Caller = ANYBODY,
     ) -> tuple[Published, tuple[Issue, ...]]:
         """
         Create or change a topic; returns it as stored, and what its author is warned of.
 
-        agent: Whose act it is.
+        agent: Whose act it is. by: Who is told why it can't be done: of Subscriptions those that it sees.
 
         Raises:
             Rejected: It can't be read, or can do nothing in any FHIR version that there is.
@@ -78,7 +80,7 @@ class Publication:
         published, recorded = Published(id_, 0, now, form, topic, sent), False
         for _ in range(TRIES):
             joins = await self.topics.joins(topic.url)
-            await self._judge_users(topic, unfit)
+            await self._judge_users(topic, unfit, by)
             if not recorded:
                 self._expected(id_, expected)
                 await self._record(
@@ -91,10 +93,10 @@ class Publication:
                 log.info("topic.stored", extra={"topic": topic.url, "warnings": [issue.text for issue in warnings]})
                 return Published(id_, int(done.detail), now, form, topic, sent), warnings
             if done.outcome is not Defined.JOINED:
-                raise _refused(id_, done)
+                raise _refused(id_, done, by)
         raise Unavailable(f"Subscriptions join {topic.url} faster than they can be judged")
 
-    async def delete(self, id_: str, *, expected: str = "", agent: str = OPERATOR) -> int:
+    async def delete(self, id_: str, *, expected: str = "", agent: str = OPERATOR, by: Caller = ANYBODY) -> int:
         """
         Delete a topic; returns the number of the version that this made, 0 when there was none.
 
@@ -110,7 +112,7 @@ class Publication:
         if done.outcome is Defined.MISSING:
             return 0
         if done.outcome is not Defined.DELETED:
-            raise _refused(id_, done)
+            raise _refused(id_, done, by)
         await self.topics.refresh()
         return int(done.detail)
 
@@ -152,20 +154,22 @@ class Publication:
             warnings[Issue(IssueCode.NOT_SUPPORTED, text)] = None
         return tuple(warnings), unfit
 
-    async def _judge_users(self, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> None:
+    async def _judge_users(self, topic: Topic, unfit: Mapping[FhirVersion, Rejected], by: Caller) -> None:
         """Raises Refused, 409, when Subscriptions on the topic could not be on this version of it."""
-        lost = [(name, reason) async for name, reason in self._lost(topic, unfit)]
+        lost = [(registered, reason) async for registered, reason in self._lost(topic, unfit)]
         if lost:
-            some = "; ".join(f"Subscription/{name.rpartition('/')[2]}: {reason}" for name, reason in lost[:NAMED])
-            text = f"{len(lost)} Subscriptions on this topic could not go on as they are. {some}"
+            told = [f"Subscription/{each.key.id}: {reason}" for each, reason in lost if by.sees(each.owner)]
+            number = f"{len(told)} " if len(told) == len(lost) else ""
+            some = "; ".join(told[:NAMED]) or "They are others'."
+            text = f"{number}Subscriptions on this topic could not go on as they are. {some}"
             raise Refused.because(409, IssueCode.CONFLICT, text)
 
-    async def _lost(self, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> AsyncIterator[tuple[str, str]]:
+    async def _lost(self, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> AsyncIterator[tuple[Registered, str]]:
         names = await self.registry.users([f"{self.topics.tenant}/{topic.url}"])
         for chunk in (names[i : i + CHUNK] for i in range(0, len(names), CHUNK)):
-            for name, registered in zip(chunk, await self.registry.read(chunk), strict=True):
+            for registered in await self.registry.read(chunk):
                 if registered and (reason := self._lacks(registered, topic, unfit)):
-                    yield name, reason
+                    yield registered, reason
 
     def _lacks(self, registered: Registered, topic: Topic, unfit: Mapping[FhirVersion, Rejected]) -> str:
         """Why a Subscription could not be on this topic; empty when it could."""
@@ -185,14 +189,16 @@ class Publication:
         return ""
 
 
-def _refused(id_: str, done: Definition) -> Refused:
+def _refused(id_: str, done: Definition, by: Caller = ANYBODY) -> Refused:
     match done.outcome:
         case Defined.TAKEN:
             text = f"SubscriptionTopic/{done.detail} has this url: a canonical names one topic."
             return Refused.because(409, IssueCode.DUPLICATE, text, "SubscriptionTopic.url")
         case Defined.USED:
+            # How many others have is for operators.
+            number = f"{done.detail} " if by.rights.scopes.admin else ""
             text = (
-                f"{done.detail} Subscriptions are on SubscriptionTopic/{id_}. Retire it (status `retired`), and it"
+                f"{number}Subscriptions are on SubscriptionTopic/{id_}. Retire it (status `retired`), and it"
                 " takes no new ones; it can be deleted, or get another url, when they have gone."
             )
             return Refused.because(409, IssueCode.CONFLICT, text)

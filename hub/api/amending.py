@@ -83,6 +83,7 @@ class TopicAmending:
                 now=of.now(),
                 expected=str(held.number),
                 agent=exchange.client,
+                by=exchange.caller,
             )
             return of.answer(put[0], 200)
 

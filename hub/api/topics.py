@@ -99,7 +99,14 @@ class TopicResources:
         resource = self.parsed(body, id_ if named else "")
         await self.pressure.check()
         published, warnings = await self.publication.put(
-            id_, resource, body, self.version, now=self.now(), expected=exchange.if_match, agent=exchange.client
+            id_,
+            resource,
+            body,
+            self.version,
+            now=self.now(),
+            expected=exchange.if_match,
+            agent=exchange.client,
+            by=exchange.caller,
         )
         answer = self.answer(published, status)
         if warnings and exchange.prefer is Prefer.OUTCOME:
@@ -131,7 +138,9 @@ class TopicResources:
         exchange, id_ = Exchange(request), request.path_params["id"]
         number = 0
         if is_id(id_):
-            number = await self.publication.delete(id_, expected=exchange.if_match, agent=exchange.client)
+            number = await self.publication.delete(
+                id_, expected=exchange.if_match, agent=exchange.client, by=exchange.caller
+            )
         return Response(status_code=204, headers={"ETag": f'W/"{number}"'} if number else None)
 
     async def read(self, request: Request) -> Response:

@@ -150,3 +150,41 @@ async def test_a_page_ends_where_its_own_end(clients: Clients) -> None:
     found = (await ward.get("/Subscription?_count=1")).json()
     assert [link["relation"] for link in found["link"]] == ["self"]
     assert FHIR in found["link"][0]["url"]
+
+
+async def test_a_refusal_to_change_a_topic_tells_of_its_own_alone(clients: Clients) -> None:
+    """Neither ids nor filters nor how many there are: an operator is told of all."""
+    may = f"{MAY} system/SubscriptionTopic.cruds system/Immunization.r"
+    lab, ward = await clients.may("lab", may), await clients.may("ward", may)
+    operator = await clients.may("operator", f"{may} hub/admin")
+    url, place = "http://topics.example/t", f"{FHIR.removesuffix('r4')}r5/SubscriptionTopic/t"
+    filters = [{"resource": "Immunization", "filterParameter": each} for each in ("patient", "lot-number")]
+    topic = {
+        "resourceType": "SubscriptionTopic",
+        "id": "t",
+        "url": url,
+        "status": "active",
+        "resourceTrigger": [{"resource": "Immunization"}],
+        "canFilterBy": filters,
+    }
+    assert (await lab.put(place, topic)).status_code == 201
+    secret = subscription(ENDPOINT, "Immunization", "patient=Patient/secret") | {"criteria": url}
+    for id_ in ("s1", "s2"):
+        assert (await lab.put(f"/Subscription/{id_}", secret | {"id": id_})).status_code == 201
+    narrower = topic | {"canFilterBy": filters[1:]}
+
+    async def refusals(who: Hub) -> str:
+        answers = [await who.put(place, narrower), await who.put(place, topic | {"url": f"{url}2"})]
+        answers.append(await who.delete(place))
+        assert [answer.status_code for answer in answers] == [409, 409, 409]
+        return " ".join(issue(answer)["details"]["text"] for answer in answers)
+
+    told = await refusals(ward)
+    assert not any(each in told for each in ("s1", "s2", "secret", "2 Subs", "1 Subs", "0 Subs"))
+    others = subscription(ENDPOINT, "Immunization", "patient=Patient/mine") | {"criteria": url}
+    assert (await ward.put("/Subscription/s3", others | {"id": "s3"})).status_code == 201
+    told = await refusals(ward)
+    assert "Subscription/s3" in told
+    assert not any(each in told for each in ("s1", "s2", "secret", "3 Subs"))
+    told = await refusals(operator)
+    assert all(each in told for each in ("s1", "s2", "s3", "3 Subscriptions"))
