@@ -441,7 +441,8 @@ class Settings(BaseSettings):
         " but for loopback, like all of its URLs; `HUB_ENDPOINT_CA_FILE` counts for it too.",
     )
     smart_jwks_url: Annotated[str, AfterValidator(_of_issuer)] = Field(
-        "", description="URL of its public keys. Empty: the one in its discovery document."
+        "",
+        description="URL of its public keys. Empty: the one in its discovery document, by OpenID Connect or RFC 8414.",
     )
     smart_token_url: Annotated[str, AfterValidator(_of_issuer)] = Field(
         "",
@@ -483,6 +484,8 @@ class Settings(BaseSettings):
     def _whole_smart(self) -> Self:
         if self.auth == "smart" and not self.smart_issuer:
             raise ValueError("HUB_AUTH=smart needs HUB_SMART_ISSUER: the URL of whoever issues tokens")
+        if self.auth == "smart" and self.smart_jwks_url and not self.smart_token_url:
+            raise ValueError("HUB_SMART_JWKS_URL needs HUB_SMART_TOKEN_URL: no discovery document is asked for then")
         if self.auth == "smart" and not self.smart_algorithms:
             raise ValueError("HUB_AUTH=smart needs HUB_SMART_ALGORITHMS: at least one algorithm")
         return self

@@ -51,7 +51,7 @@ class KeysGate:
 
     async def caller(self, request: Request) -> Caller:
         try:
-            key, client = await self._proven(_single(request, "x-api-key") or _bearer(request))
+            key, client = await self._proven(_key(request))
         except Unproven as error:
             raise refused(error.fault) from None
         return admitted(request, self.access, self.tenant, client, client.rights.within(key.scopes))
@@ -120,6 +120,14 @@ def refused(fault: Fault) -> Refused:
         told += f', error="invalid_token", error_description="{fault.text}"'
         log.info("caller.refused", extra={"fault": fault.value})
     return Refused(401, Issue(IssueCode.LOGIN, fault.text), headers={"WWW-Authenticate": told})
+
+
+def _key(request: Request) -> str:
+    """What either header has; empty for none."""
+    own, bearer = _single(request, "x-api-key"), _bearer(request)
+    if own and bearer:
+        raise Unproven(Fault.MALFORMED)
+    return own or bearer
 
 
 def _bearer(request: Request) -> str:

@@ -28,7 +28,8 @@ log = getLogger("hub.smart")
 @dataclass(frozen=True, slots=True)
 class Named:
     """
-    An issuer, as the settings name it. An empty URL is looked for in its discovery document.
+    An issuer, as the settings name it. An empty URL is looked for in its discovery document: that of its keys alone, or
+    both.
 
     issuer: As it has itself in `iss`.
     algorithms: Those that its tokens may be signed with.
@@ -122,7 +123,7 @@ class Issuer:
 
     async def _fetched(self) -> _Found:
         began, named = self._now(), self.named
-        said = {} if named.jwks_url and named.token_url else await self._discovered()
+        said = {} if named.jwks_url else await self._discovered()
         jwks_url = named.jwks_url or _place(said, "jwks_uri")
         if not jwks_url:
             raise NotFetched("its discovery document has no jwks_uri that the hub may call: set HUB_SMART_JWKS_URL")
@@ -132,7 +133,7 @@ class Issuer:
         return _Found(found, jwks_url, named.token_url or _place(said, "token_endpoint"), began)
 
     async def _discovered(self) -> dict[str, Any]:
-        """Its discovery document; empty when there is none, and the keys can be had without."""
+        """Its discovery document."""
         reasons = []
         for url in _documents(self.named.issuer):
             try:
@@ -143,8 +144,6 @@ class Issuer:
             if said.get("issuer") == self.named.issuer:
                 return said
             reasons.append(f"{url} is another issuer's")
-        if self.named.jwks_url:
-            return {}
         raise NotFetched("; ".join(reasons))
 
 

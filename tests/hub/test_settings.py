@@ -103,8 +103,12 @@ def test_nonsense(
             {"HUB_SMART_ISSUER": "https://issuer.example/", "HUB_SMART_ALGORITHMS": ","},
             "HUB_AUTH=smart needs HUB_SMART_ALGORITHMS: at least one algorithm",
         ),
+        (
+            {"HUB_SMART_ISSUER": "https://issuer.example/", "HUB_SMART_JWKS_URL": "https://issuer.example/keys"},
+            "HUB_SMART_JWKS_URL needs HUB_SMART_TOKEN_URL: no discovery document is asked for then",
+        ),
     ],
-    ids=["no-issuer", "no-algorithm"],
+    ids=["no-issuer", "no-algorithm", "no-token-url"],
 )
 def test_half_an_issuer(
     variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -370,6 +370,32 @@ async def test_keys_are_not_fetched_readable_by_anybody(known: Issuer, issuer: T
         await verifier(known).proven(issuer.token())
 
 
+async def test_places_that_are_named(parts: Parts, issuer: TokenIssuer) -> None:
+    """No discovery document is asked for then."""
+    named = Named(issuer.url, f"{issuer.url}/keys", "https://issuer.example/token", ("RS384",))
+    known = Issuer(Fetching.of(parts.guard, None), named)
+    assert await known.places() == (named.jwks_url, named.token_url)
+    assert (await verifier(known).proven(issuer.token())).client == "lab"
+    assert issuer.asked == ["/keys"]
+
+
+async def test_a_discovery_document_by_rfc_8414(parts: Parts, issuer: TokenIssuer) -> None:
+    """Between the host and the path of the issuer, where there is none by OpenID Connect."""
+    url = f"{issuer.url}/realms/north"
+
+    async def answer(path: str) -> web.StreamResponse | None:
+        if path == "/.well-known/oauth-authorization-server/realms/north":
+            return web.json_response(
+                {"issuer": url, "jwks_uri": f"{issuer.url}/keys", "token_endpoint": f"{url}/token"}
+            )
+        return None
+
+    issuer.answer = answer
+    known = Issuer(Fetching.of(parts.guard, None), Named(url, "", "", ("RS384",)))
+    assert (await verifier(known).proven(issuer.token(iss=url))).client == "lab"
+    assert await known.places() == (f"{issuer.url}/keys", f"{url}/token")
+
+
 async def test_keys_that_are_for_something_else(known: Issuer, issuer: TokenIssuer) -> None:
     """To encrypt, to sign by another algorithm, or too short."""
     short = rsa_key(1024)
