@@ -6,6 +6,7 @@ from typing import Any
 
 from hub.keys import Partition, ResourceId
 from hub.pipeline import Pipeline
+from hub.vault import Vault
 from subscriptions.codes import FhirVersion
 
 #: Resources that are read at once.
@@ -18,7 +19,7 @@ class Counted:
     What is kept of one resource.
 
     newest: The number of its last version, which may be a delete.
-    bodies: The JSON of each version that has one, by number.
+    bodies: The JSON of each version that has one, by number; empty for one that can't be opened.
     numbers: Of all versions that are kept, the deletes too.
     """
 
@@ -34,11 +35,12 @@ class Census:
 
     pipeline: Pipeline
     partitions: int
+    vault: Vault
 
     async def one(self, resource: ResourceId) -> Counted | None:
         """What is kept of a resource; None if there never was one."""
         key = Partition(resource.partition(self.partitions)).resource(resource)
-        return _counted(resource, await self.pipeline.command("HGETALL", key))
+        return self._counted(resource, await self.pipeline.command("HGETALL", key))
 
     async def all(self, tenant: str, version: FhirVersion) -> AsyncIterator[Counted]:
         """Each resource at least once, in no order."""
@@ -48,14 +50,17 @@ class Census:
                 found = await self.pipeline.all([("HGETALL", key) for key in chunk])
                 for key, fields in zip(chunk, found, strict=True):
                     type_, _, id_ = key.decode().partition(place)[2].partition("/")
-                    if counted := _counted(ResourceId(tenant, version, type_, id_), fields):
+                    if counted := self._counted(ResourceId(tenant, version, type_, id_), fields):
                         yield counted
 
-
-def _counted(resource: ResourceId, reply: Any) -> Counted | None:
-    fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-    if b"version" not in fields:
-        return None
-    bodies = {int(name[1:]): value for name, value in fields.items() if name[:1] == b"b" and name[1:].isdigit()}
-    numbers = tuple(int(name[1:]) for name in fields if name[:1] == b"m" and name[1:].isdigit())
-    return Counted(resource, int(fields[b"version"]), bodies, numbers)
+    def _counted(self, resource: ResourceId, reply: Any) -> Counted | None:
+        fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+        if b"version" not in fields:
+            return None
+        bodies = {
+            int(name[1:]): self.vault.open(resource, value) or b""
+            for name, value in fields.items()
+            if name[:1] == b"b" and name[1:].isdigit()
+        }
+        numbers = tuple(int(name[1:]) for name in fields if name[:1] == b"m" and name[1:].isdigit())
+        return Counted(resource, int(fields[b"version"]), bodies, numbers)

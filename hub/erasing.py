@@ -144,7 +144,7 @@ class Erasing:
         own = await self.census.one(order.resource)
         bodies = own.bodies.values() if own else ()
         if order.compartment:
-            patients = [_decode(body) for body in bodies]
+            patients = [_decode(body) for body in bodies if body]
             bases = frozenset({self.base(order.tenant, order.version)})
             finding.linked |= linked(patients, bases)
             compartment = Compartment(order.version, order.id, identities(patients), bases)
@@ -246,7 +246,9 @@ def _read(counted: Counted, compartment: Compartment, unread: set[int]) -> Itera
     """The versions that may have to do with a patient."""
     words = [word.encode() for word in (compartment.id, *(value for _, value in compartment.identities))]
     for number, body in counted.bodies.items():
-        if b"\\" in body or any(word in body for word in words):  # what is escaped may be any of them
+        if not body:
+            unread.add(number)
+        elif b"\\" in body or any(word in body for word in words):  # what is escaped may be any of them
             try:
                 yield number, _decode(body)
             except ValueError:

@@ -88,6 +88,8 @@ hub:{registry}:log
     stream: which of them changed; trimmed to the last 10,000
 hub:{registry}:signing
     string: the hub's own Ed25519 key, sealed (see secrets.py)
+hub:{registry}:bodies
+    string: the key of the bodies of resources, sealed (see vault.py)
 hub:{registry}:veil
     string: a random key, by which links don't show what was searched for by POST (see veil.py)
 hub:{registry}:sealers
@@ -147,6 +149,7 @@ JOINED = "hub:{registry}:joined"
 SIGNING_KEY = "hub:{registry}:signing"
 SEALERS = "hub:{registry}:sealers"
 VEIL = "hub:{registry}:veil"
+BODIES = "hub:{registry}:bodies"
 EPOCH = "hub:{registry}:epoch"
 TENANTS = "hub:{access}:tenants"
 CLIENTS = "hub:{access}:clients"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 
 from hub.errors import NotTheHub
-from hub.keys import REGISTRY, SEALERS, SIGNING_KEY
+from hub.keys import BODIES, REGISTRY, SEALERS, SIGNING_KEY
 from hub.pipeline import Pipeline, script
 from hub.registered import Registered
 from hub.registry import Registry
@@ -62,12 +62,17 @@ class Resealing:
             anew; but they are not asked for any more, and the hub's own key is made anew when it is needed.
 
         Raises:
-            NotTheHub: There is no key.
+            NotTheHub: There is no key, or none that opens the bodies' key: then nothing is given up.
             Unavailable: Redis went away; what was done is done.
         """
         if not self.seal.is_there:
             raise NotTheHub(LACKING)
-        unopened = [] if await self._signing() else ["signing"]
+        if not await self._key(BODIES):
+            raise NotTheHub(
+                "none of the keys opens the key of the resources' bodies, without which none of these can be read:"
+                " nothing was done. Find the key that sealed it, and put it behind the first one"
+            )
+        unopened = [] if await self._key(SIGNING_KEY) else ["signing"]
         count = changed = 0
         async for chunk in self._chunks():
             for registered, done in zip(chunk, await asyncio.gather(*map(self._subscription, chunk)), strict=True):
@@ -90,13 +95,13 @@ class Resealing:
                 chunk = []
         yield chunk
 
-    async def _signing(self) -> bool:
-        """Seal the hub's own key anew; False when it can't be opened."""
-        sealed = await self.pipeline.command("GET", SIGNING_KEY)
+    async def _key(self, name: str) -> bool:
+        """Seal a key of the hub's own anew, if there is one; False when it can't be opened."""
+        sealed = await self.pipeline.command("GET", name)
         try:
             if sealed and (new := self.seal.secrets.reseal(sealed)) != sealed:
                 await self.seal.enter()
-                await self.pipeline.command("SET", SIGNING_KEY, new)
+                await self.pipeline.command("SET", name, new)
         except Unopened:
             return False
         return True

@@ -386,6 +386,11 @@ class Settings(BaseSettings):
     secrets_key_file: Path | None = Field(
         None, description="File. More such keys, one a line, behind those of `HUB_SECRETS_KEY`."
     )
+    encrypt_bodies: bool = Field(
+        False,
+        description="`true` seals the bodies of resources in Redis from then on, and what identifiers are found by,"
+        " with a key that `HUB_SECRETS_KEY` seals. The same for all parts: one without it reads none of them.",
+    )
 
     alert_url: Annotated[str, AfterValidator(_webhook_url)] = Field(
         "",

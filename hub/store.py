@@ -11,7 +11,7 @@ second one), `erased` (the number of the last version that was erased: of that a
 
 import time
 from asyncio import gather
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
@@ -21,6 +21,7 @@ from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.pipeline import Pipeline, script
 from hub.suppressions import CONSENT, dishonour, honour
 from hub.terminology import TYPES, remember, unremember
+from hub.vault import Vault
 from hub.wire import Argument
 from hub.write import NO_EVENTS, Events, Held, Indexed, Lock, Put, PutResult, Write, read, written
 from subscriptions.codes import FhirVersion, Interaction
@@ -81,7 +82,9 @@ class LookUp:
 class Store:
     """The resources of all tenants, spread over the partitions."""
 
-    def __init__(self, pipeline: Pipeline, partitions: int) -> None:
+    def __init__(self, pipeline: Pipeline, partitions: int, vault: Vault | None = None) -> None:
+        """`vault`: What seals bodies; without one nothing is sealed."""
+        self.vault = vault or Vault()
         self._pipeline = pipeline
         self._partitions = partitions
 
@@ -115,15 +118,14 @@ class Store:
             r.type,
             r.id,
             write.expected,
-            write.head,
-            write.tail,
+            *self.vault.seal(r, write.head, write.tail),
             write.at,
             write.publisher,
             write.fingerprint,
             write.transaction,
             write.lock.token if write.lock else "",
             written(write.events),
-            *(part for each in write.indexed for part in (each.index.value, each.text)),
+            *self._pairs(write.indexed),
         )
         outcome = Put(reply[0].decode())
         if outcome is Put.RESERVED:
@@ -159,7 +161,9 @@ class Store:
         """The version of this number, or the one in force (which may be a delete); None if there is none."""
         p = self._partition(resource)
         reply = await self._pipeline.run(READ, [p.resource(resource)], "" if number is None else number)
-        return _version(int(reply[0]), reply[1], reply[2] or None, reply[3]) if reply else None
+        if not reply:
+            return None
+        return _version(int(reply[0]), reply[1], self.vault.open(resource, reply[2] or None), reply[3])
 
     async def read_many(self, resources: list[ResourceId]) -> list[Version | None]:
         """The versions in force, in the order asked for."""
@@ -176,8 +180,8 @@ class Store:
             ]
         )
         return [
-            _version(number, meta, body, events) if meta else None
-            for (_, number), (meta, body, events) in zip(wanted, found, strict=True)
+            _version(number, meta, self.vault.open(resource, body), events) if meta else None
+            for (resource, number), (meta, body, events) in zip(wanted, found, strict=True)
         ]
 
     async def history(self, resource: ResourceId, *, before: int | None, count: int) -> tuple[int, list[Version]]:
@@ -192,13 +196,18 @@ class Store:
             "HMGET", key, *(f"{field}{number}" for number in numbers for field in ("m", "b", "e"))
         )
         rows = zip(numbers, found[::3], found[1::3], found[2::3], strict=True)
-        return newest, [_version(number, meta, body, events) for number, meta, body, events in rows if meta]
+        return newest, [
+            _version(number, meta, self.vault.open(resource, body), events)
+            for number, meta, body, events in rows
+            if meta
+        ]
 
     async def bodies(self, versions: list[tuple[ResourceId, int]]) -> list[bytes | None]:
         """The exact JSON of these versions; None for a delete or a version that is not there."""
-        return await self._pipeline.all(
+        found = await self._pipeline.all(
             [("HGET", self._partition(resource).resource(resource), f"b{number}") for resource, number in versions]
         )
+        return [self.vault.open(resource, body) for (resource, _), body in zip(versions, found, strict=True)]
 
     async def lineages(self, versions: list[tuple[ResourceId, int]]) -> list[Lineage]:
         """These versions, and those that they may give away."""
@@ -208,9 +217,15 @@ class Store:
                 for resource, number in versions
             )
         )
+        opened = self.vault.open
         return [
-            Lineage(body or None, before or None, latest or None, int(now) > number)
-            for (_, number), (body, before, now, latest) in zip(versions, replies, strict=True)
+            Lineage(
+                opened(resource, body or None),
+                opened(resource, before or None),
+                opened(resource, latest or None),
+                int(now) > number,
+            )
+            for (resource, number), (body, before, now, latest) in zip(versions, replies, strict=True)
         ]
 
     async def count(self, tenant: str, version: FhirVersion, type_: str) -> int:
@@ -256,8 +271,9 @@ class Store:
 
     async def bearers(self, tenant: str, version: FhirVersion, type_: str, identifier: str) -> list[str]:
         """The ids of the resources of a type that bear an identifier, `system|value`; sorted."""
-        (found,) = await self.indexed([LookUp(Index.IDENTIFIERS, tenant, version, type_, identifier)])
-        return sorted(id_ for (id_,) in found)
+        texts = self.vault.looked_up_by(identifier)
+        found = await self.indexed([LookUp(Index.IDENTIFIERS, tenant, version, type_, text) for text in texts])
+        return sorted({id_ for rows in found for (id_,) in rows})
 
     async def indexed(self, look_ups: list[LookUp], *, most: int = -1) -> list[list[list[str]]]:
         """
@@ -284,8 +300,13 @@ class Store:
         """Have a resource found by this while this version is in force; False if another one is."""
         p, r = self._partition(resource), resource
         keys = [p.resource(r), *(p.index(index, r.tenant, r.version, r.type) for index in Index)]
-        pairs = (part for each in indexed for part in (each.index.value, each.text))
-        return bool(await self._pipeline.run(REINDEX, keys, r.id, number, *pairs))
+        return bool(await self._pipeline.run(REINDEX, keys, r.id, number, *self._pairs(indexed)))
+
+    def _pairs(self, indexed: tuple[Indexed, ...]) -> Iterator[Argument]:
+        """What a resource is found by, as scripts take it."""
+        for each in indexed:
+            yield each.index.value
+            yield self.vault.found_by(each.text) if each.index is Index.IDENTIFIERS else each.text
 
     async def erase(self, resource: ResourceId, last: int) -> int:
         """Erase a resource's versions up to a number, and what it is found by if none is left; how many there were."""

@@ -90,7 +90,7 @@ class TransactionCoordinator:
         key = key or Key(str(uuid4()), "")
         attempt = Attempt(key.id, uuid4().hex)
         intent = Intent(attempt, tuple(replace(write, transaction=str(attempt)) for write in writes))
-        encoded = msgspec.msgpack.encode(intent.writes)
+        encoded = self._store.vault.wrap(transaction(key.id), msgspec.msgpack.encode(intent.writes))
         until = time.monotonic() + PATIENCE
         while True:
             deadline = now_ms() + DEADLINE
@@ -272,7 +272,9 @@ class TransactionCoordinator:
     async def _writes(self, attempt: Attempt) -> list[Write]:
         """What an attempt does; empty when it has ended."""
         held = await self._pipeline.command("HMGET", transaction(attempt.id), "attempt", "writes")
-        return _WRITES.decode(held[1]) if held[1] and held[0].decode() == attempt.number else []
+        if not held[1] or held[0].decode() != attempt.number:
+            return []
+        return _WRITES.decode(self._store.vault.unwrap(transaction(attempt.id), held[1]))
 
     async def _apply(self, write: Write) -> Put:
         lock = Lock(write.lock.name, write.transaction) if write.lock else None

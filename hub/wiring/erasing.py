@@ -13,7 +13,7 @@ def erasing(p: Parts) -> Erasing:
     """What erases, on parts that are connected."""
     return Erasing(
         store=p.store,
-        census=Census(p.pipeline, p.settings.partitions),
+        census=Census(p.pipeline, p.settings.partitions, p.store.vault),
         registry=p.registry,
         attempts=Attempts(p.pipeline),
         transactions=p.transactions,

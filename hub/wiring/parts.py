@@ -45,6 +45,7 @@ from hub.suppressions import Suppressions
 from hub.telling import Telling
 from hub.tenancy import Tenancy
 from hub.transaction import TransactionCoordinator
+from hub.vault import vault
 from hub.veil import Veil, veil
 from hub.watch import Watch
 from subscriptions.audit import OPERATOR, Act, Kind
@@ -245,6 +246,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
     tenancy = _tenancy(settings, pipeline)
     seal = Seal(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
     await seal.check()
+    bodies = await vault(pipeline, seal, sealing=settings.encrypt_bodies)
     audit = _audit(settings, pipeline)
     access, suppressions = (
         Access(pipeline, now_ms),
@@ -256,7 +258,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         memory=memory,
         pipeline=pipeline,
         foundation=foundation,
-        store=Store(pipeline, settings.partitions),
+        store=Store(pipeline, settings.partitions, bodies),
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline, settings.max_backlog),
         due=Due(client, pipeline, settings.partitions),
