@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ TOPIC = "https://topics.example/same"
 
 #: What differs from one telling to the next, whoever tells.
 _VARIES = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"\b[0-9a-f]{32}\b|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     r"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)|\b\d{13}-\d+|whsec_[A-Za-z0-9+/=]+|\"valueString\":\"[A-Za-z0-9_-]{40,}\""
     r"|_cursor=\d+"
 )
@@ -52,7 +53,8 @@ class Storyteller:
         content = body if isinstance(body, str | None) else json.dumps(body)
         answer = await self.hub.client.request(method, url, content=content, headers=named)
         assert answer.status_code != 500, answer.text
-        self.answers.append((f"{method} {path}".replace(self.mark, "{mark}"), answer.status_code, self._plain(answer)))
+        asked = _VARIES.sub("~", f"{method} {path}".replace(self.mark, "{mark}"))
+        self.answers.append((asked, answer.status_code, self._plain(answer)))
         return answer
 
     async def form(self, path: str, query: str) -> None:
@@ -62,22 +64,23 @@ class Storyteller:
         """An answer without what varies, and without the tenant's own name."""
         told = {name: answer.headers[name] for name in ("location", "etag", "allow") if name in answer.headers}
         text = answer.text
-        bundle = json.loads(text) if text.startswith("{") else {}
-        if isinstance(bundle.get("entry"), list):  # what came in the same ms is in no order
-            bundle["entry"].sort(key=lambda each: _VARIES.sub("~", json.dumps(each)))
-            text = json.dumps(bundle)
+        body = json.loads(text) if text.startswith("{") else {}
+        for unordered in ("entry", "stillMentionedIn"):  # what came in the same ms, or has an id of the hub's
+            if isinstance(body.get(unordered), list):
+                body[unordered].sort(key=lambda each: _VARIES.sub("~", json.dumps(each)))
+                text = json.dumps(body)
         plain = _VARIES.sub("~", f"{told} {text}")
         return plain.replace(f"{self.root}/", "{root}/").replace(f"/t/{self.tenant}/", "/").replace(self.mark, "{mark}")
 
     async def tell(self) -> None:
         """The whole story."""
-        await self._write()
-        await self._subscribe()
-        async with running(fanout(self.hub.parts)):
-            await self._publish()
-        await self._look()
-        await self._operate()
-        await self._go()
+        for each in self.chapters:
+            await each()
+
+    @property
+    def chapters(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """What it is told in."""
+        return self._write, self._subscribe, self._publish, self._look, self._operate, self._go
 
     def person(self, id_: str = "1", **more: Any) -> Json:
         return {
@@ -89,7 +92,7 @@ class Storyteller:
             "resourceType": "Immunization",
             **({"id": id_} if id_ else {}),
             "status": "completed",
-            "vaccineCode": {"coding": [{"system": "urn:v", "code": "08"}]},
+            "vaccineCode": {"coding": [{"system": "urn:v", "code": self.mark}]},
             "patient": {"reference": "Patient/1"},
             "occurrenceDateTime": "2026-11-27",
             "lotNumber": self.mark,
@@ -143,7 +146,7 @@ class Storyteller:
 
     async def _subscribe(self) -> None:
         ask = self.ask
-        vaccines = {"include": [{"system": "urn:v", "concept": [{"code": "08"}]}]}
+        vaccines = {"include": [{"system": "urn:v", "concept": [{"code": self.mark}]}]}
         value_set = {
             "resourceType": "ValueSet",
             "id": "v",
@@ -169,10 +172,11 @@ class Storyteller:
         await ask("POST", "/Subscription", subscription(ENDPOINT, "Patient"))
 
     async def _publish(self) -> None:
-        for id_, patient in (("i", "1"), ("j", "1"), ("k", "nobody")):
-            vaccination = self.vaccination(id_, patient={"reference": f"Patient/{patient}"})
-            await self.ask("PUT", f"/Immunization/{id_}", vaccination)
-            await matched(self.hub.parts)  # of two partitions either might come first
+        async with running(fanout(self.hub.parts)):
+            for id_, patient in (("i", "1"), ("j", "1"), ("k", "nobody")):
+                vaccination = self.vaccination(id_, patient={"reference": f"Patient/{patient}"})
+                await self.ask("PUT", f"/Immunization/{id_}", vaccination)
+                await matched(self.hub.parts)  # of two partitions either might come first
 
     async def _look(self) -> None:
         ask = self.ask
@@ -220,8 +224,15 @@ class Storyteller:
 
     async def _go(self) -> None:
         ask = self.ask
+        await ask("GET", "/Immunization/i")
         for path in ("/fhir/r5/SubscriptionTopic/t", "/Subscription/own", "/fhir/r5/SubscriptionTopic/t",
                      "/Subscription/own", "/Patient/2", "/Patient?identifier=urn:ids|1", "/Basic/b"):  # fmt: skip
             await ask("DELETE", path)
         await ask("GET", "/Patient/2")
         await ask("GET", "/Patient?_total=accurate")
+        erase = {"resource": "Patient/1", "compartment": True}
+        await ask("POST", "/admin/erase", erase | {"dryRun": True})
+        erasure = (await ask("POST", "/admin/erase", erase)).json()["id"]
+        await ask("GET", f"/admin/erasures/{erasure}")
+        await ask("GET", "/Immunization/i")
+        await ask("GET", "/Subscription/s/$events")
