@@ -106,3 +106,7 @@ async def hanging(_: str) -> web.StreamResponse | None:
     """Never answers."""
     await asyncio.Event().wait()
     return None
+
+
+async def unavailable(_: str) -> web.StreamResponse | None:
+    return web.Response(status=503)
