@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 from cryptography.fernet import Fernet
 
+from hub.access import Tenant
 from hub.clock import Clock
 from hub.erasures import Order, Stage
 from hub.keys import OPEN, SIGNING_KEY, WAKING, OriginKeys
@@ -288,6 +289,11 @@ async def keeps_something_back(client: Client) -> None:
     await suppressions.remove("default", "story")
 
 
+async def says_who_may_call(client: Client) -> None:
+    """An operator makes another tenant."""
+    await client.parts.access.set(Tenant("ward"))
+
+
 async def reads(client: Client) -> None:
     answer = await client.http.get("Immunization/a0")
     assert answer.status_code == 200
@@ -333,6 +339,7 @@ STORY: list[Step] = [
     publishes_before_anybody_subscribes, publishes_a_topic, publishes_a_value_set, subscribes, subscribes_for_a_while,
     puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
     tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
-    unsubscribes, forgets_a_key_that_is_lost, keeps_something_back, reads, puts_more,
+    unsubscribes, forgets_a_key_that_is_lost, keeps_something_back,
+    says_who_may_call, reads, puts_more,
     has_heard_of_everything, erases, keeps_nothing,
 ]  # fmt: skip
