@@ -282,7 +282,7 @@ async def forgets_a_key_that_is_lost(client: Client) -> None:
 async def keeps_something_back(client: Client) -> None:
     """What an operator has kept from everybody is none of what the others are told."""
     suppressions = client.parts.suppressions
-    await suppressions.add("default", Rule("story", "Observation?status=final"))
+    await suppressions.add("default", Rule("story", "Immunization?status=not-done"))
     await client.put("a0", "kept-back")
     for path in PATHS:
         await client.until(path[1:], lambda _, events, delivered: events == delivered)
