@@ -31,6 +31,9 @@ _BASE = re.compile(r"/fhir/(r4b?|r5)(?=/|$)")
 _EVENT = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:[!-+\--{}~]+)\|([!-+\--{}~]+(?: [!-+\--{}~]+)*)")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
+#: In a query or form. Of values what divides them is counted, as it is or percent-encoded; `%2F` is, too.
+MOST_PARAMETERS, MOST_VALUES = 100, 2_000
+
 
 class Prefer(StrEnum):
     """What the client wants to get back: https://hl7.org/fhir/R4/http.html#ops."""
@@ -293,7 +296,15 @@ class Exchange:
 
 
 def parameters(query: str) -> list[tuple[str, str]]:
-    """The parameters of a query string, without `_format` and `_pretty`."""
+    """
+    The parameters of a query string, without `_format` and `_pretty`.
+
+    Raises:
+        Refused: 400, when there are more than a search is worth: each is held against each resource that is looked at.
+    """
+    if query.count("&") >= MOST_PARAMETERS or query.count(",") + query.count("%2") >= MOST_VALUES:
+        text = f"There may be {MOST_PARAMETERS} parameters, with {MOST_VALUES} values in all: ask more than once."
+        raise Refused.because(400, IssueCode.TOO_COSTLY, text)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
     except ValueError:

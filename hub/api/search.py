@@ -87,8 +87,9 @@ async def posted(exchange: Exchange, most: int) -> Parameters:
     searches like this wants none of it to stand in URLs.
     """
     form = (await exchange.body(most, _FORM)).decode("latin-1")
+    asked = [*exchange.query, *parameters(form)]
     exchange.heed(form)
-    return exchange.veiled([*exchange.query, *parameters(form)])
+    return exchange.veiled(asked)
 
 
 def searchset(

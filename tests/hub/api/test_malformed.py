@@ -324,3 +324,24 @@ async def test_the_process_survives_whatever_is_posted(hub: Hub, body: bytes) ->
     assert answer.status_code in (201, 400)
     if answer.status_code == 400:
         issue(answer)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["&".join(["name=a"] * 101), "name=" + "a," * 2_000, "name=" + "a%2Ca" * 2_000],
+    ids=["many", "or", "encoded"],
+)
+async def test_a_search_for_too_much(hub: Hub, asked: str) -> None:
+    """By URL, as a form, as a condition: it is refused before anything is looked at. As much as may be is done."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answers = [
+        await hub.client.get(f"/Patient?{asked}"),
+        await hub.client.get(f"/Subscription?{asked}"),
+        await hub.client.post("/Patient/_search", content=asked, headers=form),
+        await hub.client.delete(f"/Patient?{asked}"),
+        await hub.post("/Patient", patient(), if_none_exist=asked),
+    ]
+    for answer in answers:
+        assert (answer.status_code, issue(answer)["code"]) == (400, "too-costly")
+    assert (await hub.client.get(f"/Patient?{'&'.join(['name=a'] * 100)}")).status_code == 200
+    assert (await hub.client.get(f"/Patient?_id={','.join(['a'] * 1_000)}")).status_code == 200
