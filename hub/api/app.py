@@ -131,7 +131,8 @@ def create_app(
         around,
         veil,
         title="FHIR event hub",
-        description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`. Every error is an OperationOutcome.",
+        description="FHIR R4 at `/fhir/r4`, R4B at `/fhir/r4b`, R5 at `/fhir/r5`; another tenant's below `/t/{tenant}`."
+        " Every error is an OperationOutcome.",
         version=release or "unreleased",
         openapi_url="/openapi.json" if tenant == DEFAULT else None,
         docs_url=None,

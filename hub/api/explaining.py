@@ -168,6 +168,9 @@ class Explaining:
         # In this order: what is matched while this is asked has its event by then.
         waits = await self.changes.waits(resource, change.version_id)
         member = await s.member(caller, id_)
+        if resource.tenant != s.tenant and member.state.style is not Style.TOPIC:
+            text = "Criteria that are a search are about the resources of their own tenant alone."
+            raise Refused.because(409, IssueCode.BUSINESS_RULE, text, "reference")
         event = await self._event(member, resource, change.version_id)
         registered = await s.membership.registry.find(s.tenant, s.version, id_)
         wanted = self._in_force(member)

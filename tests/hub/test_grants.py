@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from hub.access import DEFAULT, Tenant
@@ -251,6 +252,8 @@ async def test_criteria_that_are_a_search_are_about_the_own_tenant_alone(hub: Hu
     await vaccinated(hub, NORTH)
     await vaccinated(hub, SOUTH)
     assert await owed(hub, found.key) == [("south", "Immunization/1")]
+    answer = await explained(hub, f"{NORTH}/Immunization/1/_history/1")
+    assert answer.status_code == 409
 
 
 async def test_the_past_that_is_granted_is_told_to_who_begins_before_now(hub: Hub, receiver: Receiver) -> None:
@@ -271,22 +274,22 @@ async def test_a_change_of_another_tenant_is_explained_by_its_url_while_it_is_gr
     await subscribed(hub, "patient=Patient/1")
     await vaccinated(hub, SOUTH)
     await vaccinated(hub, NORTH)
-
-    async def explained(reference: str) -> Any:
-        given = [{"name": "reference", "valueString": reference}]
-        body = {"resourceType": "Parameters", "parameter": given}
-        return await hub.post(f"{SOUTH}/Subscription/s/$explain", body)
-
-    own = (await explained("Immunization/1/_history/1")).json()["parameter"]
-    theirs = (await explained(f"{NORTH}/Immunization/1/_history/1")).json()["parameter"]
+    own = (await explained(hub, "Immunization/1/_history/1")).json()["parameter"]
+    theirs = (await explained(hub, f"{NORTH}/Immunization/1/_history/1")).json()["parameter"]
     assert [each["valueBoolean"] for each in own if each["name"] == "matched"] == [True]
     assert [each["valueBoolean"] for each in theirs if each["name"] == "matched"] == [False]
     assert "made no event" in theirs[0]["part"][0]["valueString"]
     await grant(hub, "")
-    refused = await explained(f"{NORTH}/Immunization/1/_history/1")
+    refused = await explained(hub, f"{NORTH}/Immunization/1/_history/1")
     assert refused.status_code == 404
-    missing = await explained(f"{NORTH}/Immunization/nothing/_history/1")
+    missing = await explained(hub, f"{NORTH}/Immunization/nothing/_history/1")
     assert issue(refused)["details"]["text"].replace("/1/", "/nothing/", 1) == issue(missing)["details"]["text"]
+
+
+async def explained(hub: Hub, reference: str) -> httpx.Response:
+    given = [{"name": "reference", "valueString": reference}]
+    body = {"resourceType": "Parameters", "parameter": given}
+    return await hub.post(f"{SOUTH}/Subscription/s/$explain", body)
 
 
 def _told(received: Received) -> list[str]:

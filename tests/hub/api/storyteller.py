@@ -23,7 +23,7 @@ TOPIC = "https://topics.example/same"
 _VARIES = re.compile(
     r"\b[0-9a-f]{32}\b|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     r"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)|\b\d{13}-\d+|whsec_[A-Za-z0-9+/=]+|\"valueString\":\"[A-Za-z0-9_-]{40,}\""
-    r"|_cursor=\d+"
+    r"|_cursor=[^\"&]+"
 )
 
 Json = dict[str, Any]
@@ -134,6 +134,9 @@ class Storyteller:
                        {"request": {"method": "GET", "url": "Patient?_summary=count"}}]  # fmt: skip
             await ask("POST", "", {"resourceType": "Bundle", "type": type_, "entry": entries})
         await ask("POST", "/", {"resourceType": "Bundle", "type": "batch", "entry": []})
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries[:1]}
+        for _ in range(2):
+            await ask("POST", "", bundle, idempotency_key="same")
         await ask(
             "POST", "/$process-message", message(entry(header("Encounter/e")), entry(encounter("Patient/1", id="e")))
         )
