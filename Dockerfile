@@ -21,6 +21,8 @@ WORKDIR /var/lib/hub
 EXPOSE 8000
 # Of the api; docker-compose.yml has none for the parts that serve no HTTP.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+    CMD ["python", "-c", "import os, ssl; from urllib.request import urlopen; \
+        urlopen(('https' if os.getenv('HUB_TLS_CERTIFICATE') else 'http') + '://127.0.0.1:8000/readyz', timeout=4, \
+        context=ssl._create_unverified_context())"]
 ENTRYPOINT ["hub"]
 CMD ["api", "--host", "0.0.0.0", "--port", "8000"]
