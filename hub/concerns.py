@@ -124,7 +124,8 @@ class Concerns:
     async def of(self, entries: list[Entry], changes: list[Change | None], asked: InForce) -> Concerned:
         """Whom the changes concern, of those that are asked."""
         result, acts = Concerned(), defaultdict[str, list[Act]](list)
-        await self.telling.standings.current()
+        # What a client could register before, it is told of: nobody who has been let in just now is missed.
+        await self.telling.standings.latest()
         for entry, one in await self._each(entries, changes, asked):
             for key in one.matches.keys:
                 result.changes[key].append(entry)

@@ -90,9 +90,8 @@ class Lane:
                 return await self._release(wait_until=self.sender.due.now() + STRAY)
             if recipient is None:
                 return await self._release(more=True)
-            await sender.telling.current()
             looks = False
-            if withheld := sender.barred(self.lease.subscription, recipient):
+            if withheld := await self._barred(recipient):
                 turn: Turn | int | None = await self._withdraw(recipient, withheld)
             elif self.turn.sending is None:
                 break
@@ -142,6 +141,14 @@ class Lane:
         finally:
             sender.origins.leave(visit, sender.due.now())
 
+    async def _barred(self, recipient: Recipient) -> Withheld | None:
+        """Why nothing may be sent any more, as of now: a client that was just made may register at once."""
+        sender, key = self.sender, self.lease.subscription
+        await sender.telling.current()
+        if sender.barred(key, recipient):
+            await sender.telling.standings.latest()
+        return sender.barred(key, recipient)
+
     async def _attempt(self, recipient: Recipient, sending: Sending, visit: Visit, passed: Pass) -> Turn | int | None:
         """
         Send the pinned notification once and settle it.
@@ -149,8 +156,7 @@ class Lane:
         Returns the next turn; or the ms before which nothing is sent; or None when this lane has no say any more.
         """
         sender, subscription, key = self.sender, recipient.subscription, self.lease.subscription
-        await sender.telling.current()  # the origin may have had no place for long
-        if withheld := sender.barred(key, recipient):
+        if withheld := await self._barred(recipient):  # the origin may have had no place for long
             return await self._withdraw(recipient, withheld)
         self._rendering.sight = sight = sender.sight(key, recipient)
         if (rendered := await self._rendering.message(subscription, sending, events=self.turn.events)) is None:

@@ -36,6 +36,11 @@ class Standings:
         if not self.open:
             await self.access.current()
 
+    async def latest(self) -> None:
+        """See everything that was changed before this was called."""
+        if not self.open:
+            await self.access.refresh()
+
     def of(self, tenant: str, owner: str) -> Standing:
         """What the owner of a Subscription may now in its tenant, or why he may nothing."""
         if self.open:

@@ -15,6 +15,7 @@ from hub.store import now_ms
 from subscriptions.rights import Rights
 from subscriptions.scopes import ALL, Scopes
 from tests.conformance.bases import Base, base_of
+from tests.conformance.topics import SCOPED, TOPICS
 from tests.facts import eventually
 from tests.fhir import immunization
 from tests.processes import SHARED, HubProcess
@@ -68,6 +69,19 @@ async def test_H22_clients(guarded: Guarded, version: str) -> None:
     refused = await ward.http.post("Subscription", json=ward.wanted("ward", type_="Observation"))
     assert (refused.status_code, refused.json()["issue"][0]["code"]) == (403, "forbidden")
     await ward.subscribe(ward.wanted("ward"))
+
+
+async def test_A138_topic_and_filters(guarded: Guarded, version: str) -> None:
+    """Whoever may be told of one of a topic's types is accepted with filters that name it, and not without."""
+    lab = await guarded.base("r5", f"author-{version}", PUBLISHES)
+    [scoped] = [each for each in TOPICS if each["url"] == SCOPED]
+    await lab.fhir.put(scoped)
+    ward = await guarded.base(version, f"ward-three-{version}", IS_TOLD)
+    refused = await ward.http.post("Subscription", json=ward.wanted("any", topic=SCOPED))
+    [issue] = refused.json()["issue"]
+    assert (refused.status_code, issue["expression"]) == (403, [f"Subscription.{ward.topic}"])
+    assert "system/Observation.r" in issue["details"]["text"]
+    await ward.register(ward.wanted("one", "Immunization?patient=Patient/example", topic=SCOPED))
 
 
 async def test_A138_each_event(guarded: Guarded, version: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hub.access import Access
 from hub.due import Due
 from hub.keys import SubscriptionKey
 from hub.wiring.parts import Parts
@@ -23,6 +24,7 @@ from tests.hub.engines import (
     events,
     fanout,
     matched,
+    now,
     publish,
     quiet,
     rewrite,
@@ -344,3 +346,20 @@ async def test_what_came_along(apart: Parts, receiver: Receiver) -> None:
     assert "Patient/p" not in said(resent)
     assert "additional-context" not in said(resent)
     assert resent.bundle["id"] != received.bundle["id"]
+
+
+async def test_a_client_that_was_just_made_is_known_everywhere(apart: Parts, receiver: Receiver) -> None:
+    """It registers at once where it was made; what others saw a moment ago ends nothing, and loses no change."""
+    elsewhere = replace(apart, access=Access(apart.pipeline, now))
+    await apart.access.refresh()
+    await client(elsewhere)
+    key = await subscribe(apart, f"{receiver.url}/s", owner="lab")
+    async with delivering(apart):
+        await becomes(apart, ACTIVE)
+    await client(elsewhere, scopes="system/Patient.rs")
+    await apart.access.refresh()
+    await client(elsewhere)
+    async with running(fanout(apart)):
+        await publish(apart, labelled("one"))
+        await matched(apart)
+    assert len(await events(apart, key)) == 1
