@@ -56,3 +56,12 @@ def test_commands_of_operators() -> None:
     assert len(commands) > 5
     for command in commands:
         parse(shlex.split(command, comments=True))
+
+
+def test_threat_model() -> None:
+    """What is said to be in the way of something, and where it is tried, is there."""
+    root = Path(__file__).parents[2]
+    _, _, section = (root / "CONTRIBUTING.md").read_text().partition("## Threat model\n")
+    named = set(re.findall(r"`((?:hub|subscriptions|tests)/[^`]+\.py)`", section))
+    assert len(named) > 50
+    assert {path for path in named if not (root / path).is_file()} == set()
