@@ -23,14 +23,17 @@ from tests.fhir import Fhir, immunization
 from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver
 
-SCOPES = "system/*.cruds"
+SCOPES = "system/*.cruds system/AuditEvent.rs"
 PATIENT = "shared"
 #: Of each one's Subscriptions: id and filters.
 SUBSCRIPTIONS = {
     "all": (),
     "patient": (f"Immunization?patient=Patient/{PATIENT}",),
     "group": ("Immunization?patient._in=Group/g",),
+    "own": (),
 }
+#: Both publish a topic under this name, on which `own` is.
+TOPIC = "https://example.org/SubscriptionTopic/gone"
 #: Ids that both write to, in turn.
 IDS = 5
 
@@ -43,7 +46,7 @@ class Organisation:
     name: Stands in all that it writes and in all of its URLs: whatever shows it is its own.
     step: Writes of the publisher at once, so that two of them count differently.
     written: The versions that it was told of, by reference.
-    changes: How many changes it has made.
+    changes, deletes: How many changes it has made, and how many of these were deletes.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Organisation:
     step: int
     written: dict[str, int] = field(default_factory=dict)
     changes: int = 0
+    deletes: int = 0
     answers: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -66,10 +70,23 @@ class Organisation:
         group = {"type": "person", "actual": True, "name": self.name, "member": [{"entity": entity}]}
         await self.fhir.put({"resourceType": "Group", "id": "g", **group})
         await self.fhir.put(immunization(f"only-{self.name}", lot=self.name))
+        triggers = [{"resource": "Immunization", "supportedInteraction": ["delete"]}]
+        topic = {
+            "resourceType": "SubscriptionTopic",
+            "id": "gone",
+            "url": TOPIC,
+            "status": "active",
+            "title": self.name,
+        }
+        answer = await self.look(
+            self.below(self.name, "fhir/r5/SubscriptionTopic/gone"), "PUT", {**topic, "resourceTrigger": triggers}
+        )
+        assert answer.status_code == 201, answer.text
         for id_, filters in SUBSCRIPTIONS.items():
             endpoint = f"{self.receiver.url}/{id_}"
             wanted = subscription(endpoint, "Immunization", *filters, content="full-resource")
-            await self.fhir.put(wanted | {"id": id_, "reason": self.name})
+            criteria = TOPIC if id_ == "own" else wanted["criteria"]
+            await self.fhir.put(wanted | {"id": id_, "reason": self.name, "criteria": criteria})
         for id_ in SUBSCRIPTIONS:
             await self.fhir.until(id_, "active")
 
@@ -85,6 +102,7 @@ class Organisation:
             if number % 7 == 6 and f"Immunization/{id_}" in self.written:
                 await self.fhir.delete(f"Immunization/{id_}")
                 del self.written[f"Immunization/{id_}"]
+                self.deletes += 1
             else:
                 self.written[f"Immunization/{id_}"] = await self.fhir.put(immunization(id_, lot=lot, patient=PATIENT))
             self.changes += 1
@@ -95,7 +113,11 @@ class Organisation:
         self.written[f"Immunization/{answer.json()['id']}"] = 1
         self.changes += 1
 
-    async def look(self, url: str, *, method: str = "GET", body: Any = None) -> httpx.Response:
+    def below(self, tenant: str, path: str) -> str:
+        """A URL of a tenant, perhaps another one's."""
+        return str(self.http.base_url.copy_with(raw_path=f"/t/{tenant}/{path}".encode()))
+
+    async def look(self, url: str, method: str = "GET", body: Any = None) -> httpx.Response:
         """Ask for something of its own, or for an error."""
         answer = await self.http.request(method, url, json=body)
         self.answers[answer.status_code] += 1
@@ -116,6 +138,9 @@ READ: tuple[tuple[str, str, Any], ...] = (
     ("GET", "Immunization/i1/_history", None),
     ("GET", f"Patient/{PATIENT}", None),
     ("GET", "metadata", None),
+    ("GET", "AuditEvent?_count=100", None),
+    ("GET", "Basic?code=SubscriptionTopic", None),
+    ("GET", "Basic/gone", None),
     ("GET", "Immunization?ward=7", None),
     ("GET", "Subscription/nobodys/$events", None),
     ("PUT", "Immunization/i1", {"resourceType": "Immunization", "id": "i2"}),
