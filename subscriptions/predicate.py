@@ -98,7 +98,8 @@ def _nodes(resource: Resource | None) -> list[Any]:
     return [ResourceNode.create_node(resource)] if resource else []  # type: ignore[no-untyped-call]
 
 
-@lru_cache(maxsize=4096)
+# What is in force is kept by the topics; the largest take 1 MB each.
+@lru_cache(maxsize=256)
 def predicate(expression: str, version: FhirVersion) -> Predicate:
     """
     Raises:

@@ -23,6 +23,9 @@ from subscriptions.search.comparison import Criterion
 from subscriptions.search.parameters import resource_types
 from subscriptions.topic import ANY, EventTrigger, QueryCriteria, ResourceTrigger, Topic
 
+#: Characters of FHIRPath in all triggers of a topic: whoever has it compiled holds up all others for so long.
+MOST_FHIRPATH = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -75,6 +78,9 @@ class Triggers:
         self.context = context
         self._compiled: list[_ResourceTrigger | _EventTrigger] = []
         issues: list[Issue] = []
+        if (long := sum(len(trigger.fhirpath) for trigger in topic.triggers)) > MOST_FHIRPATH:
+            text = f"{long} characters of FHIRPath in all: a topic has {MOST_FHIRPATH} at most"
+            raise Rejected(Issue(IssueCode.TOO_COSTLY, text, "SubscriptionTopic.resourceTrigger"))
         for i, trigger in enumerate(topic.triggers):
             try:
                 self._compiled.append(_compiled(trigger, context, f"SubscriptionTopic.resourceTrigger[{i}]"))

@@ -11,7 +11,8 @@ from subscriptions.search.parameters import SearchParameter
 from subscriptions.topic import ANY, Definition
 
 
-@lru_cache(maxsize=4096)
+# As with predicates, the largest take 1 MB each.
+@lru_cache(maxsize=256)
 def defined(definition: Definition, resource_type: str, version: FhirVersion) -> Expression:
     """
     What a definition finds in resources of a type. Its expression knows `%interaction`: create, update or delete.

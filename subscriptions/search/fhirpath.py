@@ -20,9 +20,9 @@ from subscriptions.errors import Issue, Rejected
 #: From a resource and the values of environment variables to what is found, with the engine's nodes around it.
 Compiled: TypeAlias = Callable[[Any, dict[str, Any] | None], list[Any]]
 
-#: Of somebody else's expression: characters, and levels of the syntax tree, each of which takes frames of the stack
-#: when it is evaluated, more of them in one process than in another.
-LONGEST, DEEPEST = 10_000, 150
+#: Of somebody else's expression: characters, of which so many take up to 0.4 s to parse and 1 MB to keep; and levels of
+#: the syntax tree, each of which takes frames of the stack when it is evaluated, more in one process than in another.
+LONGEST, DEEPEST = 1_000, 150
 
 #: What reads the clock: the same change would fire today and not tomorrow, and a repeat might not be one.
 _CLOCK = frozenset({"now", "today", "timeOfDay"})
@@ -38,6 +38,8 @@ def compiled(expression: str, version: FhirVersion) -> Compiled:
     return found
 
 
+# Asked for each FHIR version.
+@lru_cache(maxsize=256)
 def accept(expression: str) -> None:
     """
     Judge an expression of a topic's author. The engine's own parser passes over whatever it doesn't understand.

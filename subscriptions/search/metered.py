@@ -8,7 +8,7 @@ looks at.
 """
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, TypeAlias
 
 from fhirpathpy.engine import do_eval
@@ -78,7 +78,7 @@ class _Model(dict[str, Any]):
 
 def metered(expression: str, version: FhirVersion, *, steps: int = LIMIT) -> Compiled:
     """An accepted expression, compiled, whose evaluation raises TooCostly when it takes more steps."""
-    syntax = _parsed(expression)["children"][0]
+    syntax = _syntax(expression)
 
     def evaluate(resource: Any, variables: dict[str, Any] | None) -> list[Any]:
         root, meter = [resource], _Meter(steps)
@@ -94,6 +94,12 @@ def metered(expression: str, version: FhirVersion, *, steps: int = LIMIT) -> Com
         return [each for each in found if not (isinstance(each, ResourceNode) and is_bare(each.data))]
 
     return evaluate
+
+
+# The same for each FHIR version.
+@lru_cache(maxsize=256)
+def _syntax(expression: str) -> Any:
+    return _parsed(expression)["children"][0]
 
 
 def _pays(name: str, function: _Function) -> _Function:

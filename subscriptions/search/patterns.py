@@ -40,7 +40,8 @@ class Pattern:
         return self._compiled.search(text) is not None
 
 
-@lru_cache(maxsize=1024)
+# The largest take several MB each.
+@lru_cache(maxsize=128)
 def pattern(text: str) -> Pattern:
     """
     Raises:

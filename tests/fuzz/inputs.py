@@ -32,6 +32,7 @@ from subscriptions.findings import Findings
 from subscriptions.labels import labels
 from subscriptions.predicate import Predicate
 from subscriptions.search.asking import Context
+from subscriptions.search.fhirpath import LONGEST
 from subscriptions.suppression import Rule
 from subscriptions.told import Recipient, Told
 from subscriptions.topic import MODIFIERS, built_in
@@ -152,6 +153,8 @@ def seeds(kind: str) -> Iterator[bytes]:
     for i, text in enumerate(_SEEDS.get(kind, ())):
         yield bytes([i % 3, i]) + text.encode()
     if kind == "fhirpath":
+        for largest in ("iif(true" + ",a" * LONGEST, "a" + "|1" * LONGEST, "(1=" * LONGEST, "a" + "." * LONGEST):
+            yield b"\0\0" + largest[: LONGEST - 1].encode() + b")"
         for path in sorted((FIXTURES / "topics").glob("*.json")):
             for text in _members(json.loads(path.read_bytes()), "fhirPathCriteria"):
                 yield b"\0\0" + text.encode()
