@@ -53,4 +53,6 @@ class Suppressing:
 
     async def _record(self, tenant: str, kind: Kind, rule: Rule) -> None:
         whom = f"client {rule.client}" if rule.client else "everybody"
-        await self.audit.record(tenant, Act(kind, OPERATOR, f"rule/{rule.id}", text=f"{rule.criteria}, from {whom}"))
+        # Criteria may say whose data it is.
+        said = f"{rule.criteria.partition('?')[0]}, from {whom}"
+        await self.audit.record(tenant, Act(kind, OPERATOR, f"rule/{rule.id}", text=said))

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from redis.asyncio import Redis
 
 from hub.errors import NotTheHub
@@ -15,7 +16,8 @@ from hub.recovery import NUMBERS_PER_SECOND, RECOVER, ROUND, Recovered
 from hub.registered import Registered
 from hub.settings import Settings
 from hub.turn import Verb
-from hub.wiring.parts import Parts, parts, recovery
+from hub.wiring.parts import Parts, parts, recovery, resealing
+from subscriptions.audit import OPERATOR, Act, Kind
 from subscriptions.codes import SubscriptionStatus
 from tests.hub.conftest import close, settings
 from tests.hub.life import R4, Life, entry
@@ -207,3 +209,26 @@ async def again(wanted: Settings) -> AsyncIterator[Parts]:
         yield found
     finally:
         await close(found.client)
+
+
+async def test_it_is_audited(process: Parts, redis: Redis, wanted: Settings) -> None:
+    """Each recovery is, with its reason: of an earlier state, and of an empty Redis, whose audit begins with it."""
+    await process.audit.record("default", Act(Kind.TOPIC_CREATED, "lab"))
+    await age(redis, HOUR)
+    await recover(wanted, force=True)
+    assert [entry.act.kind async for entries in process.audit.oldest("default") for entry in entries] == [
+        Kind.TOPIC_CREATED, Kind.RECOVERED
+    ]  # fmt: skip
+    await redis.flushall()
+    recovered = await recover(wanted)
+    again = await parts(wanted)
+    found = [entry.act async for entries in again.audit.oldest("default") for entry in entries]
+    assert found == [Act(Kind.RECOVERED, OPERATOR, text=recovered.reason)]
+    await close(again.client)
+
+
+async def test_resealing_is_audited(process: Parts, wanted: Settings) -> None:
+    """Before anything is sealed."""
+    async with resealing(wanted.model_copy(update={"secrets_key": Fernet.generate_key().decode()})):
+        found = [entry.act async for entries in process.audit.oldest("default") for entry in entries]
+        assert found == [Act(Kind.RESEALED, OPERATOR)]
