@@ -62,12 +62,14 @@ class _One:
     along: What comes along with it.
     left_out: Why something that should come along doesn't.
     withheld: From whom it is kept, and why.
+    bugs: What went wrong with those of other tenants.
     """
 
     matches: Matches[SubscriptionKey]
     along: dict[SubscriptionKey, tuple[Included, ...]] = field(default_factory=dict)
     left_out: list[EvaluationError] = field(default_factory=list)
     withheld: list[tuple[SubscriptionKey, Withheld]] = field(default_factory=list)
+    bugs: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -133,6 +135,8 @@ class Concerns:
                     result.included[key][entry.id] = along
             for key, error in one.matches.failures:
                 self.set_aside("evaluation", entry, error.text, subscription=str(key))
+            for name in one.bugs:
+                self.set_aside("matching", entry, name)
             for error in one.left_out:
                 self.set_aside("include", entry, error.text)
             for key, withheld in one.withheld:
@@ -215,7 +219,11 @@ def _match(tenant: str, change: Change, held: Held, asked: InForce, telling: Tel
     if others := asked.others(tenant, change.type, change.version):
         seen = abroad(change, asked.tenancy.base(tenant, change.version))
         for index in others:
-            matches = index.match(seen, Apart(change.at))
+            try:
+                matches = index.match(seen, Apart(change.at))
+            except Exception as bug:  # one of ours, that must not keep a tenant's changes from its own
+                found.bugs.append(type(bug).__name__)
+                continue
             found.matches.keys.extend(key for key in matches.keys if not asked.at_home(key))
             found.matches.failures.extend(each for each in matches.failures if not is_elsewhere(each.error))
     if found.matches.keys and (judgement := telling.of_change(tenant, change, held)):

@@ -9,13 +9,16 @@ import httpx
 import pytest
 
 from hub.access import DEFAULT, Tenant
+from hub.in_force import InForce
 from hub.keys import SubscriptionKey
 from subscriptions.codes import FhirVersion, SubscriptionStatus
+from subscriptions.matching import Index
 from subscriptions.scopes import Scopes
 from tests.facts import eventually
 from tests.hub.api.server import Hub, issue, serving
 from tests.hub.conftest import BASE, settings
 from tests.hub.engines import activate, delivering, fanout, matched, running
+from tests.hub.test_fanout import Buggy
 from tests.processes import subscription
 from tests.receiver import Received, Receiver
 
@@ -238,6 +241,19 @@ async def test_what_comes_along_is_the_other_tenants_and_granted_too(hub: Hub, s
     assert ["of-north"] * len(along) == [
         entry["resource"]["name"][0]["family"] for entry in told["entries"] if entry["fullUrl"].endswith("Patient/1")
     ]
+
+
+async def test_a_bug_with_anothers_subscriptions_keeps_nothing_from_its_own(hub: Hub) -> None:
+    parts = hub.parts
+    south, north = await subscribed(hub), await subscribed(hub, tenant="north")
+    engine = fanout(parts)
+    buggy: Index[SubscriptionKey] = Buggy(parts.tenancy.context("south", R4))
+    engine.in_force = InForce(parts.registry, parts.tenancy, parts.access, _indexes={("south", R4): buggy})
+    async with running(engine):
+        await vaccinated(hub, NORTH, "odd")
+    assert await owed(hub, north) == [("north", "Immunization/odd")]
+    assert await owed(hub, south) == []
+    assert engine.poison == {"matching": 1}
 
 
 @pytest.mark.usefixtures("matcher")
