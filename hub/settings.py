@@ -249,7 +249,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="Requests per second of one client and api process, with `HUB_AUTH=none` of one address; each entry"
-        " of a Bundle counts. More get 429 with `Retry-After`. 0: no limit.",
+        " of a Bundle counts, and every 50 kB of a body. More get 429 with `Retry-After`. 0: no limit.",
     )
     rate_burst: int = Field(100, gt=0, description="Count. Requests that may be saved up for that.")
     rate_unknown: float = Field(

@@ -20,7 +20,6 @@ from hub.api.exchange import Answer, Exchange, Prefer, without
 from hub.api.history import Histories
 from hub.api.interactions import Interactions
 from hub.api.outcome import failure, outcome
-from hub.api.pacing import charge
 from hub.api.pages import bundle as written
 from hub.api.patching import LARGE
 from hub.api.resources import version_number
@@ -88,7 +87,7 @@ class Bundles:
         body = await exchange.body(self._most_bytes)
         large = len(body) > LARGE
         found = await asyncio.to_thread(self._read, body, events) if large else self._read(body, events)
-        charge(request, len(found.entries) - 1)
+        exchange.charge(len(found.entries) - 1)
         if found.type == "batch":
             if idempotency_key:
                 text = "Idempotency-Key is for a transaction or a single create; in a batch use ifNoneExist."

@@ -21,6 +21,7 @@ from hub.api.subset import Subset, subset, whole
 from hub.errors import Refused
 from hub.veil import MARK, Veiled
 from hub.write import NO_EVENTS, NOTHING, Events
+from subscriptions.allowance import Allowance
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
 
@@ -30,6 +31,9 @@ _BASE = re.compile(r"/fhir/(r4b?|r5)(?=/|$)")
 #: `system|code` in the header `Event`.
 _EVENT = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:[!-+\--{}~]+)\|([!-+\--{}~]+(?: [!-+\--{}~]+)*)")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+#: Bytes of a body that cost about as much as a request.
+ONE_REQUEST = 50_000
 
 #: In a query or form. Of values what divides them is counted, as it is or percent-encoded; `%2F` is, too.
 MOST_PARAMETERS, MOST_VALUES = 100, 2_000
@@ -247,7 +251,9 @@ class Exchange:
                 raise _too_large(most)
             chunks.append(chunk)
         packed = b"".join(chunks)
-        return _unpacked(packed, most) if "gzip" in encoding else packed
+        body = _unpacked(packed, most) if "gzip" in encoding else packed
+        self.charge(len(body) // ONE_REQUEST)
+        return body
 
     def respond_to_read(self, answer: Answer, subset: Subset) -> Response:
         """The response to a read: what is wanted of the version, or 304 when the client has it."""
@@ -280,6 +286,12 @@ class Exchange:
         if self.pretty and body:
             body = msgspec.json.format(body, indent=2)  # no number is read: each keeps its digits
         return Response(body, answer.status, headers, f"{self.media_type}; charset=utf-8" if body else None)
+
+    def charge(self, count: int) -> None:
+        """Count the request as so many more, where requests are counted."""
+        allowance: Allowance | None = self.request.scope.get("allowance")
+        if allowance:
+            allowance.charge(count)
 
     def _check_content_type(self, media_types: frozenset[str]) -> None:
         given = self.header(b"content-type")

@@ -21,7 +21,6 @@ from hub.api.exchange import Answer, Exchange
 from hub.api.given import named
 from hub.api.interactions import Interactions
 from hub.api.outcome import outcome
-from hub.api.pacing import charge
 from hub.api.patching import LARGE
 from hub.api.transactions import Row, Transactions, key_of
 from hub.errors import Refused
@@ -103,7 +102,7 @@ class Messages:
         body = await exchange.body(self._most_bytes)
         large = len(body) > LARGE
         message = await asyncio.to_thread(self._read, body, events) if large else self._read(body, events)
-        charge(request, len(message.entries) - 1)
+        exchange.charge(len(message.entries) - 1)
         demand_all(exchange.caller, message.entries)
         key = self._key(exchange, idempotency_key, message)
         rows = await self._transactions.answered(key) if key else None

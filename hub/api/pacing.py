@@ -74,13 +74,6 @@ class Paced:
         return caller
 
 
-def charge(request: Request, count: int) -> None:
-    """Count a request as so many more: the entries of a Bundle, beside the Bundle itself."""
-    allowance: Allowance | None = request.scope.get("allowance")
-    if allowance:
-        allowance.charge(count)
-
-
 def _address(request: Request) -> str:
     """Where a request comes from. Of IPv6 the network: whoever has one address has all of it."""
     host = request.client.host if request.client else ""

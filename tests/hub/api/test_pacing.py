@@ -90,6 +90,16 @@ async def test_entries_count(named: Setting) -> None:
     assert (await named.hub.get("/Patient", x_name="a")).status_code == 200
 
 
+async def test_large_bodies_count(named: Setting) -> None:
+    """Every 50 kB, unpacked, is a request more."""
+    large = patient(
+        "1", text={"status": "generated", "div": f"<div xmlns='http://www.w3.org/1999/xhtml'>{'x' * 1_000_000}</div>"}
+    )
+    answer = await named.hub.put("/Patient/1", large, x_name="a")
+    assert answer.status_code == 201
+    throttled(await named.hub.get("/Patient/1", x_name="a"), 9)
+
+
 async def test_whoever_is_turned_away_is_counted_by_address(named: Setting) -> None:
     """401, then 429 in its place; who is known is let, at the same address too. Of IPv6 the network counts."""
     for here, there, elsewhere in (
