@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from hub.access import Caller
 from hub.api.answers import deleted
+from hub.api.calls import note
 from hub.api.conditional import Conditional
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
 from hub.api.entry_needs import demand_all, demand_entry
@@ -31,6 +32,7 @@ from hub.ingest.strict import parse
 from hub.intent import Key
 from hub.store import instant
 from hub.write import Events
+from subscriptions.audit import Kind
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.versions.instant import write
@@ -137,10 +139,14 @@ class Bundles:
         try:
             demand_entry(exchange.caller, entry)
             if entry.method == "GET":
-                return self._written(replace(await self._get(entry, exchange), location=""), Prefer.REPRESENTATION)
+                answer = await self._get(entry, exchange)
+                note(exchange, Kind.READ if entry.id else Kind.SEARCHED, _place(entry))
+                return self._written(replace(answer, location=""), Prefer.REPRESENTATION)
             answer = await self._write(entry, exchange.caller)
             return self._written(answer, exchange.preferred(Prefer.MINIMAL))
         except (HubError, Rejected) as error:
+            if isinstance(error, Refused) and error.status == HTTPStatus.FORBIDDEN:
+                note(exchange, Kind.REFUSED, "")
             return _refused(error)
 
     async def _write(self, entry: Entry, by: Caller) -> Answer:
@@ -248,6 +254,13 @@ class Bundles:
         if prefer is Prefer.REPRESENTATION and answer.body:
             return {"resource": msgspec.Raw(answer.body), "response": response}
         return {"response": response}
+
+
+def _place(entry: Entry) -> str:
+    """What an entry asks for, as the audit calls it: nothing of a search's parameters."""
+    if not entry.id:
+        return f"type/{entry.type}"
+    return f"{entry.type}/{entry.id}" + (f"/_history/{entry.number}" if entry.number else "")
 
 
 def _refused(error: Exception) -> dict[str, Any]:

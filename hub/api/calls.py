@@ -6,13 +6,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.access import Caller
+from hub.api.exchange import Exchange
 from hub.api.routes import Handler, Route
 from hub.audit import Audit
 from hub.errors import Refused
 from hub.refusals import Refusals
-from subscriptions.audit import Act, Kind
+from subscriptions.audit import Act, Kind, Outcome
 from subscriptions.codes import FhirVersion
 from subscriptions.scopes import Permission
+
+#: Where a request's scope has what entries of a Bundle came to.
+_PARTS = "audited"
 
 #: What is refused since it isn't known who calls, or it is.
 _REFUSED = (401, 403)
@@ -42,9 +46,25 @@ class Calls:
                 raise
             if kind and reads and response.status_code < 300:
                 await self.audit.record(self.tenant, _act(kind, route, request))
+            if parts := request.scope.get(_PARTS):
+                await self._parts(parts)
             return response
 
         return audited
+
+    async def _parts(self, parts: list[Act]) -> None:
+        for part in parts:
+            if part.kind is Kind.REFUSED:
+                await self.refusals.note(self.tenant, part.agent, part.text)
+        await self.audit.record(self.tenant, *(part for part in parts if part.kind is not Kind.REFUSED))
+
+
+def note(exchange: Exchange, kind: Kind, entity: str) -> None:
+    """Have the audit know, before anything is answered, what an entry of a Bundle comes to: a read, or a refusal."""
+    text = f"{'403: ' if kind is Kind.REFUSED else ''}{exchange.request.method}, an entry of a Bundle"
+    outcome = Outcome.REFUSED if kind is Kind.REFUSED else Outcome.SUCCESS
+    act = Act(kind, exchange.client, entity, exchange.version, outcome, text)
+    exchange.request.scope.setdefault(_PARTS, []).append(act)
 
 
 def _kind(route: Route) -> Kind | None:

@@ -111,3 +111,28 @@ async def test_no_reads(hub: Hub) -> None:
     await hub.put("/Patient/1", patient("1"))
     await hub.get("/Patient/1")
     assert await acts(hub) == []
+
+
+def batch(*urls: str) -> dict[str, object]:
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    return {"resourceType": "Bundle", "type": "batch", "entry": entries}
+
+
+async def test_reads_in_a_batch(telling_all: Hub) -> None:
+    """What the entries of a Bundle tell is there too, and what they don't find is not."""
+    await telling_all.put("/Patient/1", patient("1"))
+    await telling_all.post("", batch("Patient/1", "Patient/2", "Patient?name=Smith"))
+    found = await acts(telling_all)
+    assert {(act.kind, act.entity) for act in found} == {(Kind.READ, "Patient/1"), (Kind.SEARCHED, "type/Patient")}
+    assert len(found) == 2
+    assert "Smith" not in str(found)
+
+
+async def test_refusals_in_a_batch(clients: Clients) -> None:
+    """So is what a client may not; by default no read is."""
+    lab = await clients.may("lab", "system/Patient.rs")
+    await lab.post("", batch("Patient", "Group", "Group/1"))
+    found = await acts(clients.hub)
+    assert [(act.kind, act.agent, act.text) for act in found] == [
+        (Kind.REFUSED, "lab", "403: POST, an entry of a Bundle")
+    ] * 2
