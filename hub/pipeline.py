@@ -156,7 +156,8 @@ class Pipeline:
             cursor = -1
             while cursor != 0:
                 reply, keys = await server("SCAN", max(cursor, 0), "MATCH", pattern, "COUNT", SCANNED)
-                cursor = int(reply)
+                # A Cluster's client says it by node.
+                cursor = int(next(iter(reply.values())) if isinstance(reply, dict) else reply)
                 if keys:
                     yield keys
 

@@ -5,17 +5,22 @@ from pathlib import Path
 
 import orjson
 
+from hub.erasures import Order, Stage
 from hub.keys import Index, ResourceId, SubscriptionKey
 from hub.membership import Membership
 from hub.stream import START
 from hub.turn import Turn, Verb
+from hub.wiring.erasing import erasing
 from hub.wiring.parts import parts
 from hub.write import Indexed, Put, Write
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from subscriptions.versions.forms import FORMS
 from subscriptions.versions.instant import read
+from tests.dump import files
+from tests.facts import eventually
 from tests.hub.conftest import close, settings
 from tests.processes import subscription
+from tests.redis_server import RedisServer
 
 
 async def test_the_trip_through_redis_works_on_a_cluster(redis_cluster_url: str, tmp_path: Path) -> None:
@@ -61,3 +66,20 @@ async def _subscribed(membership: Membership) -> SubscriptionKey:
     member = await membership.find("default", FhirVersion.R4, "a")
     assert member is not None
     return member.key
+
+
+async def test_erasing_on_a_cluster(redis_cluster_url: str, redis_server: RedisServer, tmp_path: Path) -> None:
+    """Every node is looked through for what is a patient's, and writes its files anew."""
+    built = await parts(settings(redis_cluster_url, tmp_path).model_copy(update={"redis_cluster": True}))
+    try:
+        for number in range(20):
+            resource = ResourceId("default", FhirVersion.R4, "Observation", f"o{number}")
+            head = b'{"resourceType":"Observation","id":"o%d","subject":{"reference":"Patient/p"},"n":"' % number
+            assert (await built.store.put(Write(resource, "create", 1, head, b'","note":"Quixlethorpe"}'))).version == 1
+        assert b"Quixlethorpe" in files(redis_server.directory)
+        erasure = await erasing(built).run(Order("default", FhirVersion.R4, "Patient", "p", True, "operator"))
+        assert erasure.found
+        assert (erasure.stage, erasure.files, erasure.found.resources) == (Stage.DONE, "", {"Observation": 20})
+        await eventually(lambda: b"Quixlethorpe" not in files(redis_server.directory))
+    finally:
+        await close(built.client)

@@ -1,0 +1,141 @@
+"""A patient is erased on the real trip: from Redis' files too, whoever is killed meanwhile, and at the command line."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.dump import files
+from tests.facts import eventually
+from tests.fhir import Fhir, immunization, talking_to
+from tests.processes import ENVIRONMENT, HubProcess, subscription
+from tests.receiver import Receiver
+
+NAME, OTHER = "Quixlethorpe", "Ngata"
+
+
+def patient(id_: str, family: str) -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": id_, "name": [{"family": family}]}
+
+
+def everything_in(data: Path) -> bytes:
+    """What is in all files of a data directory."""
+    return b"".join(file.read_bytes() for file in data.rglob("*") if file.is_file())
+
+
+async def publish(fhir: Fhir, events: int) -> None:
+    await fhir.put(patient("gone", NAME))
+    await fhir.put(patient("stays", OTHER))
+    for number in range(events):
+        await fhir.put(immunization(f"gone{number}", patient="gone", note=[{"text": NAME}]))
+
+
+async def order(hub: HubProcess) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=hub.url, timeout=30) as http:
+        return await http.post("/admin/erase", json={"resource": "Patient/gone", "compartment": True})
+
+
+async def done(hub: HubProcess, answer: httpx.Response) -> dict[str, Any]:
+    """What is said of an erasure when all of it is done, however long that takes."""
+    async with httpx.AsyncClient(timeout=30) as http:
+
+        async def is_done() -> bool:
+            nonlocal answer
+            if answer.status_code == 202:
+                answer = await http.get(answer.headers["Location"])
+            elif answer.json()["state"] != "done":
+                answer = await http.get(f"{hub.url}/admin/erasures/{answer.json()['id']}")
+            assert answer.status_code in (200, 202), answer.text
+            return bool(answer.json()["state"] == "done")
+
+        await eventually(is_done, within=60)
+    return dict(answer.json())
+
+
+async def is_erased(fhir: Fhir, reference: str) -> bool:
+    try:
+        return (await fhir.http.get(reference)).status_code == 410
+    except httpx.TransportError:
+        return False
+
+
+async def command(*arguments: str) -> tuple[int, str]:
+    """What `hub erase` says, and its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hub", "erase", *arguments),
+        env=os.environ | ENVIRONMENT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+@pytest.mark.timeout(120)
+async def test_the_name_is_in_no_file_any_more(data: Path, receiver: Receiver) -> None:
+    """Nor after a restart; the events' numbers stay, and what comes later is told as ever."""
+    async with HubProcess(data) as hub, talking_to(hub) as fhir:
+        id_ = await fhir.subscribe(subscription(f"{receiver.url}/all", content="full-resource"))
+        await publish(fhir, 3)
+        await receiver.numbered("/all", 3)
+        assert NAME.encode() in files(data)
+        told = await done(hub, await order(hub))
+        assert (told["erased"], told["files"]) == ({"Immunization": 3, "Patient": 1}, "written anew")
+        await eventually(lambda: NAME.encode() not in files(data))
+        await hub.stop()
+        everywhere = everything_in(data)
+        assert NAME.encode() not in everywhere
+        assert OTHER.encode() in everywhere
+        await hub.start()
+        assert await is_erased(fhir, "Immunization/gone1")
+        assert (await fhir.read("Patient/stays"))["name"] == [{"family": OTHER}]
+        assert await fhir.events(id_) == 3
+        await fhir.put(immunization("later"))
+        await receiver.numbered("/all", 4)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("step", ["after:further", "after:erase:2"])
+async def test_whoever_is_killed_meanwhile(data: Path, receiver: Receiver, step: str) -> None:
+    """The process that erases dies at a step: the clock goes on where that was."""
+    async with HubProcess(data, {"HUB_CRASH_AT": step}) as hub, talking_to(hub) as fhir:
+        await fhir.subscribe(subscription(f"{receiver.url}/all", content="full-resource"))
+        await publish(fhir, 3)
+        with pytest.raises(httpx.TransportError):
+            await order(hub)
+        await eventually(lambda: is_erased(fhir, "Patient/gone"), within=60)
+        await eventually(lambda: is_erased(fhir, "Immunization/gone2"), within=60)
+        await eventually(lambda: NAME.encode() not in files(data), within=60)
+        assert OTHER.encode() in files(data)
+
+
+@pytest.mark.timeout(120)
+async def test_at_the_command_line(data: Path) -> None:
+    """At rest: what would be erased is said first, then it is."""
+    async with HubProcess(data) as hub, talking_to(hub) as fhir:
+        await publish(fhir, 2)
+        await fhir.put({"resourceType": "List", "id": "l", "status": "current", "mode": "working", "entry": [
+            {"item": {"reference": "Patient/gone"}}]})  # fmt: skip
+    arguments = ("Patient/gone", "--compartment", "--data", str(data))
+    code, said = await command(*arguments, "--dry-run")
+    assert (code, "would be erased: 2 Immunization, 1 Patient; 3 versions" in said, "  List/l" in said) == (
+        0,
+        True,
+        True,
+    )
+    assert NAME.encode() in files(data)
+    code, said = await command(*arguments)
+    assert (code, "erased: 2 Immunization, 1 Patient; 3 versions" in said, "written anew" in said) == (0, True, True), (
+        said
+    )
+    assert NAME.encode() not in files(data)
+    code, said = await command("Patient/never", "--data", str(data))
+    assert (code, "Patient/never is not known" in said) == (2, True)
+    code, said = await command("Patient", "--data", str(data))
+    assert (code, "Type/id" in said) == (2, True)
+    async with HubProcess(data) as hub, talking_to(hub) as fhir:
+        assert await is_erased(fhir, "Patient/gone")
