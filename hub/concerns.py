@@ -46,12 +46,14 @@ class Concerned:
 
     changes: Of each subscription, in stream order.
     included: What comes along with them, by their stream ids.
+    withheld: How often a change was kept from a subscription that it concerns.
     """
 
     changes: defaultdict[SubscriptionKey, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     included: defaultdict[SubscriptionKey, dict[str, tuple[Included, ...]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
+    withheld: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class Concerns:
                 self.set_aside("include", entry, error.text)
             for key, withheld in one.withheld:
                 self.withheld[withheld.reason] += 1
+                result.withheld += 1
                 acts[entry.resource.tenant].append(_act(entry, key, withheld))
         for tenant, of_tenant in acts.items():
             await self.audit.record(tenant, *of_tenant)

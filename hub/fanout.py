@@ -139,5 +139,6 @@ class Fanout:
                 "changes": len(entries),
                 "events": sum(result.fresh for result in results if result is not None),
                 "subscriptions": len(owed),
+                "withheld": concerned.withheld,
             },
         )

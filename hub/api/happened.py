@@ -73,8 +73,10 @@ class Past:
 
     async def _made(self, resource: ResourceId, number: int, reference: str, by: Caller) -> Change:
         made, before = await self.store.read(resource, number), await self.store.read(resource, number - 1)
-        versions = [each for each in (made, before) if each]
-        if made is None or not all(by.rights.clearance.cover(labels_in(each.body)) for each in versions):
+        (lineage,) = await self.store.lineages([(resource, number)])
+        # What has become more confidential since is not there either.
+        judged = [each.body for each in (made, before) if each] + ([lineage.latest] if lineage.overtaken else [])
+        if made is None or not all(by.rights.clearance.cover(labels_in(body)) for body in judged):
             raise _not_held(reference)
         created = made.interaction is Interaction.CREATE
         try:

@@ -214,3 +214,22 @@ async def test_events(clients: Clients) -> None:
     assert parameters(told.json()["entry"][0]["resource"])["notification-event"][0]["event-number"] == "1"
     clients.gate.rights["N"] = replace(clients.gate.rights["N"], clearance=Clearance.parse("R"))
     assert "Immunization/i" in (await normal.get("/Subscription/s/$events")).text
+
+
+async def test_explained(clients: Clients) -> None:
+    """Nor is a change explained whose resource has become more confidential since."""
+    normal, all_ = await cleared(clients, "N"), await cleared(clients, "V *")
+    wanted = subscription("http://127.0.0.1/hook") | {"id": "s"}
+    assert (await normal.put("/Subscription/s", wanted)).status_code == 201
+    await put(all_)
+
+    async def explained() -> int:
+        parameter = [{"name": "reference", "valueString": "Immunization/i/_history/1"}]
+        given = {"resourceType": "Parameters", "parameter": parameter}
+        return (await normal.post("/Subscription/s/$explain", given)).status_code
+
+    assert await explained() == 200
+    await put(all_, "PSY")
+    assert await explained() == 404
+    await all_.delete("/Immunization/i")
+    assert await explained() == 404
