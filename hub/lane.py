@@ -77,6 +77,8 @@ class Lane:
         began, sent, sender = monotonic(), 0, self.sender
         # Where rights are told apart, also who has nothing to be sent may have lost them.
         looks = not sender.telling.standings.open and self.turn.status in (Status.REQUESTED, Status.ACTIVE)
+        # Whoever has made it due, since rights are others now or since a new client registers, must not know more.
+        await sender.telling.standings.latest()
         while self.turn.sending is not None or looks:
             if self.sender.stopping or sent >= FAIR_SHARE or monotonic() - began > FAIR_SECONDS:
                 return await self._release(more=True)
@@ -90,8 +92,9 @@ class Lane:
                 return await self._release(wait_until=self.sender.due.now() + STRAY)
             if recipient is None:
                 return await self._release(more=True)
+            await sender.telling.current()
             looks = False
-            if withheld := await self._barred(recipient):
+            if withheld := sender.barred(self.lease.subscription, recipient):
                 turn: Turn | int | None = await self._withdraw(recipient, withheld)
             elif self.turn.sending is None:
                 break
@@ -141,14 +144,6 @@ class Lane:
         finally:
             sender.origins.leave(visit, sender.due.now())
 
-    async def _barred(self, recipient: Recipient) -> Withheld | None:
-        """Why nothing may be sent any more, as of now: a client that was just made may register at once."""
-        sender, key = self.sender, self.lease.subscription
-        await sender.telling.current()
-        if sender.barred(key, recipient):
-            await sender.telling.standings.latest()
-        return sender.barred(key, recipient)
-
     async def _attempt(self, recipient: Recipient, sending: Sending, visit: Visit, passed: Pass) -> Turn | int | None:
         """
         Send the pinned notification once and settle it.
@@ -156,7 +151,8 @@ class Lane:
         Returns the next turn; or the ms before which nothing is sent; or None when this lane has no say any more.
         """
         sender, subscription, key = self.sender, recipient.subscription, self.lease.subscription
-        if withheld := await self._barred(recipient):  # the origin may have had no place for long
+        await sender.telling.current()  # the origin may have had no place for long
+        if withheld := sender.barred(key, recipient):
             return await self._withdraw(recipient, withheld)
         self._rendering.sight = sight = sender.sight(key, recipient)
         if (rendered := await self._rendering.message(subscription, sending, events=self.turn.events)) is None:

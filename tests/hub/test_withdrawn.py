@@ -24,6 +24,7 @@ from tests.hub.engines import (
     events,
     fanout,
     matched,
+    member,
     now,
     publish,
     quiet,
@@ -363,3 +364,18 @@ async def test_a_client_that_was_just_made_is_known_everywhere(apart: Parts, rec
         await publish(apart, labelled("one"))
         await matched(apart)
     assert len(await events(apart, key)) == 1
+
+
+async def test_whoever_is_made_due_is_looked_at_as_rights_are_now(apart: Parts, receiver: Receiver) -> None:
+    """The clock may know of a withdrawal before a worker does, which then must not find that all is well."""
+    elsewhere = telling_apart(replace(apart, access=Access(apart.pipeline, now)))
+    await client(apart)
+    await subscribe(apart, f"{receiver.url}/s", owner="lab")
+    async with delivering(apart):
+        await becomes(apart, ACTIVE)
+        await swept(elsewhere)
+        await quiet(apart, (await member(apart, "s")).key)
+        await apart.access.refresh()
+        await client(elsewhere, scopes="system/Patient.rs")
+        assert await swept(elsewhere) == 1
+        await becomes(apart, ERROR)
