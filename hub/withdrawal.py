@@ -2,15 +2,18 @@
 Rights that were withdrawn: who is told nothing any more hears of it soon, also if nothing happens.
 
 `hub:{access}:swept` is a hash: client -> a digest of what it might when its Subscriptions were last looked at. Once a
-second the clock compares it with what the client may now. Where they differ, all of the client's Subscriptions are made
-due: the lane of each looks, before it sends anything, whether anything may be sent (see lane.py).
+second the clock compares it with what the client may now. Where they have differed for so long that every process has
+seen it, all of the client's Subscriptions are made due: the lane of each looks, before it sends anything, whether
+anything may be sent (see lane.py). Made due at once, a lane could believe what was before, and nobody would look again.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from logging import getLogger
+from time import monotonic
 
+from hub.access import BELIEVED
 from hub.due import Due
 from hub.keys import SWEPT, SubscriptionKey
 from hub.outbox import Outboxes
@@ -28,17 +31,24 @@ CHUNK = 100
 
 @dataclass
 class Withdrawals:
-    """Looks for rights that have changed. To be run by the clock."""
+    """
+    Looks for rights that have changed. To be run by the clock.
+
+    believed: ms for which another process may believe what was before.
+    """
 
     pipeline: Pipeline
     standings: Standings
     registry: Registry
     outboxes: Outboxes
     due: Due
+    believed: int = BELIEVED
     _known: dict[str, str] | None = field(default=None)
+    #: Clients whose rights have changed: the digest that they have now, and since when.
+    _waiting: dict[str, tuple[str | None, float]] = field(default_factory=dict)
 
     async def look(self) -> int:
-        """Make due what belongs to clients whose rights have changed since this was done; returns how many that are."""
+        """Make due what belongs to clients whose rights changed a while ago; returns how much that is."""
         if self.standings.open:
             if self._known is None:  # else whoever is told apart later would be compared with what was long ago
                 await self.pipeline.command("DEL", SWEPT)
@@ -50,16 +60,30 @@ class Withdrawals:
             return 0
         swept = await self._swept()
         changed = {client for client in swept.keys() | now.keys() if swept.get(client) != now.get(client)}
-        roused = await self._rouse(changed if swept else None)
+        # The first look at all needs no patience.
+        settled = self._settled({client: now.get(client) for client in changed}) if swept else changed
+        if changed and not settled:
+            return 0
+        roused = await self._rouse(settled if swept else None)
         # Behind the work: whoever dies before this does it again.
-        for gone in swept.keys() - now.keys():
+        for gone in settled - now.keys():
             await self.pipeline.command("HDEL", SWEPT, gone)
-        for client in changed & now.keys():
+        for client in settled & now.keys():
             await self.pipeline.command("HSET", SWEPT, client, now[client])
-        self._known = now
+        if settled == changed:
+            self._known = now
         if roused:
-            log.info("rights.changed", extra={"clients": len(changed), "subscriptions": roused})
+            log.info("rights.changed", extra={"clients": len(settled), "subscriptions": roused})
         return roused
+
+    def _settled(self, changed: Mapping[str, str | None]) -> set[str]:
+        """Those of the clients that have been like this for long enough."""
+        moment = monotonic() * 1000
+        kept = ((client, digest, self._waiting.get(client)) for client, digest in changed.items())
+        self._waiting = {
+            client: before if before and before[0] == digest else (digest, moment) for client, digest, before in kept
+        }
+        return {client for client, (_, since) in self._waiting.items() if moment - since >= self.believed}
 
     async def _rouse(self, owners: set[str] | None) -> int:
         """Make due what belongs to these; None for everybody's."""

@@ -91,15 +91,14 @@ async def test_A138_each_event(guarded: Guarded, version: str) -> None:
     await lab.subscribe(lab.wanted("lab-too"))
     id_ = await ward.subscribe(ward.wanted("ward-too"))
     await lab.fhir.put(immunization(f"first-{version}"))
-    await eventually(lambda: bool(ward.told("ward-too")))
+    await eventually(lambda: bool(ward.told("ward-too")), within=60)
     await guarded.let(f"ward-too-{version}", "system/Subscription.cruds")
 
     async def ended() -> bool:
-        await lab.fhir.put(immunization(f"meanwhile-{version}"))
         return bool((await ward.fhir.status(id_))["status"] == "error")
 
-    await eventually(ended)
+    await eventually(ended, within=60)
     told = [received.foci for received in ward.told("ward-too")]
     await lab.fhir.put(immunization(f"last-{version}"))
-    await eventually(lambda: lab.told("lab-too")[-1].foci == [f"Immunization/last-{version}"])
+    await eventually(lambda: lab.told("lab-too")[-1].foci == [f"Immunization/last-{version}"], within=60)
     assert [received.foci for received in ward.told("ward-too")] == told

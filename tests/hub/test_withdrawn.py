@@ -104,8 +104,30 @@ async def test_what_was_owed(
 
 
 async def swept(parts: Parts) -> int:
-    """What the clock does; returns how many subscriptions it made due."""
-    return await Withdrawals(parts.pipeline, parts.telling.standings, parts.registry, parts.outboxes, parts.due).look()
+    """What the clock does when all processes know it; returns how many subscriptions it made due."""
+    return await looking(parts, believed=0).look()
+
+
+def looking(parts: Parts, believed: int) -> Withdrawals:
+    standings = parts.telling.standings
+    return Withdrawals(parts.pipeline, standings, parts.registry, parts.outboxes, parts.due, believed)
+
+
+async def test_nobody_is_roused_before_all_can_know(apart: Parts, receiver: Receiver) -> None:
+    """A lane that believes what was before would look once, find nothing wrong, and not look again."""
+    await client(apart)
+    await owing(apart, receiver)
+    assert await swept(apart) == 1  # the first time it looks at all
+    at_once, later = looking(apart, believed=60_000), looking(apart, believed=1)
+    await scope_gone(apart)
+    assert (await at_once.look(), await at_once.look()) == (0, 0)
+    assert await later.look() == 0
+
+    async def roused() -> bool:
+        return await later.look() == 1
+
+    await eventually(roused)
+    assert await later.look() == 0
 
 
 @pytest.mark.parametrize(("withdraw", "text"), WITHDRAWN)
