@@ -148,7 +148,8 @@ class Exchange:
     def veiled(self, asked: Parameters, type_: str = "") -> Veiled:
         """Parameters that links don't show. `type_`: That they are about; empty for the one in the path."""
         type_ = type_ or self.request.scope["path"].removesuffix("/_search").rpartition("/")[2]
-        return Veiled(tuple(asked), self.request.scope["veil"], f"{self.version}/{type_}")
+        place = f"{self.request.scope.get('root_path', '')}/{self.version}/{type_}"  # the first is the tenant's
+        return Veiled(tuple(asked), self.request.scope["veil"], place)
 
     def without_parameters(self) -> None:
         """Raise Refused when there are parameters: none of them would be heeded."""

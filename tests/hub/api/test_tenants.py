@@ -111,3 +111,14 @@ async def test_a_reference_to_another_tenants_base_is_to_somewhere_else(hub: Hub
     assert (await south.ask("GET", "/Immunization?patient=Patient/1")).json()["total"] == 0
     found = await south.ask("GET", f"/Immunization?patient={north.root}/fhir/r4/Patient/1")
     assert found.json()["total"] == 1
+
+
+async def test_a_link_of_one_tenants_search_leads_nowhere_at_another(hub: Hub) -> None:
+    """Else whoever found one could see by his own resources what was asked there."""
+    north, south = Storyteller(hub, "north"), Storyteller(hub, "south")
+    await north.ask("PUT", "/Patient/1", north.person())
+    form = {"content_type": "application/x-www-form-urlencoded"}
+    answer = await north.ask("POST", "/Patient/_search", "identifier=urn:ids|1", **form)
+    link = answer.json()["link"][0]["url"].removeprefix(f"{north.root}/fhir/r4")
+    assert (await north.ask("GET", link)).json()["total"] == 1
+    assert (await south.ask("GET", link)).status_code == 400
