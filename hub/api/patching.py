@@ -96,6 +96,7 @@ async def patch_of(exchange: Exchange, version: FhirVersion, *, most_bytes: int,
     def read() -> Patch:
         if media_type == JSON_PATCH:
             return JsonPatch.read(body, max_nesting=most_nesting)
+        FhirPathPatch.permit(body)
         return FhirPathPatch.read(draft(body, version, max_nesting=most_nesting, type_="Parameters"))
 
     return read() if media_type == JSON_PATCH and len(body) < LARGE else await asyncio.to_thread(read)

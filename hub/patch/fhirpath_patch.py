@@ -1,6 +1,7 @@
 """FHIRPath Patch: https://hl7.org/fhir/R4/fhirpatch.html."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, assert_never
@@ -19,6 +20,14 @@ from subscriptions.errors import Issue, Rejected
 #: Operations of one patch, and characters of all their paths.
 MOST, LONGEST = 500, 10_000
 
+
+class _Counted(msgspec.Struct):
+    """What of a patch is counted."""
+
+    parameter: list[msgspec.Raw] = []
+
+
+_COUNTED = msgspec.json.Decoder(_Counted)
 _PARTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
@@ -87,12 +96,22 @@ class FhirPathPatch:
     version: FhirVersion
 
     @classmethod
+    def permit(cls, body: bytes) -> None:
+        """
+        Raise Rejected when there are more operations in some JSON than are read: before they are validated, which is
+        slow. Of what is no patch nothing is said.
+        """
+        with suppress(msgspec.DecodeError, RecursionError):
+            if (count := len(_COUNTED.decode(body).parameter)) > MOST:
+                raise _too_many(count)
+
+    @classmethod
     def read(cls, draft: Draft) -> "FhirPathPatch":
         """A patch from a Parameters resource that is valid. Raises Rejected when it is no patch."""
         given = draft.resource.get("parameter", [])
         kept = _PARTS.decode(draft.members.get("parameter", b"[]"))
         if len(given) > MOST:
-            raise Rejected(Issue(IssueCode.TOO_COSTLY, f"{len(given)} operations: a patch has {MOST} at most."))
+            raise _too_many(len(given))
         operations, long = [], 0
         for index, (parameter, raw) in enumerate(zip(given, kept, strict=True)):
             reading = _Reading(f"Parameters.parameter[{index}]", parameter, raw)
@@ -280,3 +299,7 @@ def _list(operation: Operation, walk: Walk) -> tuple[Member, Element | None, Sha
         raise Impossible(f"`{name}` is no list")
     beside = element.sibling if element else f"_{own}"
     return Member(parent.grown(), own, many=True, beside=beside), element, parent.shape
+
+
+def _too_many(count: int) -> Rejected:
+    return Rejected(Issue(IssueCode.TOO_COSTLY, f"{count} operations: a patch has {MOST} at most."))

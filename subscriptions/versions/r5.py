@@ -182,6 +182,9 @@ def _channel_type(coding: object, issues: list[Issue]) -> ChannelType:
 
 def _headers(resource: Mapping[str, Any], issues: list[Issue]) -> tuple[tuple[str, str], ...]:
     """`parameter`: on the channel `rest-hook` each is a header."""
+    given = resource.get("parameter")
+    if isinstance(given, list) and values.too_many_headers(len(given), "Subscription.parameter", issues):
+        return ()
     found = []
     for i, each in _objects(resource, "parameter", issues):
         expression = f"Subscription.parameter[{i}]"

@@ -20,6 +20,9 @@ MOST = 2**31 - 1
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PRINTABLE = re.compile(r"[\t\x20-\x7e]*")
+
+#: Of a Subscription; characters of a URL that is called.
+MOST_HEADERS, LONGEST_URL = 50, 4_000
 _URL = re.compile(r"[!-~]+")
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:\d*)?", re.IGNORECASE)
 _CANONICAL = re.compile(r"(https?://|urn:)[^\s]+")
@@ -128,6 +131,8 @@ def endpoint(value: object, expression: str, issues: list[Issue], *, allow_http:
 
 def wrong_url(url: str, *, allow_http: bool) -> str | None:
     """What is wrong with the URL of an endpoint; None if nothing is."""
+    if len(url) > LONGEST_URL:
+        return f"A URL of {len(url)} characters: at most {LONGEST_URL} are called."
     try:
         return _wrong_endpoint(url, urlsplit(url), allow_http)
     except ValueError as error:
@@ -159,6 +164,14 @@ def _wrong_endpoint(url: str, parts: SplitResult, allow_http: bool) -> str | Non
     if parts.port == 0:
         return "The endpoint's port must be from 1 to 65535."
     return None
+
+
+def too_many_headers(count: int, expression: str, issues: list[Issue]) -> bool:
+    """Whether there are more headers than each notification can carry; then that is noted."""
+    if count > MOST_HEADERS:
+        text = f"{count} headers: each notification carries {MOST_HEADERS} at most."
+        issues.append(Issue(IssueCode.TOO_COSTLY, text, expression))
+    return count > MOST_HEADERS
 
 
 def wrong_header(name: str, value: str) -> str | None:

@@ -38,6 +38,8 @@ def headers(channel: Mapping[str, Any], issues: list[Issue]) -> tuple[tuple[str,
         issue = "Subscription.channel.header must be a list of strings."
         issues.append(Issue(IssueCode.STRUCTURE, issue, "Subscription.channel.header"))
         return ()
+    if values.too_many_headers(len(lines), "Subscription.channel.header", issues):
+        return ()
     found = []
     for i, line in enumerate(lines):
         expression = f"Subscription.channel.header[{i}]"

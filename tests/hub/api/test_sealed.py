@@ -119,6 +119,23 @@ async def test_what_stands_for_no_header_is_refused(hub: Hub) -> None:
     assert (await hub.post("/Subscription", new)).status_code == 400
 
 
+async def test_too_many_headers(hub: Hub) -> None:
+    """Or too long an endpoint: each notification would carry them."""
+    for version, made in (("r4", subscription), ("r5", subscription_r5)):
+        url = f"{BASE}/fhir/{version}/Subscription/s"
+        for sent in (made(ENDPOINT, headers=["X-N: 1"] * 51), made(f"{ENDPOINT}/{'x' * 4_000}")):
+            assert (await hub.put(url, sent | {"id": "s"})).status_code == 400
+        assert (await hub.put(url, made(ENDPOINT, headers=["X-N: 1"] * 50) | {"id": "s"})).status_code == 201
+
+
+async def test_a_patch_of_too_much_is_refused_before_it_is_read(hub: Hub) -> None:
+    """Validating so many operations would take minutes."""
+    await put(hub, "s")
+    many = fhirpath(*[operation("delete", "Subscription.reason")] * 20_000)
+    answer = await patch(hub, "/Subscription/s", many)
+    assert (answer.status_code, issue(answer)["code"]) == (400, "too-costly")
+
+
 async def test_a_patch_keeps_the_headers_and_may_change_them(hub: Hub) -> None:
     """It patches what is read, and its answer shows what it brought."""
     sent = wanted(headers=HEADERS)
