@@ -263,3 +263,17 @@ async def test_where_nobody_is_told_apart_nothing_is_asked(redis_url: str, tmp_p
         await check(hub, lambda rule: [Case({}, rule.right)])
         read = next(rule for rule in RULES if rule.method == "GET" and rule.scope == "Patient.r")
         assert (await ask(hub, read, Case(bearer("x"), 200))).status_code == 200
+
+
+async def test_the_documentation_says_what_is_asked(smart: Hub) -> None:
+    """Each operation has its refusals and its scope; one that asks nothing has neither."""
+    paths = (await smart.client.get(f"{BASE}/openapi.json")).json()["paths"]
+    asked = {(method, path): scope for method, path, scope in expected() if not path.endswith("/")}
+    for (method, path), scope in asked.items():
+        operation = paths[path][method.lower()]
+        assert {"401", "403", "404"} <= operation["responses"].keys(), (method, path)
+        if scope:  # a Basic's is described with those of all types
+            assert [[*each.values()] for each in operation["security"]] == [[[scope]]], (method, path)
+    for path in OPEN & paths.keys():
+        assert "security" not in paths[path]["get"]
+        assert not {"401", "403"} & paths[path]["get"]["responses"].keys()
