@@ -121,8 +121,10 @@ class Interactions:
         resource = self.resource(type_, id_)
         version = await self._store.read(resource, number)
         name = f"{type_}/{id_}" + (f"/_history/{number}" if number is not None else "")
+        if version is None and await self._was_erased(resource, number):
+            raise gone(name)
         if version is None or not all(await self._visibility.of([(resource, version)])):
-            raise await self._missing(resource, name, number)
+            raise Refused.because(404, IssueCode.NOT_FOUND, f"{name} is not known here.")
         if version.interaction is Interaction.DELETE:
             raise deleted(name, version.number)
         answer = answer_of(resource, version)
@@ -130,12 +132,12 @@ class Interactions:
             raise Refused.because(410, IssueCode.NOT_FOUND, f"{name} is not kept any more.")
         return answer
 
-    async def _missing(self, resource: ResourceId, name: str, number: int | None) -> Refused:
-        """What a read of what is not there is told."""
+    async def _was_erased(self, resource: ResourceId, number: int | None) -> bool:
+        """Whether the caller may know that something was erased: whoever sees everything; else nobody can judge it."""
+        if not self._visibility.full:
+            return False
         (erased,) = await self._store.erased([resource])
-        if erased and (number is None or 0 < number <= erased):
-            return gone(name)
-        return Refused.because(404, IssueCode.NOT_FOUND, f"{name} is not known here.")
+        return erased > 0 and (number is None or 0 < number <= erased)
 
     async def create(
         self,

@@ -75,7 +75,7 @@ async def command(*arguments: str) -> tuple[int, str]:
     return process.returncode or 0, said.decode()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_the_name_is_in_no_file_any_more(data: Path, receiver: Receiver) -> None:
     """Nor after a restart; the events' numbers stay, and what comes later is told as ever."""
     async with HubProcess(data) as hub, talking_to(hub) as fhir:
@@ -98,7 +98,7 @@ async def test_the_name_is_in_no_file_any_more(data: Path, receiver: Receiver) -
         await receiver.numbered("/all", 4)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("step", ["after:further", "after:erase:2"])
 async def test_whoever_is_killed_meanwhile(data: Path, receiver: Receiver, step: str) -> None:
     """The process that erases dies at a step: the clock goes on where that was."""
@@ -113,7 +113,7 @@ async def test_whoever_is_killed_meanwhile(data: Path, receiver: Receiver, step:
         assert OTHER.encode() in files(data)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_at_the_command_line(data: Path) -> None:
     """At rest: what would be erased is said first, then it is."""
     async with HubProcess(data) as hub, talking_to(hub) as fhir:

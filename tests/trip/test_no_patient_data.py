@@ -242,7 +242,7 @@ class Said:
                 self.add(path, (await http.get(path)).text)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_no_patient_data(data: Path, receiver: Receiver) -> None:
     """A full life of a hub that logs all that it can."""
     persons = list(people())

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hub.erasures import Order, Stage
+from hub.wiring.erasing import erasing
 from subscriptions.clearance import Clearance
-from subscriptions.codes import Content
+from subscriptions.codes import Content, FhirVersion
 from tests.hub.api.clients import Clients, telling_apart
 from tests.hub.api.server import Hub, issue, patient
 from tests.hub.conftest import settings
@@ -233,3 +235,15 @@ async def test_explained(clients: Clients) -> None:
     assert await explained() == 404
     await all_.delete("/Immunization/i")
     assert await explained() == 404
+
+
+async def test_what_was_erased(normal: Hub, all_: Hub) -> None:
+    """Nobody can judge it any more: whoever may see everything is told, and others nothing; nor of its next life."""
+    await put(all_, "R")
+    order = Order("default", FhirVersion.R4, "Immunization", "i", False, "operator")
+    assert (await erasing(all_.parts).run(order)).stage is Stage.DONE
+    for url in ("/Immunization/i", "/Immunization/i/_history/1"):
+        assert [(await hub.get(url)).status_code for hub in (normal, all_)] == [404, 410]
+    assert [(await hub.get("/Immunization/i/_history")).status_code for hub in (normal, all_)] == [404, 200]
+    await put(all_, "R")
+    assert [(await hub.get("/Immunization/i")).status_code for hub in (normal, all_)] == [404, 200]
