@@ -17,8 +17,8 @@ from hub.patch.tree import Value, encoded, root
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
 
-#: Operations of one patch, and characters of all their paths.
-MOST, LONGEST = 500, 10_000
+#: Operations of one patch, characters of their paths, and of all different ones with a criterion: these take longer.
+MOST, LONGEST, LONGEST_WHERE = 500, 10_000, 3_000
 
 
 class _Counted(msgspec.Struct):
@@ -112,12 +112,17 @@ class FhirPathPatch:
         kept = _PARTS.decode(draft.members.get("parameter", b"[]"))
         if len(given) > MOST:
             raise _too_many(len(given))
-        operations, long = [], 0
+        operations, long, criteria = [], 0, set[str]()
         for index, (parameter, raw) in enumerate(zip(given, kept, strict=True)):
             reading = _Reading(f"Parameters.parameter[{index}]", parameter, raw)
             long += len(reading.path)
             if long > LONGEST:
                 raise reading.rejected(f"paths of more than {LONGEST} characters", IssueCode.TOO_COSTLY)
+            if "where" in reading.path:
+                criteria.add(reading.path)
+            if sum(map(len, criteria)) > LONGEST_WHERE:
+                text = f"different paths with criteria of more than {LONGEST_WHERE} characters"
+                raise reading.rejected(text, IssueCode.TOO_COSTLY)
             operations.append(reading.operation())
         return cls(tuple(operations), draft.version)
 

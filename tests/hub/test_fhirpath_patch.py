@@ -10,6 +10,7 @@ from hub.ingest import draft
 from hub.patch import applied
 from hub.patch.fhirpath_patch import FhirPathPatch
 from subscriptions.codes import FhirVersion
+from subscriptions.errors import Rejected
 from tests.hub.api.patches import fhirpath, operation
 
 NAME = {"given": ["a", "b", "c"], "_given": [None, {"id": "g"}]}
@@ -201,6 +202,16 @@ def test_a_criterion_has_a_limit_to_what_it_costs() -> None:
     costly = "iif(" * 5 + "true" + ", $this.descendants() = $this.descendants())" * 5
     with pytest.raises(Refused, match="more than 2000 steps"):
         done({"name": [{"given": ["x"] * 500}]}, operation("delete", f"Patient.name.where({costly})"))
+
+
+def test_a_patch_has_a_limit_to_the_criteria_that_are_read() -> None:
+    """A union of a thousand characters takes 0.4 s, and other requests wait for some of it."""
+    several = [operation("delete", f"Patient.name.where(text = '{number}{'a' * 900}')") for number in range(4)]
+    same, none = [several[0]] * 8, [operation("delete", f"Patient.name[{number}]") for number in range(100)]
+    assert done({"active": True}, *several[:3]) == done({"active": True}, *same, *none) == {"active": True}
+    with pytest.raises(Rejected, match="criteria of more than 3000 characters") as rejected:
+        done({}, *several)
+    assert [each.expression for each in rejected.value.issues] == ["Parameters.parameter[3]"]
 
 
 @pytest.mark.parametrize(
