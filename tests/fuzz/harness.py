@@ -14,7 +14,7 @@ from time import monotonic, process_time
 import atheris
 
 with atheris.instrument_imports(include=["hub", "subscriptions", "fhirpathpy"], enable_loader_override=False):
-    from tests.fuzz.inputs import read, seeds
+    from tests.fuzz.inputs import largest, read, seeds
 
 #: Seconds after which caches are taken for filled.
 WARM = 60
@@ -77,6 +77,8 @@ def main() -> None:
     for seed in seeds(kind):  # loads what all need
         read(kind, seed)
     fuzzing = Fuzzing(kind, Path(report), Report(), monotonic())
+    for data in largest(kind):
+        fuzzing.one(data)
     atheris.Setup([program, *options], fuzzing.one)
     atheris.Fuzz()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from subscriptions.codes import FhirVersion
 from tests.fuzz.bodies import broken
-from tests.fuzz.inputs import KINDS, read, seeds, words
+from tests.fuzz.inputs import KINDS, largest, read, seeds, words
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "600"))
 
@@ -28,7 +28,7 @@ GROWTH = 64
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_fuzzer_begins_with_is_read_or_refused(kind: str) -> None:
-    for seed in seeds(kind):
+    for seed in (*seeds(kind), *largest(kind)):
         read(kind, seed)
 
 
