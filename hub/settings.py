@@ -1,132 +1,34 @@
 """Every knob. The README's table lists them all; a test compares the two."""
 
-import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.connection import ConnectionPool
 
 from hub.errors import NotTheHub
-from hub.secrets import read_keys
+from hub.values import (
+    DAY,
+    YEAR,
+    Addresses,
+    Algorithms,
+    InAnyCase,
+    IssuerUrl,
+    Network,
+    Ports,
+    PrivateEndpoints,
+    RedisUrl,
+    SecretsKey,
+    Url,
+    UrlOrNothing,
+    Waits,
+    WebhookSecret,
+    WebhookUrl,
+    is_network,
+)
 from subscriptions.audit import Level
-from subscriptions.signing import Secret
-from subscriptions.versions.values import wrong_url
-
-Network = IPv4Network | IPv6Network
-
-#: Seconds. What is longer makes no sense, and in the end no date or alarm could hold it.
-DAY, YEAR = 86_400, 31_536_000
-
-Wait: TypeAlias = Annotated[float, Field(ge=0, le=YEAR)]
-Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
-
-#: Those with a public key: who can verify can't sign.
-Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-
-#: Hosts that are this machine, whatever a resolver says.
-_HERE = frozenset(("localhost", "127.0.0.1", "::1"))
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _url(text: str) -> str:
-    """A URL that others are told, without a slash at its end."""
-    try:
-        parts = urlsplit(text)
-        right = re.fullmatch(r"https?://[^\s/@?#|]+(/[^\s?#|]*)?", text) and parts.hostname and parts.port != 0
-    except ValueError:  # such as a port that is none
-        right = False
-    if not right:
-        raise ValueError("should be a URL with a host and no query, such as https://hub.example")
-    return text.rstrip("/")
-
-
-def _url_or_nothing(text: str) -> str:
-    return text and _url(text)
-
-
-def of_issuer(text: str) -> bool:
-    """Whether a token's issuer may be called there: readable by nobody on the way."""
-    try:
-        parts = urlsplit(text)
-        right = re.fullmatch(r"https?://[^\s/@?#|\\]+([/?][!-\[\]-~]*)?", text) and parts.hostname and parts.port != 0
-    except ValueError:  # such as a port that is none
-        return False
-    return bool(right) and "#" not in text and (parts.scheme == "https" or parts.hostname in _HERE)
-
-
-def _of_issuer(text: str) -> str:
-    """As it is written: an issuer with a slash at its end is another one than without."""
-    if text and not of_issuer(text):
-        raise ValueError("should be an https URL with a host and no fragment; http on loopback only")
-    return text
-
-
-def _redis_url(text: str) -> str:
-    if text and not _is_redis_url(text):
-        raise ValueError(
-            "should be redis://[[user]:password@]host[:port][/database], rediss://… for TLS, or unix:///path, with"
-            " options that redis-py knows"
-        )
-    return text
-
-
-def _is_redis_url(text: str) -> bool:
-    """Whether redis-py reads it, and as it is meant: a database that is no number it would take for 0."""
-    try:
-        parts = urlsplit(text)
-        path = r"/.+" if parts.scheme == "unix" else r"(/\d*)?"
-        return bool(re.fullmatch(path, parts.path) and ConnectionPool.from_url(text).make_connection())
-    except (ValueError, TypeError):  # TypeError: an option that it doesn't know
-        return False
-
-
-def _host_and_port(value: Any) -> Any:
-    """`redis.internal:6379` or `[::1]:8000` as a pair."""
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})", value)
-    if not found or not 0 < int(found[2]) < 65536:
-        raise ValueError("should be a host and a port, such as redis.internal:6379 or [::1]:8000")
-    return found[1].strip("[]"), int(found[2])
-
-
-def _private_endpoint(text: str) -> str:
-    """What has the form of a CIDR is one, or is refused: as a host's name it would match nothing."""
-    if re.fullmatch(r"[\w.-]+", text) and not text.rpartition(".")[2].isdigit():
-        return text
-    try:
-        network = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError("should be a CIDR, an address or a host name, such as 10.0.0.0/8 or relay.internal") from None
-    if not _is_network(text):
-        raise ValueError(f"should be {network}: it has bits beyond its prefix")
-    return text
-
-
-def _secrets_key(text: str) -> str:
-    read_keys(text)
-    return text
-
-
-def _webhook_url(text: str) -> str:
-    if text and wrong_url(text, allow_http=True):
-        raise ValueError("should be an http or https URL without user information and fragment")
-    return text
-
-
-def _webhook_secret(text: str) -> str:
-    try:
-        _ = text and Secret.parse(text)
-    except ValueError as error:
-        raise ValueError(f"should be {error}") from None
-    return text
 
 
 class Settings(BaseSettings):
@@ -139,12 +41,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True, allow_inf_nan=False)
 
-    redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+    redis_url: RedisUrl = Field(
         "",
         repr=False,
         description="URL of the Redis that holds everything. Empty: `hub serve` runs its own.",
     )
-    rq_redis_url: Annotated[str, AfterValidator(_redis_url)] = Field(
+    rq_redis_url: RedisUrl = Field(
         "",
         repr=False,
         description="URL of the Redis that carries RQ's jobs. Empty: the same. RQ can't use a Cluster.",
@@ -155,12 +57,12 @@ class Settings(BaseSettings):
         description="Directory. Where `hub serve` keeps its Redis' files, and"
         " every part a mark by which it notices that Redis has lost something.",
     )
-    base_url: Annotated[str, AfterValidator(_url_or_nothing)] = Field(
+    base_url: UrlOrNothing = Field(
         "",
         description="URL before `/fhir`, as seen from outside; stands in every reference. Empty: the address of"
         " `hub serve`; single parts need it.",
     )
-    canonical_base: Annotated[str, AfterValidator(_url)] = Field(
+    canonical_base: Url = Field(
         "https://fhir-event-hub.example",
         description="URL. Prefix of the built-in topics' canonicals. Fixed at first start.",
     )
@@ -178,7 +80,7 @@ class Settings(BaseSettings):
         description="The operator vouches for the durability of a managed Redis whose settings can't be read.",
     )
 
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], InAnyCase] = Field(
         "info", description="`debug`, `info`, `warning` or `error`. One JSON line per step on stderr."
     )
     max_memory_percent: float = Field(
@@ -328,7 +230,7 @@ class Settings(BaseSettings):
     handshake_delay: float = Field(
         1.0, ge=0, le=DAY, description="Seconds between the 201 of a Subscription and its handshake."
     )
-    retry_waits: Annotated[tuple[Wait, ...], NoDecode] = Field(
+    retry_waits: Waits = Field(
         (1, 5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 43200, 43200, 43200, 43200, 43200),
         description="Seconds, comma-separated. n waits are n + 1 attempts; then the subscription is in `error`.",
     )
@@ -359,14 +261,14 @@ class Settings(BaseSettings):
         description="Accept endpoints on loopback and private addresses: for development. Metadata services and the"
         " hub's own addresses stay refused.",
     )
-    private_endpoints: Annotated[tuple[Annotated[str, AfterValidator(_private_endpoint)], ...], NoDecode] = Field(
+    private_endpoints: PrivateEndpoints = Field(
         (), description="CIDRs and host names, comma-separated, that are allowed although private."
     )
-    endpoint_ports: Annotated[tuple[Port, ...], NoDecode] = Field(
+    endpoint_ports: Ports = Field(
         (443, 8443), description="Ports, comma-separated. Not applied to allowed private addresses."
     )
 
-    own_addresses: Annotated[tuple[Annotated[tuple[str, int], BeforeValidator(_host_and_port)], ...], NoDecode] = Field(
+    own_addresses: Addresses = Field(
         (),
         description="`host:port`, comma-separated: where else the hub's api or Redis listen. Refused as endpoints"
         " whatever is allowed, like those in `HUB_REDIS_URL`, `HUB_RQ_REDIS_URL`, `HUB_BASE_URL` and of `hub serve`.",
@@ -376,7 +278,7 @@ class Settings(BaseSettings):
         None,
         description="File. PEM of authorities that may vouch for endpoints, beside those that the system trusts.",
     )
-    secrets_key: Annotated[str, AfterValidator(_secrets_key)] = Field(
+    secrets_key: SecretsKey = Field(
         "",
         repr=False,
         description="Keys of 32 bytes in base64, comma-separated: the first one seals the secrets in Redis, all of them"
@@ -392,20 +294,20 @@ class Settings(BaseSettings):
         " with a key that `HUB_SECRETS_KEY` seals. The same for all parts: one without it reads none of them.",
     )
 
-    alert_url: Annotated[str, AfterValidator(_webhook_url)] = Field(
+    alert_url: WebhookUrl = Field(
         "",
         repr=False,
         description="URL that is POSTed to when a Subscription fails, recovers, ends or loses events. Its host may be"
         " private. Empty: nobody but the owners is told.",
     )
-    alert_secret: Annotated[str, AfterValidator(_webhook_secret)] = Field(
+    alert_secret: WebhookSecret = Field(
         "",
         repr=False,
         description="`whsec_` and 24 to 64 bytes in base64: what is POSTed there is signed by Standard Webhooks. Empty:"
         " it is not.",
     )
 
-    audit: Annotated[Level, BeforeValidator(_lower)] = Field(
+    audit: Annotated[Level, InAnyCase] = Field(
         Level.RIGHTS,
         description="`off`; `rights`: registrations, changes of rights, what operators do, what was suppressed and who"
         " was refused; `notifications`: each attempt at one too; `all`: each read of and search for resources too.",
@@ -434,22 +336,22 @@ class Settings(BaseSettings):
         None, description="File. PEM of the key to it, without a password. Empty: it is in the same file."
     )
 
-    auth: Annotated[Literal["none", "keys", "smart"], BeforeValidator(_lower)] = Field(
+    auth: Annotated[Literal["none", "keys", "smart"], InAnyCase] = Field(
         "none",
         description="`none`: everybody who reaches the hub may do everything. `keys`: clients have API keys (`hub"
         " keys`). `smart`: they have tokens of SMART Backend Services.",
     )
     allow_open: bool = Field(False, description="Serve without authentication on an address other than loopback.")
-    smart_issuer: Annotated[str, AfterValidator(_of_issuer)] = Field(
+    smart_issuer: IssuerUrl = Field(
         "",
         description="URL of whoever issues tokens, exactly as they have it in `iss`. Its address may be private. https,"
         " but for loopback, like all of its URLs; `HUB_ENDPOINT_CA_FILE` counts for it too.",
     )
-    smart_jwks_url: Annotated[str, AfterValidator(_of_issuer)] = Field(
+    smart_jwks_url: IssuerUrl = Field(
         "",
         description="URL of its public keys. Empty: the one in its discovery document, by OpenID Connect or RFC 8414.",
     )
-    smart_token_url: Annotated[str, AfterValidator(_of_issuer)] = Field(
+    smart_token_url: IssuerUrl = Field(
         "",
         description="URL where clients get tokens, for `/.well-known/smart-configuration`. Empty: the one in its"
         " discovery document.",
@@ -459,7 +361,7 @@ class Settings(BaseSettings):
         description="What tokens have in `aud`, comma-separated: any of it. Empty: `HUB_BASE_URL`, or a FHIR base below"
         " it.",
     )
-    smart_algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
+    smart_algorithms: Algorithms = Field(
         ("RS384", "ES384"),
         description="Algorithms that tokens may be signed with, comma-separated: `RS`, `PS` or `ES` with `256`,"
         " `384` or `512`, or `EdDSA`.",
@@ -514,17 +416,9 @@ class Settings(BaseSettings):
     @property
     def private_networks(self) -> tuple[Network, ...]:
         """The CIDRs among `private_endpoints`."""
-        return tuple(ip_network(entry) for entry in self.private_endpoints if _is_network(entry))
+        return tuple(ip_network(entry) for entry in self.private_endpoints if is_network(entry))
 
     @property
     def private_hosts(self) -> frozenset[str]:
         """The host names among `private_endpoints`, lower case."""
-        return frozenset(entry.lower() for entry in self.private_endpoints if not _is_network(entry))
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text)
-    except ValueError:
-        return False
-    return True
+        return frozenset(entry.lower() for entry in self.private_endpoints if not is_network(entry))

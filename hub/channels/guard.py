@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import AsyncResolver
 
 from hub.channels.own import Own
-from hub.settings import Network
+from hub.values import Network
 
 #: Seconds that a registration waits for the addresses of a name.
 COURTESY = 2.0

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from hub.channels.fetching import Fetching, NotFetched
 from hub.errors import Unavailable
-from hub.settings import of_issuer
 from hub.smart.signer import Signer, signers
+from hub.values import of_issuer
 
 #: Seconds: see above.
 FRESH, PAUSE, HELD = 300.0, 5.0, 86_400.0
