@@ -23,6 +23,7 @@ from hub.api.interactions import Interactions
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
 from hub.api.patching import LARGE
+from hub.api.permits import shown
 from hub.api.resources import version_number
 from hub.api.search import Searches
 from hub.api.subset import subset
@@ -143,6 +144,8 @@ class Bundles:
                 note(exchange, Kind.READ if entry.id else Kind.SEARCHED, _place(entry))
                 return self._written(replace(answer, location=""), Prefer.REPRESENTATION)
             answer = await self._write(entry, exchange.caller)
+            if entry.patch:
+                answer = shown(exchange.caller, entry.type, answer)
             return self._written(answer, exchange.preferred(Prefer.MINIMAL))
         except (HubError, Rejected) as error:
             if isinstance(error, Refused) and error.status == HTTPStatus.FORBIDDEN:
@@ -192,7 +195,8 @@ class Bundles:
             await self._check_gets(entries, exchange)
             rows = await self._transactions.run(entries, by=exchange.caller, key=key)
         prefer = exchange.preferred(Prefer.MINIMAL)
-        answers = {row.index: await self._row(row, prefer) for row in rows}
+        patches = {entry.index for entry in found.entries if isinstance(entry, Entry) and entry.patch}
+        answers = {row.index: await self._row(row, prefer, exchange.caller, row.index in patches) for row in rows}
         for entry in found.entries:
             if isinstance(entry, Entry) and entry.method == "GET":
                 answers[entry.index] = await self._on_its_own(entry, exchange)
@@ -230,14 +234,15 @@ class Bundles:
             if not (begins and refused.status == 404):
                 raise
 
-    async def _row(self, row: Row, prefer: Prefer) -> dict[str, Any]:
+    async def _row(self, row: Row, prefer: Prefer, by: Caller, patched: bool) -> dict[str, Any]:
         """The answer to an entry of a transaction."""
         location = f"{row.type}/{row.id}/_history/{row.version}" if row.status != 204 else ""
         body = b""
         if prefer is Prefer.REPRESENTATION and location:
             with suppress(Refused):  # it may have gone since, when this is a repeated answer
                 body = (await self._interactions.read(row.type, row.id, number=row.version)).body
-        return self._written(Answer(row.status, body, location, row.version, row.at), prefer)
+        answer = Answer(row.status, body, location, row.version, row.at)
+        return self._written(shown(by, row.type, answer) if patched else answer, prefer)
 
     def _written(self, answer: Answer, prefer: Prefer) -> dict[str, Any]:
         """An entry of the answer; a write's says where the version is."""

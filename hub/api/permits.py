@@ -4,7 +4,10 @@ What is asked of a caller where the route alone can't say it.
 https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
 """
 
+from dataclasses import replace
+
 from hub.access import Caller
+from hub.api.exchange import Answer
 from hub.api.routes import forbidden
 from hub.query import Query
 from subscriptions.scopes import Permission, scope
@@ -22,3 +25,8 @@ def demand_beyond(by: Caller, query: Query) -> None:
     types = frozenset[str]().union(*map(beyond, query.criteria))
     if lacking := by.rights.scopes.lacking(types, Permission.SEARCH):
         raise forbidden(" ".join(lacking))
+
+
+def shown(by: Caller, type_: str, answer: Answer) -> Answer:
+    """The answer to a patch: what it made of what was there is for those alone who may read that."""
+    return answer if by.rights.scopes.allow(type_, Permission.READ) else replace(answer, body=b"")

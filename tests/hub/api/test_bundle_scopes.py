@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.hub.api import patches
 from tests.hub.api.bundles import ask, bundle, done, observation, post, put, status, transaction
 from tests.hub.api.clients import Clients
 from tests.hub.api.server import FHIR, Hub, issue, patient
@@ -271,3 +272,20 @@ async def test_a_topic_is_no_basic_to_write(clients: Clients) -> None:
     assert (await lab.get("/Basic?code=SubscriptionTopic")).json()["total"] > 100
     refused(await lab.get("/Basic"), "system/Basic.s")
     refused(await lab.get("/Basic/none"), "system/Basic.r")
+
+
+async def test_whoever_may_not_read_is_not_shown_what_a_patch_has_made(clients: Clients) -> None:
+    """Else a patch that changes nothing would be a read."""
+    await stocked(clients)
+    nothing_new = [{"op": "test", "path": "/gender", "value": "male"}]
+    for scope, is_shown in (("u", False), ("us", False), ("ru", True), ("rus", True)):
+        lab = await clients.may("lab", f"system/Patient.{scope}")
+        urls = ["/Patient/a", *([f"/Patient?{BY_NHI}"] if "s" in scope else [])]
+        answers = [await patches.patch(lab, url, nothing_new) for url in urls]
+        assert all(answer.headers["ETag"] for answer in answers)
+        for type_ in ("batch", "transaction"):
+            entries = [patch("Patient/a"), *([patch(f"Patient?{BY_NHI}")] if "s" in scope and type_ == "batch" else [])]
+            answers.append(await lab.post("/", bundle(type_, *entries), prefer="return=representation"))
+        for answer in answers:
+            assert answer.status_code == 200
+            assert ("urn:nhi" in answer.text) is is_shown
