@@ -15,6 +15,7 @@ import msgspec
 
 from hub.keys import Index, ResourceId
 from hub.store import LookUp, Store, Version, instant
+from hub.visibility import Visibility
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import EvaluationError
@@ -34,13 +35,13 @@ class Holdings:
     """
     The resources of one tenant and FHIR version, and who is found by what.
 
-    shows: Whether a resource's JSON is there for whoever asks; the others are as if they were not held.
+    visibility: Knows what is there for whoever asks: the rest is as if it were not held. None where nobody does.
     """
 
     store: Store
     tenant: str
     version: FhirVersion
-    shows: Callable[[bytes | None], bool] = lambda _: True
+    visibility: Visibility | None = None
 
     async def settled(self, held: Held, evaluate: Callable[[], _T]) -> _T:
         """
@@ -93,10 +94,13 @@ class Holdings:
                 [self._look_up(Index.MEMBERS, reference) for reference in asked]
                 + [self._look_up(Index.MERGED, reference) for reference in patients]
             )
-            for reference, found in zip(asked, rows[: len(asked)], strict=True):
-                memberships[reference] = [_membership(row) for row in found]
-            for reference, found in zip(patients, rows[len(asked) :], strict=True):
-                merged[reference] = [other for other, _ in found]
+            of_members, of_merged = rows[: len(asked)], rows[len(asked) :]
+            named = {_roster(row) for found in of_members for row in found}
+            hidden = await self._hidden(named | {f"Patient/{id_}" for found in of_merged for _, id_ in found})
+            for reference, found in zip(asked, of_members, strict=True):
+                memberships[reference] = [_membership(row) for row in found if _roster(row) not in hidden]
+            for reference, found in zip(patients, of_merged, strict=True):
+                merged[reference] = [other for other, id_ in found if f"Patient/{id_}" not in hidden]
             ask = set()
             for reference, same in one.items():
                 _close(same, merged)
@@ -131,9 +135,21 @@ class Holdings:
 
     def _resource(self, version: Version | None) -> Resource | None:
         """What is in force; None if nothing is. ValueError if it can't be read."""
-        if version is None or version.body is None or not self.shows(version.body):
+        if version is None or version.body is None or not self._shows(version.body):
             return None
         return _decode(version.body)
+
+    def _shows(self, body: bytes | None) -> bool:
+        return self.visibility is None or self.visibility.shows(body)
+
+    async def _hidden(self, references: Iterable[str]) -> set[str]:
+        """Those that are not there for whoever asks."""
+        if self.visibility is None or self.visibility.full:
+            return set()
+        asked = sorted(references)
+        versions = await self.store.read_many([self._id(reference) for reference in asked])
+        found = zip(asked, versions, strict=True)
+        return {reference for reference, version in found if version and not self._shows(version.body)}
 
     def _id(self, reference: str) -> ResourceId:
         type_, _, id_ = reference.partition("/")
@@ -153,6 +169,10 @@ def _close(same: set[str], merged: Mapping[str, Iterable[str]]) -> None:
                 more.append(other)
 
 
+def _roster(row: list[str]) -> str:
+    return f"{row[0]}/{row[-1]}"
+
+
 def _membership(row: list[str]) -> Membership:
-    type_, start, end, id_ = row
-    return Membership(f"{type_}/{id_}", instant(int(start)) if start else None, instant(int(end)) if end else None)
+    _, start, end, _ = row
+    return Membership(_roster(row), instant(int(start)) if start else None, instant(int(end)) if end else None)

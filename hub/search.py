@@ -85,7 +85,7 @@ class Search:
         visibility: Visibility,
     ):
         self._store = store
-        self._holdings = Holdings(store, tenant, version, visibility.shows)
+        self._holdings = Holdings(store, tenant, version, visibility)
         self._visibility = visibility
         self._tenant = tenant
         self._version = version

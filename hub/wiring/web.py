@@ -175,7 +175,7 @@ def _subscriptions(
         max_body=settings.max_body_bytes,
         max_nesting=settings.max_nesting,
         max_page=settings.max_page,
-        holdings=Holdings(p.store, topics.tenant, version, visibility.shows),
+        holdings=Holdings(p.store, topics.tenant, version, visibility),
         pressure=pressure,
         starts=Starts(p.changes),
         binding=Binding(p.keyring, p.seal),
@@ -211,5 +211,5 @@ def _auditing(
         max_body=settings.max_body_bytes,
         max_page=settings.max_page,
         max_scan=settings.max_search_scan,
-        holdings=Holdings(p.store, tenant, version, visibility.shows),
+        holdings=Holdings(p.store, tenant, version, visibility),
     )
