@@ -134,14 +134,7 @@ class Histories:
             self._interactions.known(type_)
         asked = self._asked(type_, parameters)
         page, following = await self._changed(type_, asked)
-        versions = await self._store.versions([(entry.resource, entry.number) for entry in page])
-        # What retention has taken in this moment is left out.
-        kept = [
-            (entry.resource, version)
-            for entry, version in zip(page, versions, strict=True)
-            if version and (version.body is not None or version.interaction is Interaction.DELETE)
-        ]
-        entries = [self._entry(*each, asked.subset) for each in await self._visible(kept)]
+        entries = [self._entry(*each, asked.subset) for each in page]
         total = len(entries) if asked.cursor is None and following is None and asked.count > 0 else None
         url = "/".join(filter(None, (self._base, type_, "_history")))
         told = "{}-{}.{}".format(*following) if following else None
@@ -159,24 +152,50 @@ class Histories:
         seen = await self._visibility.of(versions)
         return [each for each, is_seen in zip(versions, seen, strict=True) if is_seen]
 
-    async def _changed(self, type_: str, asked: Asked) -> tuple[list[Entry], Spot | None]:
-        """The changes on a page, and behind which one the next page begins; None at the end."""
-        found: list[Entry] = []
-        last = _spot(asked.cursor)
+    async def _changed(self, type_: str, asked: Asked) -> tuple[list[tuple[ResourceId, Version]], Spot | None]:
+        """
+        The versions on a page, and behind which change the next page begins; None at the end.
+
+        Where a page is full, that is the last one on it: no link tells of what isn't there for the caller.
+        """
+        found: list[tuple[Spot, ResourceId, Version]] = []
         if asked.count == 0:
-            return found, None
-        looked_at = 0
+            return [], None
+        end = _spot(asked.cursor)
+        # One more than fits says whether there is a next page.
+        waiting, together = list[tuple[Spot, Entry]](), asked.count + 1
+        looked_at, cut = 0, False
         since = ms(asked.since) if asked.since else 0
-        async for spot, entry in self._changes.newest(after=last, since=since, chunk=_CHUNK):
+        async for spot, entry in self._changes.newest(after=end, since=since, chunk=_CHUNK):
             if looked_at == self._most_looked_at:
-                return found, last
-            looked_at += 1
+                cut = True
+                break
+            looked_at, end = looked_at + 1, spot
             if self._interactions.holds(entry.resource, type_) and not _before(entry, asked.since):
-                if len(found) == asked.count:
-                    return found, last
-                found.append(entry)
-            last = spot
-        return found, None
+                waiting.append((spot, entry))
+            if len(waiting) == together:
+                found += await self._there(waiting)
+                if len(found) > asked.count:
+                    break
+                waiting, together = [], max(together, min(2 * together, _CHUNK))
+        if len(found) <= asked.count:
+            found += await self._there(waiting)
+        page = [(resource, version) for _, resource, version in found[: asked.count]]
+        if len(found) > asked.count:
+            return page, found[asked.count - 1][0]
+        return page, end if cut else None
+
+    async def _there(self, changes: list[tuple[Spot, Entry]]) -> list[tuple[Spot, ResourceId, Version]]:
+        """The versions that changes made, as far as they are there for the caller."""
+        versions = await self._store.versions([(entry.resource, entry.number) for _, entry in changes])
+        # What retention has taken in this moment is left out.
+        kept = [
+            (spot, entry.resource, version)
+            for (spot, entry), version in zip(changes, versions, strict=True)
+            if version and (version.body is not None or version.interaction is Interaction.DELETE)
+        ]
+        seen = await self._visibility.of([(resource, version) for _, resource, version in kept])
+        return [each for each, is_seen in zip(kept, seen, strict=True) if is_seen]
 
     def _asked(self, type_: str, parameters: Parameters) -> Asked:
         """Refused: 400, for what is malformed, repeated or not supported."""

@@ -109,6 +109,25 @@ async def test_histories(normal: Hub, all_: Hub) -> None:
         assert (await all_.get(path)).json()["total"] == 4
 
 
+@pytest.mark.parametrize("path", ["/Immunization/_history", "/_history"])
+@pytest.mark.parametrize("count", [1, 2, 10])
+@pytest.mark.parametrize("order", ["shhhhs", "hhsshh", "hhhh", "shshsh"])
+async def test_pages_of_histories(normal: Hub, all_: Hub, path: str, count: int, order: str) -> None:
+    """They are those that there would be without what is hidden: none tells when that was written."""
+    for number, kind in enumerate(order):
+        await put(all_, *(() if kind == "s" else ("R",)), id_=f"{kind}{number}")
+    found, url, pages = list[str](), f"{path}?_count={count}", 0
+    while url:
+        answer = await normal.get(url)
+        found += ids(answer)
+        links = {each["relation"]: each["url"] for each in answer.json()["link"]}
+        following = urlsplit(links.get("next", ""))
+        url, pages = f"{path}?{following.query}" if following.query else "", pages + 1
+    shown = [f"s{number}" for number, kind in enumerate(order) if kind == "s"]
+    assert found == shown[::-1]
+    assert pages == max(1, -(-len(shown) // count))
+
+
 async def test_search(normal: Hub, all_: Hub) -> None:
     """A search neither finds nor counts it, by whatever it is looked for."""
     await put(all_, id_="a")
@@ -153,6 +172,30 @@ async def test_chained_search(few: Clients) -> None:
     assert ids(await normal.get("/Immunization?patient.active=true")) == []
     assert ids(await normal.get("/Patient?_has:Immunization:patient:status=completed")) == []
     assert ids(await all_.get("/Patient?_has:Immunization:patient:status=completed")) == ["1"]
+
+
+@pytest.mark.parametrize("hidden", ["/Group/1", "/Patient/2"])
+async def test_search_by_a_group(normal: Hub, all_: Hub, hidden: str) -> None:
+    """Nobody learns by a search who is in a Group that is not there for him, or one with whom by such a Patient."""
+    link = {"other": {"reference": "Patient/1"}, "type": "replaces"}
+    held: dict[str, dict[str, Any]] = {
+        "/Group/1": {
+            "resourceType": "Group",
+            "id": "1",
+            "type": "person",
+            "actual": True,
+            "member": [{"entity": {"reference": "Patient/2"}}],
+        },
+        "/Patient/2": patient("2", link=[link]),
+    }
+    held[hidden]["meta"] = labelled("", "R")["meta"]
+    for url, resource in held.items():
+        assert (await all_.put(url, resource)).status_code == 201
+    await all_.put("/Patient/1", patient("1"))
+    await put(all_)
+    for query in ("/Patient?_in=Group/1&_id=1", "/Immunization?patient._in=Group/1"):
+        assert len(ids(await all_.get(query))) == 1
+        assert ids(await normal.get(query)) == []
 
 
 async def test_conditional_writes(normal: Hub, all_: Hub) -> None:
