@@ -6,7 +6,7 @@ from hub.access import DEFAULT, Access, Client, Key, Tenant, named
 from hub.audit import Audit
 from hub.errors import Mistaken
 from subscriptions.audit import OPERATOR, Act, Kind
-from subscriptions.scopes import Scopes
+from subscriptions.scopes import ALL, Scopes
 
 #: ms that a key may be good at most: what was forgotten ends all the same.
 LONGEST = 3_650 * 86_400_000
@@ -32,7 +32,8 @@ class Operating:
             raise Mistaken("a key is good for ten years at most")
         now = self.access.now()
         key, text = Key.new(client, scopes, now=now, expires=None if lasts is None else now + lasts)
-        await self._record(holder.tenant, Kind.KEY_CREATED, f"key/{key.id}", f"of {client}: {scopes}")
+        carried = "all that it may" if scopes == ALL else str(scopes)
+        await self._record(holder.tenant, Kind.KEY_CREATED, f"key/{key.id}", f"of {client}: {carried}")
         if not await self.access.set(key, new=True):
             raise Mistaken(f"there is a key {key.id} already: try again")
         return key, text

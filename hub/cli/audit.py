@@ -59,7 +59,7 @@ async def _export(arguments: argparse.Namespace, settings: Settings) -> None:
                 sys.stdout.buffer.write(msgspec.json.encode(audit_event(entry, version, places)) + b"\n")
         sys.stdout.buffer.flush()
     if not settings.base_url:
-        print(f"HUB_BASE_URL is not set: what is at another FHIR version is written as {NOWHERE}/…", file=sys.stderr)
+        print(f"HUB_BASE_URL is not set: the hub's own URL is written as {NOWHERE}", file=sys.stderr)
 
 
 async def _record(found: Operating, tenant: str, since: int | None, until: int) -> None:

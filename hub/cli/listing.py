@@ -1,4 +1,4 @@
-"""Lists for operators: a table as wide as the terminal is, or JSON for scripts."""
+"""Lists for operators: a table as wide as the terminal is, a row a line where there is none, or JSON for scripts."""
 
 import argparse
 import sys
@@ -9,6 +9,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+#: Characters of a line that no terminal folds.
+UNFOLDED = 10_000
 
 #: A row, by the names of the columns; what is empty or None isn't shown.
 Row = Mapping[str, str | None]
@@ -23,10 +26,13 @@ def listed(columns: Sequence[str], rows: Iterable[Row], *, as_json: bool) -> Non
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(list(rows)), indent=2).decode())
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0)  # what a row is called by is copied from there
     for row in rows:
         table.add_row(*(Text(row[column] or "", overflow="fold") for column in columns))
-    Console(file=sys.stdout, highlight=False).print(table)
+    width = None if sys.stdout.isatty() else UNFOLDED
+    Console(file=sys.stdout, highlight=False, width=width).print(table)
 
 
 def moment(ms: int) -> str:

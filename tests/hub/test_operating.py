@@ -60,6 +60,7 @@ async def test_a_key_is_made_and_revoked(operating: Operating, parts: Parts) -> 
         ("key-created", f"key/{key.id}"),
         ("key-revoked", f"key/{key.id}"),
     ]
+    assert said[1][2] == "of lab: all that it may"
     assert text.split("_")[2] not in str(said)
 
 
