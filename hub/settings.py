@@ -309,8 +309,7 @@ class Settings(BaseSettings):
 
     audit: Annotated[Level, InAnyCase] = Field(
         Level.RIGHTS,
-        description="`off`; `rights`: registrations, changes of rights, what operators do, what was suppressed and who"
-        " was refused; `notifications`: each attempt at one too; `all`: each read of and search for resources too.",
+        description="How much the [audit](#audit) has: `off`, `rights`, `notifications` or `all`.",
     )
     audit_days: float = Field(
         365, gt=0, le=36500, description="Days that entries of the audit are kept. Nothing else removes one."
