@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="list the clients")
     json_argument(listing)
     off = actions.add_parser("off", help="grant a client nothing any more; what it had is kept")
-    remove = actions.add_parser("remove", help="forget a client and its keys")
+    remove = actions.add_parser("remove", help="forget a client and its keys; its Subscriptions stay under its name")
     for action in (setting, off, remove):
         action.add_argument("name", metavar="NAME")
     for action in (setting, listing, off, remove):
@@ -67,6 +67,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             case _:
                 keys = await found.remove_client(arguments.name)
                 print(f"removed: {arguments.name}, and its keys: {keys}")
+                print("What it had registered is not sent any more, and belongs to the next client of this name.")
 
 
 def _wanted(arguments: argparse.Namespace, found: Operating) -> Client:

@@ -91,7 +91,9 @@ async def test_what_operators_see(data: Path) -> None:
     ]
     await done(data, "tenants", "revoke", "default", "south")
     assert "Patient" not in await done(data, "tenants", "list")
-    assert "removed: ward, and its keys: 0" in await done(data, "clients", "remove", "ward")
+    said = await done(data, "clients", "remove", "ward")
+    assert "removed: ward, and its keys: 0" in said
+    assert "belongs to the next client of this name" in said
 
 
 @pytest.mark.parametrize(
