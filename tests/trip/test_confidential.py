@@ -42,6 +42,7 @@ async def test_what_is_kept_back(data: Path, receiver: Receiver) -> None:
         publisher, subscriber, operator = Fhir(publishing), Fhir(subscribing), Fhir(looking)
         id_ = await subscriber.subscribe(wanted)
         await publisher.put(labelled("a"))
+        await receiver.events("/ward", 1)  # sent later, it would say nothing of what has become more confidential
         await publisher.put(labelled("b", "R"))
         await publisher.put(labelled("a", "HIV"))
         await done(data, "suppress", "add", "Immunization?patient=Patient/2")
