@@ -156,7 +156,7 @@ class Bundles:
         said = _Said(expected=entry.expected, events=entry.events)
         type_ = self._interactions.known(entry.type)
         if entry.patch and entry.id:
-            return await self._conditional.patching.patch(entry.patch, type_, entry.id, client=by.name, **said)
+            return await self._conditional.patching.patch(entry.patch, type_, entry.id, by=by, **said)
         if entry.patch:
             return await self._conditional.patch(entry.patch, type_, entry.query, by=by, **said)
         if entry.draft is None and entry.id:

@@ -95,8 +95,9 @@ class Resources:
         exchange.without_parameters()
         expected, events = exchange.if_match, exchange.events
         patch = await self._patch(exchange)
-        answer = await self._patching.patch(patch, type_, id_, client=exchange.client, expected=expected, events=events)
-        return exchange.respond(shown(exchange.caller, type_, answer), prefer=exchange.prefer)
+        by = exchange.caller
+        answer = await self._patching.patch(patch, type_, id_, by=by, expected=expected, events=events)
+        return exchange.respond(shown(by, type_, answer), prefer=exchange.prefer)
 
     async def patch_found(self, request: Request) -> Response:
         """Patch the one resource that the query finds."""

@@ -19,8 +19,9 @@ NAMED = [{"system": "urn:nhi", "value": "1"}]
 BY_NHI = "identifier=urn:nhi|1"
 
 
-def patch(url: str) -> dict[str, Any]:
-    data = b64encode(json.dumps([{"op": "add", "path": "/active", "value": True}]).encode()).decode()
+def patch(url: str, *operations: dict[str, Any]) -> dict[str, Any]:
+    done_ = operations or ({"op": "add", "path": "/active", "value": True},)
+    data = b64encode(json.dumps(done_).encode()).decode()
     carrier = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}
     return {"resource": carrier, "request": {"method": "PATCH", "url": url}}
 
@@ -289,3 +290,18 @@ async def test_whoever_may_not_read_is_not_shown_what_a_patch_has_made(clients: 
         for answer in answers:
             assert answer.status_code == 200
             assert ("urn:nhi" in answer.text) is is_shown
+
+
+@pytest.mark.parametrize("to", ["/birthDate", "/id", "/resourceType", "/meta/lastUpdated"])
+async def test_no_error_of_a_patch_quotes_what_its_sender_may_not_read(clients: Clients, to: str) -> None:
+    """Copied to where it can't be, a value would be named for what is wrong with it."""
+    await stocked(clients)
+    copy = {"op": "copy", "from": "/identifier/0/system", "path": to}
+    lab = await clients.may("lab", "system/Patient.us")
+    answers = [await patches.patch(lab, url, [copy]) for url in ("/Patient/a", f"/Patient?{BY_NHI}")]
+    answers += [await lab.post("/", bundle(type_, patch("Patient/a", copy))) for type_ in ("batch", "transaction")]
+    for answer in answers:
+        assert "400" in f"{answer.status_code} {answer.text}"
+        assert "urn:nhi" not in answer.text
+    reader = await clients.may("reader", "system/Patient.ru")
+    assert "urn:nhi" in (await patches.patch(reader, "/Patient/a", [copy])).text
