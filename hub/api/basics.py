@@ -81,7 +81,7 @@ class Basics:
 
     async def patch(self, request: Request) -> Response:
         """Any Basic that is no topic."""
-        await self._no_topic(request, Permission.UPDATE)
+        await self._no_topic(request, Permission.READ, Permission.UPDATE)
         return await self.resources.patch(request)
 
     async def delete(self, request: Request) -> Response:
@@ -89,11 +89,11 @@ class Basics:
         await self._no_topic(request, Permission.DELETE)
         return await self.resources.delete(request)
 
-    async def _no_topic(self, request: Request, permission: Permission) -> None:
-        if await self._is_topic(request, permission):
+    async def _no_topic(self, request: Request, *permissions: Permission) -> None:
+        if await self._is_topic(request, *permissions):
             raise topic_here()
 
-    async def _is_topic(self, request: Request, permission: Permission) -> bool:
+    async def _is_topic(self, request: Request, *permissions: Permission) -> bool:
         """
         Whether a path names a topic.
 
@@ -102,7 +102,7 @@ class Basics:
         """
         await self.topics.topics.refresh()
         found = self.topics.topics.named(request.path_params["id"]) is not None
-        demand(request.scope["caller"], TOPIC if found else "Basic", permission)
+        demand(request.scope["caller"], TOPIC if found else "Basic", *permissions)
         return found
 
 

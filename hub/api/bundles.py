@@ -23,7 +23,6 @@ from hub.api.interactions import Interactions
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
 from hub.api.patching import LARGE
-from hub.api.permits import shown
 from hub.api.resources import version_number
 from hub.api.search import Searches
 from hub.api.subset import subset
@@ -144,8 +143,6 @@ class Bundles:
                 note(exchange, Kind.READ if entry.id else Kind.SEARCHED, _place(entry))
                 return self._written(replace(answer, location=""), Prefer.REPRESENTATION)
             answer = await self._write(entry, exchange.caller)
-            if entry.patch:
-                answer = shown(exchange.caller, entry.type, answer)
             return self._written(answer, exchange.preferred(Prefer.MINIMAL))
         except (HubError, Rejected) as error:
             if isinstance(error, Refused) and error.status == HTTPStatus.FORBIDDEN:
@@ -156,7 +153,7 @@ class Bundles:
         said = _Said(expected=entry.expected, events=entry.events)
         type_ = self._interactions.known(entry.type)
         if entry.patch and entry.id:
-            return await self._conditional.patching.patch(entry.patch, type_, entry.id, by=by, **said)
+            return await self._conditional.patching.patch(entry.patch, type_, entry.id, client=by.name, **said)
         if entry.patch:
             return await self._conditional.patch(entry.patch, type_, entry.query, by=by, **said)
         if entry.draft is None and entry.id:
@@ -195,8 +192,7 @@ class Bundles:
             await self._check_gets(entries, exchange)
             rows = await self._transactions.run(entries, by=exchange.caller, key=key)
         prefer = exchange.preferred(Prefer.MINIMAL)
-        patches = {entry.index for entry in found.entries if isinstance(entry, Entry) and entry.patch}
-        answers = {row.index: await self._row(row, prefer, exchange.caller, row.index in patches) for row in rows}
+        answers = {row.index: await self._row(row, prefer) for row in rows}
         for entry in found.entries:
             if isinstance(entry, Entry) and entry.method == "GET":
                 answers[entry.index] = await self._on_its_own(entry, exchange)
@@ -234,15 +230,14 @@ class Bundles:
             if not (begins and refused.status == 404):
                 raise
 
-    async def _row(self, row: Row, prefer: Prefer, by: Caller, patched: bool) -> dict[str, Any]:
+    async def _row(self, row: Row, prefer: Prefer) -> dict[str, Any]:
         """The answer to an entry of a transaction."""
         location = f"{row.type}/{row.id}/_history/{row.version}" if row.status != 204 else ""
         body = b""
         if prefer is Prefer.REPRESENTATION and location:
             with suppress(Refused):  # it may have gone since, when this is a repeated answer
                 body = (await self._interactions.read(row.type, row.id, number=row.version)).body
-        answer = Answer(row.status, body, location, row.version, row.at)
-        return self._written(shown(by, row.type, answer) if patched else answer, prefer)
+        return self._written(Answer(row.status, body, location, row.version, row.at), prefer)
 
     def _written(self, answer: Answer, prefer: Prefer) -> dict[str, Any]:
         """An entry of the answer; a write's says where the version is."""

@@ -85,7 +85,7 @@ class Conditional:
                 resource, version = found
                 check_expected(expected, version.number, f"{type_}/{resource.id}")
                 return await self.patching.patch(
-                    patch, type_, resource.id, by=by, expected=str(version.number), events=events
+                    patch, type_, resource.id, client=by.name, expected=str(version.number), events=events
                 )
 
             return await persistently(once, again=not expected)

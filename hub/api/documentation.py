@@ -59,7 +59,7 @@ UPDATE = Documented(
 DELETE = Documented("Delete a resource", needs("d"), _GONE, takes=(IF_MATCH, EVENT), refusals=(404, 405, 412))
 PATCH = Documented(
     "Change a resource by a JSON Patch or a FHIRPath Patch",
-    needs("u"),
+    needs("ru"),
     {200: "Updated"},
     takes=(IF_MATCH, EVENT, PREFER),
     body=PATCHES,
@@ -75,7 +75,7 @@ UPDATE_FOUND = Documented(
 )
 PATCH_FOUND = Documented(
     "Change the one resource that a search finds by a JSON Patch or a FHIRPath Patch",
-    needs("us"),
+    needs("rus"),
     {200: "Updated"},
     takes=(OTHERS, IF_MATCH, EVENT, PREFER),
     body=PATCHES,

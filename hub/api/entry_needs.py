@@ -11,11 +11,12 @@ from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
 from subscriptions.scopes import EVERY, Permission, scope
 
+#: A patch reads: it may test what is there, and copy it.
 _WRITES = {
-    "POST": Permission.CREATE,
-    "PUT": Permission.UPDATE,
-    "PATCH": Permission.UPDATE,
-    "DELETE": Permission.DELETE,
+    "POST": (Permission.CREATE,),
+    "PUT": (Permission.UPDATE,),
+    "PATCH": (Permission.READ, Permission.UPDATE),
+    "DELETE": (Permission.DELETE,),
 }
 
 
@@ -24,7 +25,7 @@ def asked(entry: Entry) -> tuple[str, tuple[Permission, ...]]:
     if entry.method == "GET":
         return entry.type or EVERY, (Permission.READ if entry.id else Permission.SEARCH,)
     searches = entry.if_none_exist is not None if entry.method == "POST" else not entry.id
-    return entry.type, (_WRITES[entry.method], *((Permission.SEARCH,) if searches else ()))
+    return entry.type, (*_WRITES[entry.method], *((Permission.SEARCH,) if searches else ()))
 
 
 def demand_entry(by: Caller, entry: Entry) -> None:

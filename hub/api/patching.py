@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hub.access import Caller
 from hub.api.exchange import Answer, Exchange
 from hub.api.interactions import Interactions
 from hub.api.negotiation import FHIR_JSON, JSON
-from hub.api.permits import sparing
 from hub.errors import Overtaken, Refused
 from hub.ingest import Draft, draft
 from hub.patch import JSON_PATCH, Patch, applied
@@ -42,7 +40,7 @@ class Patching:
     most_nesting: int
 
     async def patch(
-        self, patch: Patch, type_: str, id_: str, *, by: Caller, expected: str = "", events: Events = NO_EVENTS
+        self, patch: Patch, type_: str, id_: str, *, client: str, expected: str = "", events: Events = NO_EVENTS
     ) -> Answer:
         """
         Update a resource by a patch of the version in force; again, if somebody else was quicker.
@@ -58,11 +56,8 @@ class Patching:
         async def once() -> Answer:
             held = await self.interactions.read(type_, id_)
             check_expected(expected, held.version, f"{type_}/{id_}")
-            with sparing(by, type_):
-                made = await self.made(patch, held.body, type_)
-                return await self.interactions.update(
-                    made, id_, client=by.name, expected=str(held.version), events=events
-                )
+            made = await self.made(patch, held.body, type_)
+            return await self.interactions.update(made, id_, client=client, expected=str(held.version), events=events)
 
         return await persistently(once, again=not expected)
 

@@ -10,7 +10,6 @@ from hub.api.conditions import condition, conditions
 from hub.api.exchange import Exchange
 from hub.api.interactions import Idempotency, Interactions
 from hub.api.patching import LARGE, Patching, patch_of
-from hub.api.permits import shown
 from hub.errors import Refused
 from hub.ingest import Draft, draft
 from hub.patch import Patch
@@ -95,9 +94,8 @@ class Resources:
         exchange.without_parameters()
         expected, events = exchange.if_match, exchange.events
         patch = await self._patch(exchange)
-        by = exchange.caller
-        answer = await self._patching.patch(patch, type_, id_, by=by, expected=expected, events=events)
-        return exchange.respond(shown(by, type_, answer), prefer=exchange.prefer)
+        answer = await self._patching.patch(patch, type_, id_, client=exchange.client, expected=expected, events=events)
+        return exchange.respond(answer, prefer=exchange.prefer)
 
     async def patch_found(self, request: Request) -> Response:
         """Patch the one resource that the query finds."""
@@ -108,7 +106,7 @@ class Resources:
         answer = await self._conditional.patch(
             patch, type_, wanted, by=exchange.caller, expected=expected, events=events
         )
-        return exchange.respond(shown(exchange.caller, type_, answer), self._base, exchange.prefer)
+        return exchange.respond(answer, self._base, exchange.prefer)
 
     async def delete(self, request: Request) -> Response:
         exchange = Exchange(request)

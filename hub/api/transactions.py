@@ -15,7 +15,6 @@ from hub.access import Caller
 from hub.api.entries import Entry, doubles, told_at
 from hub.api.interactions import Interactions, fingerprint_of
 from hub.api.patching import Patching, check_expected, persistently
-from hub.api.permits import sparing
 from hub.api.resolution import Resolution, Step
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest import Draft
@@ -84,7 +83,7 @@ class Transactions:
 
     async def _once(self, writing: Sequence[Entry], by: Caller, key: Key | None) -> list[Row]:
         await self._check_free(writing)
-        writing = [await self._patched(entry, by) if entry.patch else entry for entry in writing]
+        writing = [await self._patched(entry) if entry.patch else entry for entry in writing]
         locks: dict[int, Lock] = {}
         try:
             found = await self._conditions(writing, locks, by)
@@ -103,14 +102,13 @@ class Transactions:
                 except Refused as refused:
                     raise told_at(entry.expression, refused) from None
 
-    async def _patched(self, entry: Entry, by: Caller) -> Entry:
+    async def _patched(self, entry: Entry) -> Entry:
         """A PATCH as the update that it is of the version in force."""
         assert entry.patch  # noqa: S101 (what it is called for)
         try:
             held = await self._interactions.read(entry.type, entry.id)
             check_expected(entry.expected, held.version, f"{entry.type}/{entry.id}")
-            with sparing(by, entry.type):
-                made = await self._patching.made(entry.patch, held.body, entry.type)
+            made = await self._patching.made(entry.patch, held.body, entry.type)
         except (Refused, Rejected) as error:
             raise told_at(entry.expression, error) from None
         if made.id != entry.id:
