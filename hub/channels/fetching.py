@@ -6,22 +6,13 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 
-import httpx
-import msgspec
-
 from hub.channels.clients import http_client, tls_context
-from hub.channels.faults import FAILURES, outcome_of
+from hub.channels.documents import NotFetched, ask
 from hub.channels.guard import Guard
 from hub.channels.own import Own
-from hub.channels.transport import request
-from subscriptions.retry import Blocked
 
 #: Seconds that one document may take, and bytes that it may have.
 PATIENCE, MOST_READ = 5.0, 262_144
-
-
-class NotFetched(Exception):
-    """The document can't be had now, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,38 +35,15 @@ class Fetching:
         client = http_client(self.guard, self.tls)
         try:
             async with asyncio.timeout(PATIENCE):
-                asked = request("GET", httpx.URL(url), {"Accept": "application/json"}.items(), b"")
-                response = await client.handle_async_request(asked)
-                try:
-                    return _read(response.status_code, await _body(response))
-                finally:
-                    await response.aclose()
-        except (*FAILURES, httpx.InvalidURL) as error:
-            match outcome_of(error):
-                case Blocked(rule):
-                    raise NotFetched(f"the hub must not call its address ({rule})") from None
-                case unreachable:
-                    raise NotFetched(unreachable.text.replace("the endpoint", "it")) from None
+                status, said = await ask(
+                    client, "GET", url, {"Accept": "application/json"}.items(), whom="the issuer", most=MOST_READ
+                )
+        except TimeoutError:
+            raise NotFetched("the issuer did not answer in time") from None
         finally:
             await client.aclose()
-
-
-async def _body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > MOST_READ:
-            raise NotFetched(f"its answer has more than {MOST_READ:,} bytes")
-    return bytes(body)
-
-
-def _read(status: int, body: bytes) -> dict[str, Any]:
-    if status != 200:
-        raise NotFetched(f"it answered {status}")
-    try:
-        said: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise NotFetched("its answer is no JSON object")
-    return said
+        if status != 200:
+            raise NotFetched(f"it answered {status}")
+        if said is None:
+            raise NotFetched(f"its answer is no JSON object, or has more than {MOST_READ:,} bytes")
+        return said

@@ -16,13 +16,10 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import httpx
-import msgspec
 
 from hub.channels.clients import Clients
-from hub.channels.faults import FAILURES, outcome_of
-from hub.channels.transport import request
+from hub.channels.documents import NotFetched, ask
 from hub.credentials import ClientCredentials
-from subscriptions.retry import Blocked
 
 #: Bytes of an answer; more is no answer.
 MOST_READ = 65_536
@@ -104,20 +101,22 @@ class Tokens:
     async def _fetched(self, credentials: ClientCredentials) -> tuple[str, float]:
         """A fresh token, and how many seconds it lives."""
         try:
-            url = httpx.URL(credentials.token_url)
-            async with self._clients.lent(url.host) as client:
-                asked = request("POST", url, _headers(credentials).items(), _form(credentials))
-                response = await client.handle_async_request(asked)
-                try:
-                    return _read(response.status_code, await _body(response))
-                finally:
-                    await response.aclose()
-        except (*FAILURES, httpx.InvalidURL) as error:
-            match outcome_of(error):
-                case Blocked(rule):
-                    raise NoToken(f"the hub must not call the token endpoint's address ({rule})") from None
-                case unreachable:
-                    raise NoToken(unreachable.text.replace("the endpoint", "the token endpoint")) from None
+            host = httpx.URL(credentials.token_url).host
+            async with self._clients.lent(host) as client:
+                status, said = await ask(
+                    client,
+                    "POST",
+                    credentials.token_url,
+                    _headers(credentials).items(),
+                    _form(credentials),
+                    whom="the token endpoint",
+                    most=MOST_READ,
+                )
+        except NotFetched as error:
+            raise NoToken(str(error)) from None
+        except httpx.InvalidURL:
+            raise NoToken("the token endpoint's URL is none that can be called") from None
+        return _read(status, said or {})
 
 
 def _headers(credentials: ClientCredentials) -> dict[str, str]:
@@ -137,24 +136,8 @@ def _form(credentials: ClientCredentials) -> bytes:
     return urlencode(form).encode()
 
 
-async def _body(response: httpx.Response) -> bytes:
-    """The answer's body; empty when it is longer than any that is right."""
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > MOST_READ:
-            return b""
-    return bytes(body)
-
-
-def _read(status: int, body: bytes) -> tuple[str, float]:
+def _read(status: int, said: dict[str, Any]) -> tuple[str, float]:
     """https://www.rfc-editor.org/rfc/rfc6749#section-5"""
-    try:
-        said: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        said = {}
     if status != 200:
         code = said.get("error")
         known = f" ({code})" if isinstance(code, str) and code in _ERRORS else ""
@@ -166,5 +149,6 @@ def _read(status: int, body: bytes) -> tuple[str, float]:
         raise NoToken("the token endpoint's tokens are not of the type Bearer")
     if isinstance(lives, str) and lives.isascii() and lives.isdigit():  # as some servers have it
         lives = int(lives[:10])
-    said_so = isinstance(lives, int | float) and not isinstance(lives, bool)
-    return text, min(max(float(lives), 0.0), 86_400.0) if said_so else UNSAID
+    if not isinstance(lives, int | float) or isinstance(lives, bool):
+        return text, UNSAID
+    return text, min(max(float(lives), 0.0), 86_400.0)

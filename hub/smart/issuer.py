@@ -14,7 +14,8 @@ from logging import getLogger
 from typing import Any
 from urllib.parse import urlsplit
 
-from hub.channels.fetching import Fetching, NotFetched
+from hub.channels.documents import NotFetched
+from hub.channels.fetching import Fetching
 from hub.errors import Unavailable
 from hub.smart.signer import Signer, signers
 from hub.values import of_issuer

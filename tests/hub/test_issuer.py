@@ -94,7 +94,7 @@ async def test_the_issuer_goes_away(known: Issuer, issuer: TokenIssuer, clock: C
     clock.now += HELD - 1
     assert (await verifying.proven(issuer.token(jti="2"))).client == "lab"
     clock.now += PAUSE + 1
-    with pytest.raises(Unavailable, match=r"can't be had: .*it refuses connections"):
+    with pytest.raises(Unavailable, match=r"can't be had: .*the issuer refuses connections"):
         await verifying.proven(issuer.token(jti="3"))
 
 
