@@ -75,7 +75,7 @@ class Address:
                 if error.errno != errno.EADDRINUSE or time.monotonic() > end:
                     advice = ADVICE.get(error.errno or 0, "choose an address of this machine by --host")
                     raise NotTheHub(f"can't listen on {self.host}:{self.port}: {error.strerror}; {advice}") from None
-            time.sleep(0.05)
+            time.sleep(0.05)  # the system tells nobody when an address comes free
 
     def _bound(self) -> int:
         """The port, once it was had for a moment."""

@@ -126,7 +126,7 @@ def _locked(descriptor: int, patience: float) -> bool:
         except BlockingIOError:
             if time.monotonic() > end:
                 return False
-            time.sleep(0.02)
+            time.sleep(0.02)  # see above
         else:
             return True
 
