@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from hub.api import documentation
+from hub.api.documentation import administration as documentation
 from hub.api.exchange import Exchange
 from hub.api.recovering import again, ms, within
 from hub.api.routes import Route

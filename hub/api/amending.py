@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.api import documentation
+from hub.api.documentation.subscriptions import PATCH_SUBSCRIPTION
+from hub.api.documentation.topics import PATCH_TOPIC
 from hub.api.exchange import Answer, Exchange
 from hub.api.patching import check_expected, patch_of, patched, persistently
 from hub.api.routes import Route
@@ -28,7 +29,7 @@ class Amending:
     subscriptions: Subscriptions
 
     def routes(self) -> Iterator[Route]:
-        yield Route("PATCH", "/Subscription/{id}", self.patch, documentation.PATCH_SUBSCRIPTION)
+        yield Route("PATCH", "/Subscription/{id}", self.patch, PATCH_SUBSCRIPTION)
 
     async def patch(self, request: Request) -> Response:
         """Change a Subscription. Its endpoint is asked again by a handshake."""
@@ -57,7 +58,7 @@ class TopicAmending:
     topics: TopicResources
 
     def routes(self) -> Iterator[Route]:
-        yield Route("PATCH", "/SubscriptionTopic/{id}", self.patch, documentation.PATCH_TOPIC)
+        yield Route("PATCH", "/SubscriptionTopic/{id}", self.patch, PATCH_TOPIC)
 
     async def patch(self, request: Request) -> Response:
         """Change a topic at a base of the FHIR version that it was published in."""

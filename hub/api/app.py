@@ -8,12 +8,13 @@ from fastapi import APIRouter, FastAPI
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from hub.access import DEFAULT
-from hub.api import documentation, outcome
+from hub.api import outcome
 from hub.api.amending import TopicAmending
 from hub.api.asking import Asking
 from hub.api.basics import Basics
 from hub.api.bundles import Bundles
 from hub.api.conditional import Conditional
+from hub.api.documentation import resources as documentation
 from hub.api.history import Histories
 from hub.api.interactions import Interactions
 from hub.api.messages import Messages

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.api import documentation
+from hub.api.documentation import resources as documentation
 from hub.api.exchange import Exchange
 from hub.api.interactions import topic_here
 from hub.api.needs import KNOWN

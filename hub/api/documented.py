@@ -90,8 +90,8 @@ PREFER = parameter(
 )
 IF_MATCH = parameter("If-Match", "header", 'The version that must be in force: `W/"3"`')
 IF_NONE = parameter("If-None-Match", "header", "`*`: there must be none yet", enum=["*"])
-IF_CHANGED = parameter("If-None-Match", "header", 'The versions that the client has: `W/"3"`')
-IF_LATER = parameter("If-Modified-Since", "header", "When the client read it: heeded without If-None-Match")
+_IF_CHANGED = parameter("If-None-Match", "header", 'The versions that the client has: `W/"3"`')
+_IF_LATER = parameter("If-Modified-Since", "header", "When the client read it: heeded without If-None-Match")
 IF_NONE_EXIST = parameter("If-None-Exist", "header", "A search; a resource is created if it finds none")
 IDEMPOTENCY_KEY = parameter("Idempotency-Key", "header", "A repeat with the same key gets the first answer")
 EVENT = parameter(
@@ -115,6 +115,7 @@ _COUNTED = SUBSET[0] | {"schema": {"type": "string", "enum": ["true", "text", "d
 _TOTAL = parameter("_total", "query", "Whether the total is wanted", enum=["none", "estimate", "accurate"])
 _RESULTS = (*PAGING, _COUNTED, SUBSET[1], _TOTAL)
 SEARCHED = (*_RESULTS, parameter("_id", "query", "Ids, joined by commas"), _UPDATED, OTHERS)
+READING = (_IF_CHANGED, _IF_LATER, *SUBSET)
 FORM_BODY = {
     "required": True,
     "content": {FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}},
@@ -126,6 +127,11 @@ PATCHES = {
         **_content((FHIR_JSON, JSON), "Parameters"),
     },
 }
+#: What success means.
+FOUND = {200: "A page of what is found"}
+VERSION = {200: "The version", 304: "The client has it already"}
+WRITTEN = {200: "Updated", 201: "Created"}
+GONE = {204: "It is not there any more"}
 
 
 @dataclass(frozen=True, slots=True)

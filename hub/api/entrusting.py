@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.api import documentation
+from hub.api.documentation import subscriptions as documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.given import Given, Takes
 from hub.api.routes import Route

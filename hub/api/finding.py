@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.access import Caller
-from hub.api import documentation
+from hub.api.documentation import subscriptions as documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.pages import Parameters, bad_cursor
 from hub.api.permits import demand_beyond

@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.api import documentation
+from hub.api.documentation import subscriptions as documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.outcome import outcome
 from hub.api.routes import Route

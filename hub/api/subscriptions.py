@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from hub.access import Caller
 from hub.admission import Admission, Admitted
-from hub.api import documentation
+from hub.api.documentation import subscriptions as documentation
 from hub.api.exchange import Answer, Exchange
 from hub.api.patching import persistently
 from hub.api.resources import version_number

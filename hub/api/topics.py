@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.access import Caller
-from hub.api import documentation
 from hub.api.answers import deleted
+from hub.api.documentation import topics as documentation
 from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.outcome import outcome
 from hub.api.pages import Parameters, bad_cursor

@@ -1,0 +1,141 @@
+"""What `/openapi.json` says of the audit and of what operators do."""
+
+from hub.api.documented import FORM_BODY, FOUND, READING, SEARCHED, VERSION, Documented, parameter
+from hub.api.needs import OPERATOR, needs
+from hub.api.negotiation import FHIR_JSON, JSON
+from subscriptions.codes import FhirVersion
+
+READ_AUDIT = Documented(
+    "Read an entry of the audit", needs("r", "AuditEvent"), VERSION, "AuditEvent", takes=READING, refusals=(404,)
+)
+SEARCH_AUDIT = Documented(
+    "Search in the audit, newest first",
+    needs("s", "AuditEvent"),
+    FOUND,
+    "Bundle",
+    takes=(
+        parameter("date", "query", "When it was recorded: `ge2026-11-21`"),
+        parameter("agent", "query", "Who did it: a client's name, `operator` or `hub`"),
+        parameter("entity", "query", "What was acted upon: `Subscription/1`"),
+        *SEARCHED,
+    ),
+)
+SEARCH_AUDIT_BY_FORM = Documented(
+    "Search in the audit, with the parameters as a form",
+    needs("s", "AuditEvent"),
+    FOUND,
+    "Bundle",
+    body=FORM_BODY,
+)
+_EVENT_OR_TIME = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}
+REDELIVER = Documented(
+    "Send events of a Subscription once more: from a number or an instant to another, both included",
+    OPERATOR,
+    {202: "They will be sent, with the numbers that they have, before anything new"},
+    body={
+        "required": True,
+        "content": {
+            media_type: {
+                "schema": {
+                    "type": "object",
+                    "properties": {"from": _EVENT_OR_TIME, "to": _EVENT_OR_TIME},
+                    "additionalProperties": False,
+                }
+            }
+            for media_type in (JSON, FHIR_JSON)
+        },
+    },
+    refusals=(404, 409, 410),
+    schema={
+        "type": "object",
+        "required": ["first", "last", "text"],
+        "properties": {
+            "first": {"type": ["integer", "null"]},
+            "last": {"type": ["integer", "null"]},
+            "text": {"type": "string"},
+        },
+    },
+)
+_ERASURE = {
+    "type": "object",
+    "required": ["resource", "version", "compartment", "state", "erased", "versions"],
+    "properties": {
+        "id": {"type": "string", "description": "None of a dry run"},
+        "dryRun": {"type": "boolean"},
+        "resource": {"type": "string"},
+        "version": {"type": "string", "enum": [*FhirVersion]},
+        "compartment": {"type": "boolean"},
+        "state": {"type": "string", "enum": ["finding", "erasing", "files", "done"]},
+        "erased": {"type": "object", "additionalProperties": {"type": "integer"}, "description": "Resources by type"},
+        "versions": {"type": "integer"},
+        "stillMentionedIn": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What refers to it and stays",
+        },
+        "linkedPatients": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "With compartments of their own",
+        },
+        "notUnderstood": {"type": "array", "items": {"type": "string"}, "description": "Versions that can't be judged"},
+        "files": {"type": "string", "description": "`written anew`, or what is left to do"},
+    },
+}
+ERASE = Documented(
+    "Erase all versions of a resource, or of all that is in a patient's compartment",
+    OPERATOR,
+    {200: "It is done: what was erased, and what still mentions it", 202: "It goes on: ask at Location"},
+    body={
+        "required": True,
+        "content": {
+            media_type: {
+                "schema": {
+                    "type": "object",
+                    "required": ["resource"],
+                    "properties": {
+                        "resource": {"type": "string", "description": "`Type/id`"},
+                        "version": {"type": "string", "enum": [*FhirVersion], "default": "r4"},
+                        "compartment": {"type": "boolean", "description": "Of a Patient: all that is in it, too"},
+                        "dryRun": {"type": "boolean", "description": "Say what would be erased, and erase nothing"},
+                    },
+                    "additionalProperties": False,
+                }
+            }
+            for media_type in (JSON, FHIR_JSON)
+        },
+    },
+    refusals=(404,),
+    schema=_ERASURE,
+)
+ERASURE = Documented("Tell how an erasure stands", OPERATOR, {200: "How it stands"}, refusals=(404,), schema=_ERASURE)
+ATTEMPTS = Documented(
+    "List the last attempts at a Subscription's notifications, the latest first: what was sent, and what came of it",
+    OPERATOR,
+    {200: "The last 100 at most"},
+    refusals=(404,),
+    schema={
+        "type": "object",
+        "required": ["attempts"],
+        "properties": {
+            "attempts": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "at": {"type": "string", "format": "date-time", "description": "When it was over"},
+                        "kind": {"type": "string", "enum": ["events", "handshake", "heartbeat", "resend"]},
+                        "firstEvent": {"type": ["integer", "null"], "description": "null in those without events"},
+                        "lastEvent": {"type": ["integer", "null"]},
+                        "attempt": {"type": "integer", "description": "1 for the first one at these bytes"},
+                        "decision": {"type": "string", "enum": ["delivered", "again", "error", "off", "active"]},
+                        "said": {"type": "string", "description": "Why"},
+                        "milliseconds": {"type": "integer"},
+                        "bytes": {"type": "integer", "description": "Of the body; 0 when nothing was sent"},
+                        "answer": {"type": "string", "description": "Its first 200 characters"},
+                    },
+                },
+            }
+        },
+    },
+)
