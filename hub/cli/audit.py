@@ -1,14 +1,14 @@
 """`hub audit export`: the audit of a tenant as AuditEvents, one a line, oldest first."""
 
 import argparse
-import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from hub.access import DEFAULT
-from hub.cli.reaching import data_argument, reached
+from hub.cli.reaching import data_argument, on_store
 from hub.operating import Operating
 from hub.settings import Settings
 from hub.store import ms, now_ms
@@ -43,23 +43,21 @@ def moment(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    with reached(settings, arguments.data) as found:
-        asyncio.run(_export(arguments, found))
+    on_store(settings, arguments.data, operating, partial(_export, arguments, settings.base_url or NOWHERE))
+    if not settings.base_url:
+        print(f"HUB_BASE_URL is not set: the hub's own URL is written as {NOWHERE}", file=sys.stderr)
     return 0
 
 
-async def _export(arguments: argparse.Namespace, settings: Settings) -> None:
-    async with operating(settings) as found:
-        tenant, version = found.tenant(arguments.tenant).name, FhirVersion(arguments.version)
-        until = now_ms() if arguments.until is None else arguments.until - 1
-        await _record(found, tenant, arguments.since, until)
-        places = bases(settings.base_url or NOWHERE, tenant)
-        async for entries in found.audit.oldest(tenant, since=arguments.since or 0, until=until):
-            for entry in entries:
-                sys.stdout.buffer.write(msgspec.json.encode(audit_event(entry, version, places)) + b"\n")
-        sys.stdout.buffer.flush()
-    if not settings.base_url:
-        print(f"HUB_BASE_URL is not set: the hub's own URL is written as {NOWHERE}", file=sys.stderr)
+async def _export(arguments: argparse.Namespace, url: str, found: Operating) -> None:
+    tenant, version = found.tenant(arguments.tenant).name, FhirVersion(arguments.version)
+    until = now_ms() if arguments.until is None else arguments.until - 1
+    await _record(found, tenant, arguments.since, until)
+    places = bases(url, tenant)
+    async for entries in found.audit.oldest(tenant, since=arguments.since or 0, until=until):
+        for entry in entries:
+            sys.stdout.buffer.write(msgspec.json.encode(audit_event(entry, version, places)) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 async def _record(found: Operating, tenant: str, since: int | None, until: int) -> None:

@@ -1,12 +1,12 @@
 """`hub clients`: who may call, and what each may do and be told."""
 
 import argparse
-import asyncio
 from dataclasses import replace
+from functools import partial
 
 from hub.access import DEFAULT, Client
 from hub.cli.listing import Row, json_argument, listed
-from hub.cli.reaching import data_argument, reached
+from hub.cli.reaching import data_argument, on_store
 from hub.cli.scopes import clearance, scopes
 from hub.errors import Mistaken
 from hub.operating import Operating
@@ -46,28 +46,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    with reached(settings, arguments.data) as found:
-        asyncio.run(_run(arguments, found))
+    on_store(settings, arguments.data, operating, partial(_act, arguments))
     return 0
 
 
-async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
-    async with operating(settings) as found:
-        match arguments.action:
-            case "list":
-                rows = sorted(found.access.clients.values(), key=lambda client: (client.tenant, client.name))
-                listed(COLUMNS, map(_row, rows), as_json=arguments.json)
-            case "set":
-                client = _wanted(arguments, found)
-                await found.set_client(client)
-                listed(COLUMNS, [_row(client)], as_json=False)
-            case "off":
-                await found.turn_off(arguments.name)
-                print(f"off: {arguments.name}, and its keys and tokens with it")
-            case _:
-                keys = await found.remove_client(arguments.name)
-                print(f"removed: {arguments.name}, and its keys: {keys}")
-                print("What it had registered is not sent any more, and belongs to the next client of this name.")
+async def _act(arguments: argparse.Namespace, found: Operating) -> None:
+    match arguments.action:
+        case "list":
+            rows = sorted(found.access.clients.values(), key=lambda client: (client.tenant, client.name))
+            listed(COLUMNS, map(_row, rows), as_json=arguments.json)
+        case "set":
+            client = _wanted(arguments, found)
+            await found.set_client(client)
+            listed(COLUMNS, [_row(client)], as_json=False)
+        case "off":
+            await found.turn_off(arguments.name)
+            print(f"off: {arguments.name}, and its keys and tokens with it")
+        case _:
+            keys = await found.remove_client(arguments.name)
+            print(f"removed: {arguments.name}, and its keys: {keys}")
+            print("What it had registered is not sent any more, and belongs to the next client of this name.")
 
 
 def _wanted(arguments: argparse.Namespace, found: Operating) -> Client:

@@ -1,14 +1,15 @@
 """`hub keys`: the API keys of clients. What `create` prints on stdout is the key, shown this once, and nothing else."""
 
 import argparse
-import asyncio
 import re
 import sys
+from functools import partial
 
 from hub.access import Access, Key
 from hub.cli.listing import Row, json_argument, listed, moment
-from hub.cli.reaching import data_argument, reached
+from hub.cli.reaching import data_argument, on_store
 from hub.cli.scopes import scopes
+from hub.operating import Operating
 from hub.settings import Settings
 from hub.wiring.parts import operating
 from subscriptions.scopes import ALL
@@ -35,25 +36,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    with reached(settings, arguments.data) as found:
-        asyncio.run(_run(arguments, found))
+    on_store(settings, arguments.data, operating, partial(_act, arguments))
     return 0
 
 
-async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
-    async with operating(settings) as found:
-        match arguments.action:
-            case "create":
-                key, text = await found.create_key(arguments.client, arguments.scopes, arguments.expires)
-                print(text)
-                ends = f"good until {moment(key.expires)}" if key.expires else "good until it is revoked"
-                print(f"key {key.id} of {key.client}, {ends}; it is not shown again", file=sys.stderr)
-            case "list":
-                rows = sorted(found.access.keys.values(), key=lambda key: (key.client, key.created))
-                listed(COLUMNS, [_row(found.access, key) for key in rows], as_json=arguments.json)
-            case _:
-                key = await found.revoke_key(arguments.id)
-                print(f"revoked: key {key.id} of {key.client}")
+async def _act(arguments: argparse.Namespace, found: Operating) -> None:
+    match arguments.action:
+        case "create":
+            key, text = await found.create_key(arguments.client, arguments.scopes, arguments.expires)
+            print(text)
+            ends = f"good until {moment(key.expires)}" if key.expires else "good until it is revoked"
+            print(f"key {key.id} of {key.client}, {ends}; it is not shown again", file=sys.stderr)
+        case "list":
+            rows = sorted(found.access.keys.values(), key=lambda key: (key.client, key.created))
+            listed(COLUMNS, [_row(found.access, key) for key in rows], as_json=arguments.json)
+        case _:
+            key = await found.revoke_key(arguments.id)
+            print(f"revoked: key {key.id} of {key.client}")
 
 
 def _row(access: Access, key: Key) -> Row:

@@ -1,10 +1,12 @@
-"""The Redis of a hub that runs or not: that of HUB_REDIS_URL, or that of a data directory, as it is found."""
+"""What operators do to the store of a hub that runs or not: that of HUB_REDIS_URL, or that of a data directory."""
 
 import argparse
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TypeVar
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -17,6 +19,9 @@ from hub.settings import Settings
 #: Seconds that a hub which is starting has until its Redis answers, and that one look takes.
 PATIENCE, LOOK = 30.0, 2.0
 
+_Parts = TypeVar("_Parts")
+_Result = TypeVar("_Result")
+
 
 def data_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -24,17 +29,29 @@ def data_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@contextmanager
-def reached(settings: Settings, data: Path | None) -> Iterator[Settings]:
-    """Settings with the URL of a Redis that answers. NotTheHub as by `at_rest`; Unavailable when it doesn't in time."""
+def on_store(
+    settings: Settings,
+    data: Path | None,
+    built: Callable[[Settings], AbstractAsyncContextManager[_Parts]],
+    act: Callable[[_Parts], Awaitable[_Result]],
+) -> _Result:
+    """
+    Act on what is built on the Redis that is found.
+
+    Raises:
+        NotTheHub: There is neither a Redis nor a data directory, or it can't be used.
+        Unavailable: The Redis of a hub that runs doesn't answer in time.
+    """
+
+    async def acting(found: Settings) -> _Result:
+        async with built(found) as parts:
+            return await act(parts)
+
     found = (data or settings.data_dir).resolve()
-    if settings.redis_url:
-        yield settings
-    elif url := _running(found):
-        yield settings.model_copy(update={"redis_url": url, "data_dir": found})
-    else:
-        with at_rest(settings, found) as resting:
-            yield resting
+    if not settings.redis_url:
+        settings = settings.model_copy(update={"redis_url": _running(found)})
+    with at_rest(settings, found) as settings:
+        return asyncio.run(acting(settings))
 
 
 def _running(data: Path) -> str:

@@ -1,12 +1,13 @@
 """`hub suppress`: what is told to nobody, or not to one client."""
 
 import argparse
-import asyncio
+from functools import partial
 
 from hub.access import DEFAULT
 from hub.cli.listing import Row, json_argument, listed
-from hub.cli.reaching import data_argument, reached
+from hub.cli.reaching import data_argument, on_store
 from hub.settings import Settings
+from hub.suppressing import Suppressing
 from hub.wiring.parts import suppressing
 from subscriptions.suppression import Rule
 
@@ -28,23 +29,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    with reached(settings, arguments.data) as found:
-        asyncio.run(_run(arguments, found))
+    on_store(settings, arguments.data, suppressing, partial(_act, arguments))
     return 0
 
 
-async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
-    async with suppressing(settings) as found:
-        match arguments.action:
-            case "list":
-                rules = found.of(arguments.tenant).values()
-                listed(COLUMNS, map(_row, sorted(rules, key=lambda rule: rule.id)), as_json=arguments.json)
-            case "add":
-                rule = await found.add(arguments.tenant, arguments.criteria, arguments.client)
-                print(f"added: {rule.id}, which keeps {rule.criteria} from {rule.client or 'everybody'}")
-            case _:
-                rule = await found.remove(arguments.tenant, arguments.rule)
-                print(f"removed: {rule.id}, which kept {rule.criteria} from {rule.client or 'everybody'}")
+async def _act(arguments: argparse.Namespace, found: Suppressing) -> None:
+    match arguments.action:
+        case "list":
+            rules = found.of(arguments.tenant).values()
+            listed(COLUMNS, map(_row, sorted(rules, key=lambda rule: rule.id)), as_json=arguments.json)
+        case "add":
+            rule = await found.add(arguments.tenant, arguments.criteria, arguments.client)
+            print(f"added: {rule.id}, which keeps {rule.criteria} from {rule.client or 'everybody'}")
+        case _:
+            rule = await found.remove(arguments.tenant, arguments.rule)
+            print(f"removed: {rule.id}, which kept {rule.criteria} from {rule.client or 'everybody'}")
 
 
 def _row(rule: Rule) -> Row:

@@ -1,11 +1,11 @@
 """`hub tenants`: which organisations there are, and what they grant each other."""
 
 import argparse
-import asyncio
+from functools import partial
 
 from hub.access import DEFAULT
 from hub.cli.listing import Row, json_argument, listed
-from hub.cli.reaching import data_argument, reached
+from hub.cli.reaching import data_argument, on_store
 from hub.cli.scopes import scopes
 from hub.operating import Operating
 from hub.settings import Settings
@@ -31,27 +31,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    with reached(settings, arguments.data) as found:
-        asyncio.run(_run(arguments, found))
+    on_store(settings, arguments.data, operating, partial(_act, arguments))
     return 0
 
 
-async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
-    async with operating(settings) as found:
-        match arguments.action:
-            case "list":
-                listed(COLUMNS, _rows(found), as_json=arguments.json)
-            case "set":
-                await found.make_tenant(arguments.name)
-                print(f"made: {arguments.name}; its base is {_base(arguments.name)}")
-            case "grant":
-                await found.grant(arguments.name, arguments.to, arguments.scopes)
-                print(
-                    f"granted: clients of {arguments.to} may {arguments.scopes} in {arguments.name}, as far as each may"
-                )
-            case _:
-                await found.withdraw(arguments.name, arguments.to)
-                print(f"revoked: clients of {arguments.to} may do nothing in {arguments.name} any more")
+async def _act(arguments: argparse.Namespace, found: Operating) -> None:
+    match arguments.action:
+        case "list":
+            listed(COLUMNS, _rows(found), as_json=arguments.json)
+        case "set":
+            await found.make_tenant(arguments.name)
+            print(f"made: {arguments.name}; its base is {_base(arguments.name)}")
+        case "grant":
+            await found.grant(arguments.name, arguments.to, arguments.scopes)
+            print(f"granted: clients of {arguments.to} may {arguments.scopes} in {arguments.name}, as far as each may")
+        case _:
+            await found.withdraw(arguments.name, arguments.to)
+            print(f"revoked: clients of {arguments.to} may do nothing in {arguments.name} any more")
 
 
 def _rows(found: Operating) -> list[Row]:
