@@ -194,9 +194,9 @@ class Access:
 
     async def current(self) -> None:
         """See what was changed a second before this was called, or earlier."""
-        if self.now() - self._looked >= BELIEVED:
+        if self._outdated(self._looked):
             async with self._looking:  # whoever waits sees what the first has seen
-                if self.now() - self._looked >= BELIEVED:
+                if self._outdated(self._looked):
                     await self.refresh()
 
     async def refresh(self) -> None:
@@ -217,9 +217,13 @@ class Access:
 
     async def again(self) -> None:
         """Look for somebody who isn't known: at once, but so often only as `current` would."""
-        if self.now() - self._again >= BELIEVED:
+        if self._outdated(self._again):
             self._again = self.now()
             await self.refresh()
+
+    def _outdated(self, looked: int) -> bool:
+        """Whether that is long ago; ahead of now is, too, since the clock was set back."""
+        return not 0 <= self.now() - looked < BELIEVED
 
     def client_known_as(self, name: str) -> Client | None:
         """Whom tokens call so. Nobody is, where several would be."""

@@ -92,12 +92,16 @@ class Suppressions:
 
     async def current(self) -> bool:
         """See what was changed a second before this was called, or earlier; False if that was seen already."""
-        if self.now() - self._looked >= BELIEVED:
+        if self._outdated():
             async with self._refreshing:  # whoever waits sees what the first has seen
-                if self.now() - self._looked >= BELIEVED:
+                if self._outdated():
                     await self._refresh()
                     return True
         return False
+
+    def _outdated(self) -> bool:
+        """Whether the last look is long ago; ahead of now is, too, since the clock was set back."""
+        return not 0 <= self.now() - self._looked < BELIEVED
 
     async def refresh(self) -> None:
         """See all that was confirmed before this was called."""

@@ -86,6 +86,22 @@ async def test_a_process_believes_what_it_knows_for_a_second(parts: Parts) -> No
     assert there.clients == {}
 
 
+async def test_a_clock_that_is_set_back_makes_nothing_believed_for_longer(parts: Parts) -> None:
+    """A client that is turned off stays off, whatever the machine's time does; one that is new is found."""
+    now = [NOW]
+    here, there = parts.access, Access(parts.pipeline, lambda: now[0])
+    await there.current()
+    await there.again()
+    await here.set(LAB)
+    now[0] -= 3_600_000
+    await there.again()
+    assert there.clients == {"lab": LAB}
+    await here.set(replace(LAB, off=True))
+    now[0] -= 3_600_000
+    await there.current()
+    assert there.clients["lab"].off
+
+
 async def test_nothing_is_read_again_that_did_not_change(parts: Parts) -> None:
     await parts.access.set(LAB)
     held = parts.access.clients

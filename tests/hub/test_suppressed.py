@@ -194,6 +194,18 @@ async def operator(redis_url: str, tmp_path: Path) -> AsyncIterator[Suppressing]
         yield found
 
 
+async def test_a_clock_that_is_set_back(parts: Parts, redis_url: str, tmp_path: Path) -> None:
+    """What others have said in the meantime counts all the same."""
+    time = [1_700_000_000_000]
+    held = replace(parts.suppressions, now=lambda: time[0])
+    await held.current()
+    async with operator(redis_url, tmp_path) as by:
+        await by.add("default", "Immunization", "")
+    time[0] -= 3_600_000
+    assert await held.current()
+    assert not held.of("default", R4).empty
+
+
 async def test_operator(parts: Parts, redis_url: str, tmp_path: Path) -> None:
     """What can't be evaluated, or is of nobody, is no rule; what is one is listed by others too."""
     await client(parts, "lab")
