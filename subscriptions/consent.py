@@ -6,7 +6,7 @@ hub can't evaluate of it (its purpose, action, content codes, an actor who is no
 exception to a deny, holds only where all that it says can be evaluated and is met.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from subscriptions.codes import FhirVersion
 from subscriptions.errors import Rejected
 from subscriptions.labels import CONFIDENTIALITY, Label
 from subscriptions.search import date
+from subscriptions.search.parameters import resource_types
 from subscriptions.search.ranges import Range
 from subscriptions.search.target import local
 from subscriptions.told import Recipient, Told
@@ -30,7 +31,8 @@ _OF_CARE = frozenset({"adr", "treatment"})
 _EVALUATED = frozenset(
     ("id", "extension", "type", "period", "class", "resourceType", "securityLabel", "actor", "data", "provision")
 )
-_TYPES = "http://hl7.org/fhir/resource-types"
+#: The systems of R4's resource types, and of R5's.
+_TYPES = frozenset({"http://hl7.org/fhir/resource-types", "http://hl7.org/fhir/fhir-types"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def consent(resource: Resource, version: FhirVersion, bases: frozenset[str]) -> 
     """
     if resource.get("status") != "active":
         return None
-    provision = _r5(resource, bases) if version is FhirVersion.R5 else _r4(resource, bases)
+    provision = (_r5 if version is FhirVersion.R5 else _r4)(resource, version, bases)
     if not _denies_something(provision):
         return None
     about = resource.get("subject" if version is FhirVersion.R5 else "patient")
@@ -133,53 +135,48 @@ def consent(resource: Resource, version: FhirVersion, bases: frozenset[str]) -> 
     return Consent(str(resource.get("id")), patient, provision)
 
 
-def _r4(resource: Resource, bases: frozenset[str]) -> Provision:
+def _r4(resource: Resource, version: FhirVersion, bases: frozenset[str]) -> Provision:
     if _codes(resource.get("scope")) & _OF_CARE:
         return Provision(deny=False)
     opted_out = bool(_codes(resource.get("policyRule")) & _OPTED_OUT)
     given = resource.get("provision")
     root = given if isinstance(given, Mapping) else {}
     if root.get("type") == "deny":
-        return _provision(root, bases, deny=True)
+        return _provision(root, version, bases, deny=True)
     if not opted_out:
-        return _provision(root, bases, deny=False)
+        return _provision(root, version, bases, deny=False)
     if root.get("type") == "permit":
-        return Provision(deny=True, nested=(_provision(root, bases, deny=False),))
+        return Provision(deny=True, nested=(_provision(root, version, bases, deny=False),))
     # What is neither narrows nothing: it may be an exception, or what is denied.
-    return Provision(deny=True, nested=_provision(root, bases, deny=True).nested)
+    return Provision(deny=True, nested=_provision(root, version, bases, deny=True).nested)
 
 
-def _r5(resource: Resource, bases: frozenset[str]) -> Provision:
+def _r5(resource: Resource, version: FhirVersion, bases: frozenset[str]) -> Provision:
     deny = resource.get("decision") == "deny"
-    nested = tuple(_provision(each, bases, deny=not deny) for each in _objects(resource.get("provision")))
-    return Provision(deny=deny, period=_period(resource.get("period")), nested=nested)
+    period = {"period": resource["period"]} if "period" in resource else {}
+    # It is that of each provision too which has none.
+    exceptions = [period | dict(each) for each in _objects(resource.get("provision"))]
+    nested = tuple(_provision(each, version, bases, deny=not deny) for each in exceptions)
+    return Provision(deny=deny, period=_period(resource.get("period")) if deny else None, nested=nested)
 
 
-def _provision(given: Mapping[str, Any], bases: frozenset[str], *, deny: bool) -> Provision:
+def _provision(given: Mapping[str, Any], version: FhirVersion, bases: frozenset[str], *, deny: bool) -> Provision:
     """`deny`: What it is unless it says so itself."""
     deny = {"deny": True, "permit": False}.get(str(given.get("type")), deny)
-    vague = set(given) - _EVALUATED
     classes = [*_objects(given.get("class")), *_objects(given.get("resourceType"))]
-    types = frozenset(str(each.get("code")) for each in classes if each.get("system") == _TYPES)
-    data = [*_objects(given.get("data"))]
-    instances = frozenset(_instances(data, bases))
-    # One of several that can't be evaluated: what it adds isn't known.
-    if any(each.get("system") != _TYPES for each in classes):
-        types, vague = frozenset(), vague | {"class"}
-    if len(instances) < len(data):
-        instances, vague = frozenset(), vague | {"data"}
+    types = [_type(each, version) for each in classes]
+    data = [_instance(each, bases) for each in _objects(given.get("data"))]
     period = _period(given.get("period"))
-    if period is None and "period" in given:
-        vague = vague | {"period"}
+    unclear = {"class": None in types, "data": None in data, "period": period is None and "period" in given}
     return Provision(
         deny=deny,
         period=period,
-        types=types,
+        types=_all(types),
         labels=frozenset(_label(each) for each in _objects(given.get("securityLabel"))),
         actors=tuple(_names(each.get("reference")) for each in _objects(given.get("actor"))),
-        data=instances,
-        vague=frozenset(vague),
-        nested=tuple(_provision(each, bases, deny=not deny) for each in _objects(given.get("provision"))),
+        data=_all(data),
+        vague=frozenset(set(given) - _EVALUATED).union(name for name, is_ in unclear.items() if is_),
+        nested=tuple(_provision(each, version, bases, deny=not deny) for each in _objects(given.get("provision"))),
     )
 
 
@@ -187,12 +184,23 @@ def _denies_something(provision: Provision) -> bool:
     return provision.deny or any(map(_denies_something, provision.nested))
 
 
-def _instances(data: list[Mapping[str, Any]], bases: frozenset[str]) -> Iterator[str]:
-    for each in data:
-        reference = each.get("reference")
-        name = local(reference.get("reference"), bases) if isinstance(reference, Mapping) else None
-        if name and each.get("meaning") == "instance":
-            yield name
+def _type(coding: Mapping[str, Any], version: FhirVersion) -> str | None:
+    """The resource type that a class is; None for one of documents, say, or an abstract type."""
+    system, code = _label(coding)
+    return code if system in _TYPES and code in resource_types(version) else None
+
+
+def _instance(data: Mapping[str, Any], bases: frozenset[str]) -> str | None:
+    """`Type/id` of what a provision is about; None for all that is related to something."""
+    reference = data.get("reference")
+    if data.get("meaning") != "instance" or not isinstance(reference, Mapping):
+        return None
+    return local(reference.get("reference"), bases)
+
+
+def _all(found: Sequence[str | None]) -> frozenset[str]:
+    """Nothing, if one of them can't be evaluated: what it adds isn't known."""
+    return frozenset() if None in found else frozenset(filter(None, found))
 
 
 def _names(reference: Any) -> frozenset[str]:
@@ -224,14 +232,15 @@ def _may_be(label: Label, told: Told) -> bool:
 
 def _is(wanted: frozenset[Label], held: frozenset[Label]) -> bool:
     """Whether something with these labels is surely what a provision names by labels."""
-    marks = [RANKS.index(code) for system, code in wanted if system == CONFIDENTIALITY and code in RANKS]
-    return bool(wanted & held) or (bool(marks) and _rank(held, unknown=len(RANKS)) <= max(marks))
+    marks = {label for label in wanted if label[0] == CONFIDENTIALITY and label[1] in RANKS}
+    highest = max((RANKS.index(code) for _, code in marks), default=-1)
+    return not held.isdisjoint(wanted - marks) or _rank(held, unknown=len(RANKS)) <= highest
 
 
 def _rank(labels: frozenset[Label], *, unknown: int = 0) -> int:
     """The confidentiality of something with these labels. `unknown`: What it counts as if it can't be compared."""
-    codes = [code for system, code in labels if system == CONFIDENTIALITY]
-    ranks = [RANKS.index(code) if code in RANKS else unknown for code in codes]
+    found = [label for label in labels if label[0] in (CONFIDENTIALITY, "")]  # without a system it may be one
+    ranks = [RANKS.index(code) if system and code in RANKS else unknown for system, code in found]
     return max(ranks, default=RANKS.index("N"))
 
 

@@ -21,6 +21,7 @@ R4, R5 = FhirVersion.R4, FhirVersion.R5
 LAB = Recipient("lab", frozenset({"lab"}), frozenset({"ward", "ward-oauth"}))
 WARD = Recipient("ward", frozenset({"ward", "ward-oauth"}), frozenset({"lab"}))
 TYPES = "http://hl7.org/fhir/resource-types"
+TYPES_OF_R5 = "http://hl7.org/fhir/fhir-types"
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
@@ -32,8 +33,8 @@ def told(
     return Told(found[0]["resourceType"], "o", found, tuple(map(labels, found)), BASES, time)
 
 
-def labelled(system: str, code: str) -> dict[str, Any]:
-    security = [{"system": system, "code": code}]
+def labelled(*found: tuple[str, str]) -> dict[str, Any]:
+    security = [{"system": system, "code": code} for system, code in found]
     subject = {"reference": "Patient/1"}
     return {"resourceType": "Observation", "id": "o", "meta": {"security": security}, "subject": subject}
 
@@ -110,6 +111,9 @@ DENY = r4(type="deny")
         pytest.param(
             r4(type="deny", **{"class": [{"system": "urn:x", "code": "Condition"}]}), told(), True, id="unknown-class"
         ),
+        pytest.param(
+            r4(type="deny", **{"class": [{"system": TYPES, "code": "Resource"}]}), told(), True, id="an-abstract-class"
+        ),
         pytest.param(r4(type="deny", purpose=[{"code": "HMARKT"}]), told(), True, id="a-purpose-narrows-nothing"),
         pytest.param(
             r4(type="deny", data=[{"meaning": "instance", "reference": {"reference": "Observation/o"}}]),
@@ -131,7 +135,7 @@ DENY = r4(type="deny")
         ),
         pytest.param(
             r4(type="deny", securityLabel=[{"system": ACT_CODE, "code": "PSY"}]),
-            told(labelled(ACT_CODE, "PSY")),
+            told(labelled((ACT_CODE, "PSY"))),
             True,
             id="label",
         ),
@@ -143,7 +147,7 @@ DENY = r4(type="deny")
         ),
         pytest.param(
             r4(type="deny", securityLabel=[{"system": CONFIDENTIALITY, "code": "R"}]),
-            told(labelled(CONFIDENTIALITY, "V")),
+            told(labelled((CONFIDENTIALITY, "V"))),
             False,
             id="above-high-water",
         ),
@@ -190,8 +194,17 @@ def test_r4(resource: dict[str, Any], about: Told, denied: bool) -> None:
         pytest.param(r5("deny", {"purpose": [{"code": "x"}]}), True, id="a-vague-exception"),
         pytest.param(r5("permit", {"resourceType": [{"system": TYPES, "code": "Patient"}]}), False, id="another-type"),
         pytest.param(r5("deny", {"provision": [{}]}), True, id="an-exception-to-an-exception"),
+        pytest.param(
+            r5("permit", {"resourceType": [{"system": TYPES_OF_R5, "code": "Patient"}]}), False, id="by-r5s-code"
+        ),
+        pytest.param(
+            r5("deny", {"resourceType": [{"system": TYPES_OF_R5, "code": "Observation"}]}), False, id="its-type"
+        ),
         pytest.param(r5("deny", period={"end": "2020"}), False, id="over"),
         pytest.param(r5("permit", {}, period={"end": "2020"}), False, id="over-with-its-exceptions"),
+        pytest.param(
+            r5("permit", {"period": {"end": "2030"}}, period={"end": "2020"}), True, id="over-but-for-an-exception"
+        ),
     ],
 )
 def test_r5(resource: dict[str, Any], denied: bool) -> None:
@@ -217,6 +230,29 @@ def test_actors(who: dict[str, Any], lab: bool, ward: bool) -> None:
     permitted = r4(type="deny", provision=[{"type": "permit", "actor": [who]}])
     assert denies(permitted) is not (lab and known)
     assert denies(permitted, to=WARD) is not (ward and known)
+
+
+@pytest.mark.parametrize(
+    ("permit", "found", "denied"),
+    [
+        pytest.param((CONFIDENTIALITY, "R"), [], False, id="normal-is-less-than-restricted"),
+        pytest.param((CONFIDENTIALITY, "R"), [(CONFIDENTIALITY, "R")], False, id="as-high"),
+        pytest.param((CONFIDENTIALITY, "R"), [(CONFIDENTIALITY, "V")], True, id="higher"),
+        pytest.param((CONFIDENTIALITY, "R"), [(CONFIDENTIALITY, "X")], True, id="of-no-known-rank"),
+        pytest.param((CONFIDENTIALITY, "R"), [(CONFIDENTIALITY, "R"), (CONFIDENTIALITY, "V")], True, id="both"),
+        pytest.param((CONFIDENTIALITY, "R"), [("", "V")], True, id="without-a-system"),
+        pytest.param((CONFIDENTIALITY, "R"), [("", "")], True, id="that-nobody-can-read"),
+        pytest.param((ACT_CODE, "PSY"), [(ACT_CODE, "PSY")], False, id="sensitive"),
+        pytest.param((ACT_CODE, "PSY"), [(ACT_CODE, "HIV")], True, id="otherwise-sensitive"),
+    ],
+)
+def test_a_permit_by_label(permit: tuple[str, str], found: list[tuple[str, str]], denied: bool) -> None:
+    """It is for what surely has that label, or is surely no more confidential, in each version that is told of."""
+    system, code = permit
+    resource = r4(type="deny", provision=[{"type": "permit", "securityLabel": [{"system": system, "code": code}]}])
+    about = labelled(*found)
+    assert denies(resource, told(about)) is denied
+    assert denies(resource, told(about, labelled((CONFIDENTIALITY, "V")))) is True
 
 
 @pytest.mark.parametrize("about", [None, {"display": "somebody"}, {"identifier": {"value": "1"}}])
