@@ -97,8 +97,9 @@ class Clearance:
             if code in RANKS:
                 return self._reaches(code)
             # HIV, PSY and some more were codes of this system too, and are retired. Others may mean anything.
-            known = code in NAMED and (not system or self._reaches("R"))
-            return EVERY in self.codes or (known and code in self.codes)
+            if system and not self._reaches("R"):
+                return False
+            return EVERY in self.codes or (code in NAMED and code in self.codes)
         if system in _OPEN or (system == ACT_CODE and code not in NAMED):
             return True
         return not self.codes.isdisjoint((EVERY, code if system == ACT_CODE else f"{system}|{code}"))

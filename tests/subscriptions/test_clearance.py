@@ -51,6 +51,8 @@ def labelled(*found: tuple[str, str], type_: str = "Observation", **more: Any) -
         pytest.param("V", [("", "HIV")], False, id="sensitive-without-system"),
         pytest.param("N HIV", [("", "HIV")], True, id="sensitive-without-system-that-is-named"),
         pytest.param("V", [UNREADABLE], False, id="label-of-nothing"),
+        pytest.param("N *", [(CONFIDENTIALITY, "HIV")], False, id="all-labels-but-not-what-is-more-than-normal"),
+        pytest.param("R *", [(CONFIDENTIALITY, "HIV")], True, id="all-labels-and-what-is-more-than-normal"),
         pytest.param("V *", [UNREADABLE, (OWN, "staff"), (ACT_CODE, "HIV")], True, id="all-labels"),
         pytest.param("N *", [(CONFIDENTIALITY, "R")], False, id="all-labels-but-no-rank"),
     ],
@@ -58,6 +60,13 @@ def labelled(*found: tuple[str, str], type_: str = "Observation", **more: Any) -
 def test_labels(clearance: str, found: list[tuple[str, str]], covered: bool) -> None:
     assert Clearance.parse(clearance).covers(labelled(*found)) is covered
     assert Clearance.parse(str(Clearance.parse(clearance))) == Clearance.parse(clearance)
+
+
+@pytest.mark.parametrize("rank", "ULMNRV")
+def test_a_rank_covers_those_below_it(rank: str) -> None:
+    """Unrestricted, low, moderate, normal, restricted, very restricted."""
+    covered = [code for code in "ULMNRV" if Clearance(rank).cover(frozenset({(CONFIDENTIALITY, code)}))]
+    assert "".join(covered) == "ULMNRV".partition(rank)[0] + rank
 
 
 PSY = labelled((ACT_CODE, "PSY"))
