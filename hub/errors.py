@@ -10,8 +10,13 @@ What can go wrong in the hub, as one tree.
   x NotTheHub           the settings, the Redis or the data directory don't fit: refused at start, in one line
 """
 
+import re
+
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue
+
+#: Scopes as a header may hold them, and no more of them than proxies let through.
+_SCOPES = re.compile(r"[!#-\[\]-~ ]{1,2000}")
 
 
 class HubError(Exception):
@@ -38,8 +43,13 @@ class Refused(HubError):
 
 
 def insufficient(scope: str) -> dict[str, str]:
-    """The header of a 403 for lack of a scope, or of several: https://www.rfc-editor.org/rfc/rfc6750#section-3.1."""
-    return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+    """
+    The header of a 403 for lack of a scope, or of several: https://www.rfc-editor.org/rfc/rfc6750#section-3.1.
+
+    They are left out where they can't stand in one: they have the type from the path, whatever that is.
+    """
+    named = f', scope="{scope}"' if _SCOPES.fullmatch(scope) else ""
+    return {"WWW-Authenticate": f'Bearer error="insufficient_scope"{named}'}
 
 
 class Overtaken(Refused):

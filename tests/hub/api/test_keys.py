@@ -143,6 +143,15 @@ async def test_a_key_may_be_narrower_than_its_client(hub: Hub) -> None:
     assert (await hub.get("/Observation/1", **auth)).status_code == 403
 
 
+@pytest.mark.parametrize("type_", ["A%0D%0AX-Own:%20x", "A%E4%B8%AD", "A%22", "A%5C", "A" * 3_000])
+async def test_a_header_holds_no_type_that_it_could_not(hub: Hub, type_: str) -> None:
+    """Whatever the path has, it makes no header of its own, and the hub doesn't fail on it."""
+    _, text = await key(hub)
+    answer = await with_token(hub, text, f"/{type_}/1")
+    assert (answer.status_code, issue(answer)["code"]) == (403, "forbidden")
+    assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
+
+
 async def test_another_tenants_client_finds_nothing_without_a_grant(hub: Hub) -> None:
     """With one it may do what both its rights and the grant allow."""
     await client(hub, "ward", "system/*.cruds", tenant="south")
