@@ -135,8 +135,8 @@ class Erasing:
     async def finish(self) -> None:
         """Go on with those that somebody has left."""
         for id_ in await self.erasures.abandoned(self.now()):
-            if await self.go_on(id_) is None:
-                await self.erasures.forget(id_)
+            await self.go_on(id_)
+            await self.erasures.forget(id_)
 
     async def find(self, order: Order) -> tuple[dict[ResourceId, int], Found]:
         """What would be erased: of each resource the last version that is, and all that is told of it."""

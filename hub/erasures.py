@@ -153,8 +153,8 @@ class Erasures:
 
     async def end(self, id_: str, files: str) -> None:
         """All is done, but for what `files` says. It may be repeated."""
-        await self._further(id_, Stage.FILES, Stage.DONE, "files", files)
         await self.pipeline.command("PEXPIRE", erasure(id_), KEPT)
+        await self._further(id_, Stage.FILES, Stage.DONE, "files", files)
         await self.forget(id_)
 
     async def forget(self, id_: str) -> None:

@@ -1,13 +1,16 @@
 """Erasing: what is gone, what stays, and what of it can be seen, over REST and in Redis."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import orjson
 import pytest
 
-from hub.erasures import Order, Stage
+from hub.erasures import Erasures, Order, Stage
+from hub.errors import Unavailable
+from hub.keys import ERASURES, erasure
 from hub.suppressions import honour
 from hub.turn import Sent, Turn, Verb
 from hub.wiring.erasing import erasing
@@ -332,9 +335,9 @@ async def test_what_is_written_while_it_is_under_way(hub: Hub) -> None:
     id_ = await at_work.order(order)
     await at_work.erasures.found(id_, *await at_work.find(order))
     await put(hub, patient("123", active=True))
-    erasure = await at_work.go_on(id_)
-    assert erasure
-    assert erasure.stage is Stage.DONE
+    done = await at_work.go_on(id_)
+    assert done
+    assert done.stage is Stage.DONE
     assert is_erased(await hub.get("/Patient/123/_history/1"))
     assert (await hub.get("/Patient/123")).json()["active"] is True
     found = (await hub.get("/Patient")).json()["entry"]
@@ -351,6 +354,24 @@ async def test_whoever_is_slower_does_not_find_more(hub: Hub) -> None:
     await at_work.erasures.found(id_, *await at_work.find(order))
     await at_work.go_on(id_)
     assert (await hub.get("/Patient/123")).status_code == 200
+
+
+class Dying(Erasures):
+    """Dies when all is done, before it has said that nobody has to go on."""
+
+    async def forget(self, id_: str) -> None:
+        raise Unavailable(f"{id_} is still open")
+
+
+async def test_whoever_dies_at_the_very_end_leaves_nothing(hub: Hub) -> None:
+    """Nobody goes on with what is done, and it is remembered for its time and no longer."""
+    at_work, pipeline = erasing(hub.parts), hub.parts.pipeline
+    id_ = await at_work.order(Order("default", R4, "Patient", "123", False, "operator"))
+    with pytest.raises(Unavailable):
+        await replace(at_work, erasures=Dying(pipeline)).go_on(id_)
+    await at_work.finish()
+    assert await pipeline.command("ZCARD", ERASURES) == 0
+    assert await pipeline.command("PTTL", erasure(id_)) > 0
 
 
 async def test_the_clock_finishes_what_was_left(hub: Hub) -> None:
