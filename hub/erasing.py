@@ -232,12 +232,14 @@ def _judge(finding: _Finding, compartment: Compartment, counted: Counted) -> Non
         except EvaluationError:
             unread.add(number)
     last, name = max(held, default=0), f"{counted.resource.type}/{counted.resource.id}"
-    if last and last == max(counted.bodies):
+    if name == compartment.name:  # whatever is left, be it a delete or what can't be read
+        last = counted.newest
+    elif last and last == max(counted.bodies):
         last = counted.newest  # a delete that came after it, too
-        if counted.resource.type == "Patient" and name != compartment.name:
+        if counted.resource.type == "Patient":
             finding.linked.add(name)
-    if last or name == compartment.name:  # of whom nothing but a delete may be left
-        finding.erase(counted, last or counted.newest)
+    if last:
+        finding.erase(counted, last)
     finding.mentioned |= set(_names(counted, (number for number in mentions if number > last)))
     finding.unread |= set(_names(counted, (number for number in unread if number > last)))
 

@@ -161,12 +161,26 @@ async def test_it_is_erased(sealed: Hub) -> None:
     assert erasing(sealed.parts).census.vault is sealed.store.vault
 
 
+async def tamper(hub: Hub, number: int) -> None:
+    """Have a version not open any more."""
+    key = f"hub:{{{place('Patient', 'her').partition(4)}}}:resource:{place('Patient', 'her')}"
+    body = await hub.parts.pipeline.command("HGET", key, f"b{number}")
+    await hub.parts.pipeline.command("HSET", key, f"b{number}", body[:30] + bytes([body[30] ^ 1]) + body[31:])
+
+
+async def test_what_does_not_open_is_erased_with_its_patient(sealed: Hub) -> None:
+    """Whatever it is about, it is a version of the very resource that is to go."""
+    for gender in ("female", "other"):
+        await sealed.put("/Patient/her", her(gender=gender))
+    await tamper(sealed, 2)
+    answer = await sealed.post("http://hub.example/admin/erase", {"resource": "Patient/her", "compartment": True})
+    assert (answer.json()["versions"], answer.json()["notUnderstood"]) == (2, [])
+
+
 async def test_what_was_tampered_with_is_set_aside(sealed: Hub) -> None:
     """A body that doesn't open is as one that is gone: it holds up nothing."""
     await sealed.put("/Patient/her", her())
-    key = f"hub:{{{place('Patient', 'her').partition(4)}}}:resource:{place('Patient', 'her')}"
-    body = await sealed.parts.pipeline.command("HGET", key, "b1")
-    await sealed.parts.pipeline.command("HSET", key, "b1", body[:30] + b"x" + body[31:])
+    await tamper(sealed, 1)
     assert (await sealed.get("/Patient/her")).status_code == 410
     engine = fanout(sealed.parts)
     async with running(engine):
