@@ -59,7 +59,8 @@ class Vault:
             return stored
         text, number = self._opened(str(resource), stored)
         if text is None:
-            log.error("body.unopened", extra={"resource": str(resource), "number": number.decode()})
+            version = number.decode() if number.isdigit() else ""
+            log.error("body.unopened", extra={"resource": str(resource), "number": version})
             return None
         (length,) = _LENGTH.unpack_from(text)
         behind = _LENGTH.size + length
@@ -97,6 +98,8 @@ class Vault:
     def _opened(self, place: str, stored: bytes) -> tuple[bytes | None, bytes]:
         """What was sealed, None if that doesn't open; and what stands behind it."""
         begin = len(_MARK) + _NONCE + _LENGTH.size
+        if len(stored) < begin:
+            return None, b""
         (length,) = _LENGTH.unpack_from(stored, begin - _LENGTH.size)
         rest = stored[begin + length :]
         if not self.key:

@@ -69,6 +69,17 @@ def test_at_another_place_it_does_not_open(elsewhere: ResourceId) -> None:
     assert Vault().open(HER, before + b"1" + behind) is None
 
 
+@given(st.data())
+def test_what_is_cut_or_altered_does_not_open(data: st.DataObject) -> None:
+    """Wherever that is, it is no failure: nobody can say what stands in Redis."""
+    of = vault()
+    sealed = b"".join(of.seal(HER, b"{", b"}"))
+    place = data.draw(st.integers(2, len(sealed) - 1))
+    altered = sealed[:place] + bytes([sealed[place] ^ data.draw(st.integers(1, 255))]) + sealed[place + 1 :]
+    assert of.open(HER, altered + b"1") is None
+    assert of.open(HER, sealed[:place]) is None
+
+
 def test_a_text_at_its_place() -> None:
     of = vault()
     wrapped = of.wrap("here", b"text")
