@@ -12,9 +12,6 @@ OPERATOR, HUB = "operator", "hub"
 MOST_TEXT, MOST_ENTITIES = 500, 100
 
 
-_LEVELS = ("off", "rights", "notifications", "all")
-
-
 class Level(StrEnum):
     """How much is audited; each has what the ones before it have."""
 
@@ -29,7 +26,7 @@ class Level(StrEnum):
 
     @property
     def rank(self) -> int:
-        return _LEVELS.index(self.value)
+        return list(Level).index(self)
 
 
 class Outcome(StrEnum):
@@ -113,8 +110,6 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Act:
     """
-    One act.
-
     agent: The client whose act it is, or who is told by a notification; OPERATOR or HUB. Empty for somebody who is not
         known.
     entity: What was acted upon: `Type/id` or `Type/id/_history/n`, or what is no resource: `client/lab`, `tenant/ward`,

@@ -29,9 +29,6 @@ from subscriptions.search.target import local
 #: System and value, neither of them empty.
 Identity = tuple[str, str]
 
-#: What is about many, and in the compartment of none.
-SHARED = frozenset({"Group"})
-
 _RESOLVES = re.compile(r"\.where\(resolve\(\) is \w+\)")
 
 #: What is found doesn't depend on it.
@@ -67,7 +64,7 @@ class Compartment:
         type_ = resource["resourceType"]
         if type_ == "Patient" and resource.get("id") == self.id:
             return True
-        if type_ in SHARED:
+        if type_ == "Group":
             return False
         try:
             return any(

@@ -58,9 +58,7 @@ class Provision:
     def denies(self, told: Told, recipient: Recipient) -> bool:
         """Whether something may not be told."""
         if self.deny:
-            if not self._may_hold(told, recipient):
-                return False
-            return not any(each.permits(told, recipient) for each in self.nested)
+            return self._may_hold(told, recipient) and not any(each.permits(told, recipient) for each in self.nested)
         return self._in_force(told) and any(each.denies(told, recipient) for each in self.nested)
 
     def permits(self, told: Told, recipient: Recipient) -> bool:

@@ -7,6 +7,7 @@ Bundle, the resources in Parameters): whoever is told of it is told of these. `C
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
@@ -31,7 +32,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 def labels(resource: Mapping[str, Any] | None) -> Labels:
     """All labels of a resource. None, one that isn't there, has none."""
-    return frozenset(_labels(resource)) if resource else NO_LABELS
+    return frozenset(chain.from_iterable(map(_own, objects(resource)))) if resource else NO_LABELS
 
 
 def labels_in(body: bytes | None) -> Labels:
@@ -44,12 +45,13 @@ def labels_in(body: bytes | None) -> Labels:
         return frozenset({UNREADABLE})
 
 
-def _labels(resource: Mapping[str, Any]) -> Iterator[Label]:
+def objects(resource: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every object in a resource, itself too, in no order."""
     nodes: list[Any] = [resource]
     while nodes:
         node = nodes.pop()
         if isinstance(node, Mapping):
-            yield from _own(node)
+            yield node
             nodes += (each for each in node.values() if isinstance(each, Mapping | list))
         else:
             nodes += (each for each in node if isinstance(each, Mapping | list))

@@ -10,8 +10,6 @@ from subscriptions.scopes import ALL, Scopes
 @dataclass(frozen=True, slots=True)
 class Rights:
     """
-    What a client may do, and what it may be told.
-
     content: The most that notifications tell it.
     """
 

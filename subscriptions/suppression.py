@@ -42,9 +42,6 @@ class Rule:
             Rejected: It can't be evaluated.
         """
         type_, _, conditions = self.criteria.partition("?")
-        if type_ not in resource_types(context.version):
-            text = f"`{type_[:60]}` is not a resource type of FHIR {context.version.upper()}"
-            raise Rejected(Issue(IssueCode.VALUE, text))
         return tuple(criterion(each, type_, context) for each in parse(self.criteria)) if conditions else ()
 
     @classmethod

@@ -1,13 +1,11 @@
 """What would be told of one resource, as far as that decides who may be told, and who that is."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from subscriptions.change import Resource
-from subscriptions.labels import Labels
+from subscriptions.labels import Labels, objects
 from subscriptions.search.target import literals, local
 
 
@@ -42,7 +40,8 @@ class Told:
     @cached_property
     def types(self) -> frozenset[str]:
         """Its type, and those of the resources in it."""
-        return frozenset({self.type, *(type_ for version in self.versions for type_ in _types(version))})
+        found = (each.get("resourceType") for version in self.versions for each in objects(version))
+        return frozenset({self.type, *(type_ for type_ in found if isinstance(type_, str))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +56,3 @@ class Recipient:
     name: str
     names: frozenset[str] = field(default_factory=frozenset)
     others: frozenset[str] = field(default_factory=frozenset)
-
-
-def _types(node: Any) -> Iterator[str]:
-    nodes = [node]
-    while nodes:
-        one = nodes.pop()
-        if isinstance(one, Mapping):
-            if isinstance(type_ := one.get("resourceType"), str):
-                yield type_
-            nodes += (each for each in one.values() if isinstance(each, Mapping | list))
-        else:
-            nodes += (each for each in one if isinstance(each, Mapping | list))

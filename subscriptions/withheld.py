@@ -83,9 +83,10 @@ def of_type(standing: Standing, *types: str) -> Withheld | None:
 
 def of_subscription(standing: Standing, types: Iterable[str], content: Content) -> Withheld | None:
     """Why somebody is told nothing more. `types`: All that he is told of. `content`: What he asked for."""
-    if (withheld := of_type(standing, *sorted(types))) or isinstance(standing, Withheld):
-        return withheld
-    return None if standing.tell(content) else Withheld(Reason.CONTENT, standing.content)
+    if isinstance(standing, Withheld):
+        return standing
+    too_much = None if standing.tell(content) else Withheld(Reason.CONTENT, standing.content)
+    return of_type(standing, *sorted(types)) or too_much
 
 
 def of_versions(standing: Standing, type_: str, versions: Iterable[Labels]) -> Withheld | None:
@@ -94,7 +95,7 @@ def of_versions(standing: Standing, type_: str, versions: Iterable[Labels]) -> W
 
     versions: The labels of each version that would be told of, or that what is told gives away.
     """
-    if (withheld := of_type(standing, type_)) or isinstance(standing, Withheld):
-        return withheld
+    if isinstance(standing, Withheld):
+        return standing
     covered = all(standing.clearance.cover(each) for each in versions)
-    return None if covered else Withheld(Reason.CLEARANCE)
+    return of_type(standing, type_) or (None if covered else Withheld(Reason.CLEARANCE))

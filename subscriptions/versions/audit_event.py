@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from subscriptions.audit import Act, Entry, Kind, Outcome
+from subscriptions.audit import HUB, Act, Entry, Kind, Outcome
 from subscriptions.codes import FhirVersion
 from subscriptions.versions.instant import write
 
@@ -119,14 +119,9 @@ _OUTCOMES = {
 
 _SOURCE, _DESTINATION = Coding(_DICOM, "110153", "Source Role ID"), Coding(_DICOM, "110152", "Destination Role ID")
 _SERVER = Coding(f"{_HL7}/security-source-type", "4", "Application Server")
-_PATIENT, _RESOURCE = (
-    Coding(f"{_HL7}/object-role", "1", "Patient"),
-    Coding(f"{_HL7}/object-role", "4", "Domain Resource"),
-)
+_PATIENT = Coding(f"{_HL7}/object-role", "1", "Patient")
+_RESOURCE = Coding(f"{_HL7}/object-role", "4", "Domain Resource")
 _OTHER = Coding(f"{_HL7}/object-role", "13", "Security Resource")
-
-#: Who the hub itself is, and who nobody knows.
-_HUB, _UNKNOWN = "hub", "unknown"
 
 
 def audit_event(entry: Entry, version: FhirVersion, bases: Mapping[FhirVersion, str]) -> Json:
@@ -151,21 +146,18 @@ def _r4(act: Act, at: str, version: FhirVersion, bases: Mapping[FhirVersion, str
         "outcome": act.outcome,
         **({"outcomeDesc": act.text} if act.text else {}),
         "agent": [
-            agent | {"altId": agent["who"]["identifier"]["value"], "name": agent["who"]["identifier"]["value"]}
-            for agent in _agents(act)
+            agent | {"altId": agent["who"]["display"], "name": agent["who"]["display"]} for agent in _agents(act)
         ],
         "source": {"observer": _observer(bases[version]), "type": [_SERVER.json]},
     }
     if entities:
         written["entity"] = [
-            _without_none(
-                {
-                    "what": what,
-                    "type": {"system": "http://hl7.org/fhir/resource-types", "code": type_} if type_ else None,
-                    "role": role.json,
-                    "name": None if type_ or "reference" in what else what["identifier"]["value"],
-                }
-            )
+            {
+                "what": what,
+                **({"type": {"system": "http://hl7.org/fhir/resource-types", "code": type_}} if type_ else {}),
+                "role": role.json,
+                **({"name": what["display"]} if "display" in what else {}),
+            }
             for what, type_, role in entities
         ]
     return written
@@ -202,14 +194,14 @@ def _codes(kind: Kind) -> Iterator[Coding]:
 def _agents(act: Act) -> Iterator[Json]:
     """Who did it; and whom it was told to, where that is somebody else."""
     if act.kind.told:
-        yield _agent(_HUB, _SOURCE, requestor=True)
+        yield _agent(HUB, _SOURCE, requestor=True)
         yield _agent(act.agent, _DESTINATION, requestor=False)
     else:
         yield _agent(act.agent, _SOURCE, requestor=True)
 
 
 def _agent(name: str, role: Coding, *, requestor: bool) -> Json:
-    name = name or _UNKNOWN
+    name = name or "unknown"
     return {"type": _concept(role), "who": {"identifier": {"value": name}, "display": name}, "requestor": requestor}
 
 
@@ -232,7 +224,3 @@ def _entities(act: Act, version: FhirVersion, bases: Mapping[FhirVersion, str]) 
 
 def _concept(coding: Coding) -> Json:
     return {"coding": [coding.json]}
-
-
-def _without_none(element: Json) -> Json:
-    return {name: value for name, value in element.items() if value is not None}

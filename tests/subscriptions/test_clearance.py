@@ -159,7 +159,7 @@ def test_more_labels_never_tell_more(clearance: Clearance, some: Any, more: Any)
 
 @given(CLEARANCES, CLEARANCES, LABELS)
 def test_a_lower_clearance_never_tells_more(one: Clearance, other: Clearance, found: Any) -> None:
-    """Whatever both cover separately is as much as what they have in common covers, or more."""
+    """What a clearance covers, one of a higher rank and with more codes covers too."""
     lower = Clearance(min(one.rank, other.rank, key=RANKS.index), one.codes & other.codes)
     if lower.cover(found):
         assert one.cover(found)
