@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from hub.access import Access
 from hub.keys import ResourceId, SubscriptionKey
-from hub.sight import Sight
+from hub.sight import Sight, Versions
 from hub.store import Store, instant
 from hub.tenancy import Tenancy
 from hub.turn import OwedEvent
@@ -40,17 +40,22 @@ class Disclosure:
         """
         if any(event.tenant for event in owed):
             await self.access.current()
-        if sight is not None and content is not Content.EMPTY:
-            seen = await sight.of([(event, self._versions(key, event)) for event in owed])
-            told = seen.bodies if content is Content.FULL_RESOURCE else {}
-            return tuple(self._event(key, event, told, seen.hidden) for event in owed)
+        # Asked once: a grant that changes while they are judged must not put one in another's place.
+        versions = [self._versions(key, event) for event in owed]
         bodies: _Bodies = {}
-        if content is Content.FULL_RESOURCE:
-            wanted = [version for event in owed for version in self._versions(key, event)]
+        hidden: Collection[tuple[int, int]] = ()
+        if sight is not None and content is not Content.EMPTY:
+            seen = await sight.of(list(zip(owed, versions, strict=True)))
+            bodies, hidden = seen.bodies, seen.hidden
+        elif content is Content.FULL_RESOURCE:
+            wanted = [version for of_event in versions for version in of_event]
             bodies = dict(zip(wanted, await self.store.bodies(wanted), strict=True))
-        return tuple(self._event(key, event, bodies) for event in owed)
+        told = bodies if content is Content.FULL_RESOURCE else {}
+        return tuple(
+            self._event(key, event, of_event, told, hidden) for event, of_event in zip(owed, versions, strict=True)
+        )
 
-    def _versions(self, key: SubscriptionKey, owed: OwedEvent) -> list[tuple[ResourceId, int]]:
+    def _versions(self, key: SubscriptionKey, owed: OwedEvent) -> Versions:
         """The focus, and what comes along with it; nothing if that may not be told any more."""
         tenant = owed.tenant or key.tenant
         if not self._may(key, tenant, owed.type):
@@ -63,9 +68,13 @@ class Disclosure:
         return tenant == key.tenant or self.access.shares(tenant, key.tenant, type_)
 
     def _event(
-        self, key: SubscriptionKey, owed: OwedEvent, bodies: _Bodies, hidden: Collection[tuple[int, int]] = ()
+        self,
+        key: SubscriptionKey,
+        owed: OwedEvent,
+        versions: Versions,
+        bodies: _Bodies,
+        hidden: Collection[tuple[int, int]],
     ) -> Event:
-        versions = self._versions(key, owed)
         if not versions or (owed.number, 0) in hidden:
             # Nothing of it is taken along, so that nobody can give it away.
             return Event(owed.number, "", "", 0, Interaction.UPDATE, instant(owed.at), withheld=True)

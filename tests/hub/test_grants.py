@@ -11,9 +11,14 @@ import pytest
 from hub.access import DEFAULT, Tenant
 from hub.in_force import InForce
 from hub.keys import SubscriptionKey
-from subscriptions.codes import FhirVersion, SubscriptionStatus
+from hub.sight import Sight
+from hub.telling import Judgement
+from hub.turn import OwedEvent
+from subscriptions.codes import Content, FhirVersion, Interaction, SubscriptionStatus
 from subscriptions.matching import Index
 from subscriptions.scopes import Scopes
+from subscriptions.shapes import Included
+from subscriptions.withheld import Reason, Withheld
 from tests.facts import eventually
 from tests.hub.api.server import Hub, issue, serving
 from tests.hub.conftest import BASE, settings
@@ -241,6 +246,44 @@ async def test_what_comes_along_is_the_other_tenants_and_granted_too(hub: Hub, s
     assert ["of-north"] * len(along) == [
         entry["resource"]["name"][0]["family"] for entry in told["entries"] if entry["fullUrl"].endswith("Patient/1")
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        pytest.param("Observation Patient Practitioner", "Observation Practitioner", ["Patient"], id="less"),
+        pytest.param("Observation Practitioner", "Observation Patient Practitioner", [], id="more"),
+        pytest.param("Practitioner", "Observation Patient Practitioner", None, id="from-nothing"),
+    ],
+)
+async def test_a_grant_that_changes_while_events_are_judged(
+    hub: Hub, before: str, after: str, told: list[str] | None
+) -> None:
+    """What is told is what was judged: nothing that is kept from somebody comes in the place of something else."""
+    access = hub.parts.access
+
+    def grants(types: str) -> dict[str, Tenant]:
+        scopes = Scopes.parse(" ".join(f"system/{type_}.r" for type_ in types.split()))
+        return {"north": Tenant("north", {"south": scopes})}
+
+    def judging(judgement: Judgement) -> Withheld | None:
+        access.tenants = grants(after)  # what another lane of the process has just seen
+        return Withheld(Reason.CLEARANCE) if judgement.told.type == "Practitioner" else None
+
+    await put(hub, NORTH, "Observation/1", status="final", code={"text": "x"})
+    for base, reference in ((NORTH, "Patient/1"), (NORTH, "Practitioner/1"), (SOUTH, "Patient/own")):
+        await put(hub, base, reference)
+    along = tuple(Included(type_, "1", 1) for type_ in ("Patient", "Practitioner"))
+    owed = [
+        OwedEvent(1, "Patient", "own", 1, Interaction.CREATE, 0),
+        OwedEvent(2, "Observation", "1", 1, Interaction.CREATE, 0, along, "north"),
+    ]
+    access.tenants = grants(before)
+    key, sight = SubscriptionKey("south", R4, "s", "1"), Sight(hub.parts.store, hub.parts.telling, judging)
+    _, event = await hub.parts.disclosure.of(key, owed, Content.FULL_RESOURCE, sight)
+    assert event.withheld is (told is None)
+    assert [each.type for each in event.additional_context] == (told or [])
+    assert all(each.body for each in event.additional_context)
 
 
 async def test_a_bug_with_anothers_subscriptions_keeps_nothing_from_its_own(hub: Hub) -> None:
