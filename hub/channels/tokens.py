@@ -151,4 +151,4 @@ def _read(status: int, said: dict[str, Any]) -> tuple[str, float]:
         lives = int(lives[:10])
     if not isinstance(lives, int | float) or isinstance(lives, bool):
         return text, UNSAID
-    return text, min(max(float(lives), 0.0), 86_400.0)
+    return text, float(min(max(lives, 0), 86_400))

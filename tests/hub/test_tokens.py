@@ -153,6 +153,7 @@ async def test_a_token_is_kept_and_shared(hook: RestHook, server: TokenServer, r
         pytest.param({"expires_in": "60"}, 54, id="as a string"),
         pytest.param({"expires_in": None}, 270, id="unsaid"),
         pytest.param({"expires_in": 1e12}, 86_370, id="for ever"),
+        pytest.param({"expires_in": 10**400}, 86_370, id="beyond any float"),
         pytest.param({"expires_in": -5}, 0, id="over"),
         pytest.param({"expires_in": True}, 270, id="no number"),
     ],
