@@ -7,7 +7,7 @@ seen it, all of the client's Subscriptions are made due: the lane of each looks,
 anything may be sent (see lane.py). Made due at once, a lane could believe what was before, and nobody would look again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from logging import getLogger
@@ -43,35 +43,33 @@ class Withdrawals:
     outboxes: Outboxes
     due: Due
     believed: int = BELIEVED
-    _known: dict[str, str] | None = field(default=None)
     #: Clients whose rights have changed: the digest that they have now, and since when.
     _waiting: dict[str, tuple[str | None, float]] = field(default_factory=dict)
+    _looked: bool = False
 
     async def look(self) -> int:
         """Make due what belongs to clients whose rights changed a while ago; returns how much that is."""
-        if self.standings.open:
-            if self._known is None:  # else whoever is told apart later would be compared with what was long ago
-                await self.pipeline.command("DEL", SWEPT)
-                self._known = {}
+        if self.standings.open:  # else whoever is told apart later would be compared with what was long ago
+            await self.pipeline.command("DEL", SWEPT)
             return 0
         await self.standings.current()
         now = {client: _digest(standings) for client, standings in self.standings.all().items()}
-        if now == self._known:
-            return 0
         swept = await self._swept()
-        changed = {client for client in swept.keys() | now.keys() if swept.get(client) != now.get(client)}
-        # The first look at all needs no patience.
-        settled = self._settled({client: now.get(client) for client in changed}) if swept else changed
-        if changed and not settled:
+        changed = {
+            client: now.get(client) for client in swept.keys() | now.keys() if swept.get(client) != now.get(client)
+        }
+        # The first look at all needs no patience, and is for owners that are no clients too.
+        first = not swept and not self._looked
+        settled = changed.keys() if first else self._settled(changed)
+        if not settled and not first:
             return 0
-        roused = await self._rouse(settled if swept else None)
+        roused = await self._rouse(None if first else settled)
         # Behind the work: whoever dies before this does it again.
         for gone in settled - now.keys():
             await self.pipeline.command("HDEL", SWEPT, gone)
         for client in settled & now.keys():
             await self.pipeline.command("HSET", SWEPT, client, now[client])
-        if settled == changed:
-            self._known = now
+        self._looked = True
         if roused:
             log.info("rights.changed", extra={"clients": len(settled), "subscriptions": roused})
         return roused
@@ -85,7 +83,7 @@ class Withdrawals:
         }
         return {client for client, (_, since) in self._waiting.items() if moment - since >= self.believed}
 
-    async def _rouse(self, owners: set[str] | None) -> int:
+    async def _rouse(self, owners: Set[str] | None) -> int:
         """Make due what belongs to these; None for everybody's."""
         roused, chunk = 0, list[SubscriptionKey]()
         async for registered in self.registry.all():

@@ -174,6 +174,21 @@ async def test_sweep_that_dies(apart: Parts) -> None:
     assert await swept(apart) == 0
 
 
+async def test_another_clock_swept_meanwhile(apart: Parts) -> None:
+    """What a clock did before it lost its lease says nothing of what there is to do when it has it again."""
+    mine, others = looking(apart, believed=0), looking(apart, believed=0)
+    await client(apart)
+    found = await subscribe(apart, "http://127.0.0.1/s", owner="lab")
+    await activate(apart, found)
+    assert await mine.look() == 1
+    await scope_gone(apart)
+    assert await others.look() == 1
+    await client(apart)
+    assert await mine.look() == 1
+    await scope_gone(apart)
+    assert await others.look() == 1
+
+
 async def test_back_off(apart: Parts, receiver: Receiver) -> None:
     """Whoever waits after a failure is seen to at once."""
     receiver.answers["/s"] = after_handshake(500)
