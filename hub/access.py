@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from hub.belief import outdated
 from hub.keys import CLIENTS, KEYS, TENANTS
 from hub.pipeline import Pipeline, script
 from subscriptions.audit import HUB, OPERATOR
@@ -31,16 +32,12 @@ GRANT = script("grant")
 #: Whose everything is that names no other tenant.
 DEFAULT = "default"
 
-#: ms for which a process believes what it knows of others' rights.
-BELIEVED = 1_000
-
 #: What an API key begins with, so that it is known for one wherever it is found.
 PREFIX = "hubkey"
 
 _TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 #: In the records of subscriptions a colon ends it.
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
 
 One = TypeVar("One")
 
@@ -176,7 +173,7 @@ ANYBODY = Caller("anonymous", DEFAULT, EVERYTHING)
 @dataclass
 class Access:
     """
-    A process' copy of who there is. `refresh` brings it up to date; `current` does if it is older than BELIEVED.
+    A process' copy of who there is. `refresh` brings it up to date; `current` does if it is outdated.
 
     now: ms since 1970.
     """
@@ -194,9 +191,9 @@ class Access:
 
     async def current(self) -> None:
         """See what was changed a second before this was called, or earlier."""
-        if self._outdated(self._looked):
+        if outdated(self._looked, self.now()):
             async with self._looking:  # whoever waits sees what the first has seen
-                if self._outdated(self._looked):
+                if outdated(self._looked, self.now()):
                     await self.refresh()
 
     async def refresh(self) -> None:
@@ -217,13 +214,9 @@ class Access:
 
     async def again(self) -> None:
         """Look for somebody who isn't known: at once, but so often only as `current` would."""
-        if self._outdated(self._again):
+        if outdated(self._again, self.now()):
             self._again = self.now()
             await self.refresh()
-
-    def _outdated(self, looked: int) -> bool:
-        """Whether that is long ago; ahead of now is, too, since the clock was set back."""
-        return not 0 <= self.now() - looked < BELIEVED
 
     def client_known_as(self, name: str) -> Client | None:
         """Whom tokens call so. Nobody is, where several would be."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from hub.belief import outdated
 from hub.keys import REGISTRY_LOG, SUPPRESSING, SUPPRESSIONS, ResourceId
 from hub.pipeline import Pipeline, script
 from subscriptions.codes import FhirVersion
@@ -30,9 +31,6 @@ CONSENT = "Consent"
 
 #: The field that is there from when all Consents are.
 HONOURED = "honoured"
-
-#: ms for which a process that sends believes what it knows.
-BELIEVED = 1_000
 
 #: Elements of a Consent that count.
 _ELEMENTS = ("id", "status", "patient", "subject", "scope", "policyRule", "decision", "period", "provision")
@@ -65,7 +63,7 @@ async def dishonour(pipeline: Pipeline, resource: ResourceId, number: int) -> No
 @dataclass
 class Suppressions:
     """
-    A process' copy of them. `refresh` brings it up to date, `current` does if it is older than BELIEVED.
+    A process' copy of them. `refresh` brings it up to date, `current` does if it is outdated.
 
     base: The FHIR base of a tenant and FHIR version.
     consents: Whether Consents are honoured.
@@ -92,16 +90,12 @@ class Suppressions:
 
     async def current(self) -> bool:
         """See what was changed a second before this was called, or earlier; False if that was seen already."""
-        if self._outdated():
+        if outdated(self._looked, self.now()):
             async with self._refreshing:  # whoever waits sees what the first has seen
-                if self._outdated():
+                if outdated(self._looked, self.now()):
                     await self._refresh()
                     return True
         return False
-
-    def _outdated(self) -> bool:
-        """Whether the last look is long ago; ahead of now is, too, since the clock was set back."""
-        return not 0 <= self.now() - self._looked < BELIEVED
 
     async def refresh(self) -> None:
         """See all that was confirmed before this was called."""

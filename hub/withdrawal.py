@@ -13,7 +13,7 @@ from hashlib import blake2b
 from logging import getLogger
 from time import monotonic
 
-from hub.access import BELIEVED
+from hub.belief import BELIEVED
 from hub.due import Due
 from hub.keys import SWEPT, SubscriptionKey
 from hub.outbox import Outboxes

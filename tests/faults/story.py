@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 from cryptography.fernet import Fernet
 
-from hub.access import BELIEVED, Tenant
+from hub.access import Tenant
+from hub.belief import BELIEVED
 from hub.clock import Clock
 from hub.erasures import Order, Stage
 from hub.keys import OPEN, REGISTRY_LOG, SIGNING_KEY, WAKING, OriginKeys

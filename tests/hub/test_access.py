@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.access import BELIEVED, DEFAULT, PREFIX, Access, Client, Key, Tenant
+from hub.access import DEFAULT, PREFIX, Access, Client, Key, Tenant
+from hub.belief import BELIEVED
 from hub.keys import CLIENTS, TENANTS
 from hub.wiring.parts import Parts
 from subscriptions.clearance import RANKS, SENSITIVE, Clearance
