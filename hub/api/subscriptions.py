@@ -26,13 +26,12 @@ from hub.holdings import Holdings
 from hub.ingest import is_id
 from hub.ingest.strict import parse
 from hub.ingest.validation import issues
-from hub.membership import Member, Membership
+from hub.membership import Member, Membership, Written
 from hub.outbox import Subscribed
 from hub.pressure import Pressure
 from hub.registry import TopicChanged
 from hub.standing import Standings
 from hub.starts import Starts
-from hub.state import State
 from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
@@ -93,19 +92,8 @@ class Subscriptions:
         exchange.refuse(b"if-none-exist", b"idempotency-key", of="Subscription")
         wanted, resource = await self._wanted(exchange)
         await self._check(exchange.caller, wanted.subscription, resource, None)
-        await self.pressure.check()
         id_ = str(uuid4())
-        with topic_changed(self.form.topic_element):
-            await self.membership.create(
-                self.tenant,
-                self.version,
-                id_,
-                wanted.subscription,
-                resource,
-                now=self.now(),
-                on=wanted.on,
-                owner=exchange.client,
-            )
+        await self._created(exchange, id_, wanted, resource)
         return await self.respond(exchange, id_, 201, resource)
 
     async def read(self, request: Request) -> Response:
@@ -160,33 +148,22 @@ class Subscriptions:
             Overtaken: It is at another one.
             Refused: 404, when it is another client's.
         """
-        now = self.now()
         await self._check(exchange.caller, wanted.subscription, resource, member)
-        filled = self.binding.filled(resource, wanted.subscription, member)
-        if member and expected == "*" and filled is not resource:
-            expected = str(member.state.revision)
-        with topic_changed(self.form.topic_element):
-            if member:
+        if member is None:
+            written = await self._created(exchange, id_, wanted, resource)
+        else:
+            filled = self.binding.filled(resource, wanted.subscription, member)
+            if expected == "*" and filled is not resource:
+                expected = str(member.state.revision)
+            with topic_changed(self.form.topic_element):
                 written = await self.membership.update(
                     member,
                     wanted.subscription,
                     filled,
                     expected=expected,
-                    now=now,
+                    now=self.now(),
                     on=wanted.on,
                     agent=exchange.client,
-                )
-            else:
-                await self.pressure.check()
-                written = await self.membership.create(
-                    self.tenant,
-                    self.version,
-                    id_,
-                    wanted.subscription,
-                    filled,
-                    now=now,
-                    on=wanted.on,
-                    owner=exchange.client,
                 )
         if written.outcome is Subscribed.CONFLICT:
             if member is None:
@@ -195,6 +172,20 @@ class Subscriptions:
         if written.outcome is Subscribed.MISSING:
             raise Unavailable(f"Subscription/{id_} was deleted in this moment")
         return written.outcome
+
+    async def _created(self, exchange: Exchange, id_: str, wanted: Admitted, resource: bytes) -> Written:
+        await self.pressure.check()
+        with topic_changed(self.form.topic_element):
+            return await self.membership.create(
+                self.tenant,
+                self.version,
+                id_,
+                wanted.subscription,
+                resource,
+                now=self.now(),
+                on=wanted.on,
+                owner=exchange.client,
+            )
 
     async def delete(self, request: Request) -> Response:
         """End a Subscription. At most the request that is on its way already arrives afterwards."""
@@ -235,7 +226,8 @@ class Subscriptions:
             version_id=state.revision,
             last_updated=instant(state.updated),
             status=state.status,
-            error=_error(state),
+            # Why it is in `error` or `off`, or what goes wrong while attempts go on.
+            error=state.error or state.failing or None,
         )
 
     async def _wanted(self, exchange: Exchange, id_: str = "") -> tuple[Admitted, bytes]:
@@ -300,11 +292,6 @@ class Subscriptions:
         revision = member.state.revision
         location = f"Subscription/{member.key.id}/_history/{revision}"
         return Answer(status, self.rendered(member, sent), location, revision, member.state.updated)
-
-
-def _error(state: State) -> str | None:
-    """Why it is in `error` or `off`, or what goes wrong while attempts go on."""
-    return state.error or state.failing or None
 
 
 @contextmanager
