@@ -39,10 +39,9 @@ class Administration:
     max_nesting: int
 
     def routes(self) -> Iterator[Route]:
-        path = "/admin/subscriptions/{version}/{id}/attempts"
-        yield Route("GET", path, self.last_attempts, documentation.ATTEMPTS, base="")
-        path = "/admin/subscriptions/{version}/{id}/redeliver"
-        yield Route("POST", path, self.redeliver, documentation.REDELIVER, base="")
+        path = "/admin/subscriptions/{version}/{id}"
+        yield Route("GET", f"{path}/attempts", self.last_attempts, documentation.ATTEMPTS)
+        yield Route("POST", f"{path}/redeliver", self.redeliver, documentation.REDELIVER)
 
     async def last_attempts(self, request: Request) -> Response:
         """The last attempts at a Subscription's notifications, the latest first."""

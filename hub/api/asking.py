@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 
@@ -15,8 +14,8 @@ class Asking:
     security: CapabilityStatement.rest.security.
     """
 
-    schemes: Mapping[str, dict[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
-    security: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    schemes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    security: Mapping[str, Any] = field(default_factory=dict)
 
 
 NOTHING = Asking()

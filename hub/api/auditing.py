@@ -170,7 +170,7 @@ class Auditing:
             return
         latest = min((max(window.end for window in windows) for windows in times.updated), default=float("inf"))
         earliest = max((0.0, *(min(window.start for window in windows) for windows in times.updated)))
-        if latest <= max(earliest, 0):
+        if latest <= earliest:
             return
         if latest < float("inf") and (not behind or (ceil(latest), 0) < _place(behind)):
             behind = f"{ceil(latest)}-0"

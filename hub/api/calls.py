@@ -34,7 +34,7 @@ class Calls:
     def audited(self, route: Route, handler: Handler) -> Handler:
         """A route's handler, of whose refusals the audit knows; and of what it tells, before it is told."""
         kind = _kind(route)
-        reads = kind is not None and self.audit.level.has(kind)
+        told = kind if kind and self.audit.level.has(kind) else None
         open_ = route.documented.needs.anybody
 
         async def audited(request: Request) -> Response:
@@ -45,8 +45,8 @@ class Calls:
                 if error.status in _REFUSED or not (open_ or caller):
                     await self.refusals.note(self.tenant, caller.name if caller else "", _told(route, request, error))
                 raise
-            if kind and reads and response.status_code < 300:
-                await self.audit.record(self.tenant, _act(kind, route, request))
+            if told and response.status_code < 300:
+                await self.audit.record(self.tenant, _act(told, route, request))
             if parts := request.scope.get(_PARTS):
                 await self._parts(parts)
             return response
@@ -62,8 +62,8 @@ class Calls:
 
 def note(exchange: Exchange, kind: Kind, entity: str) -> None:
     """Have the audit know, before anything is answered, what an entry of a Bundle comes to: a read, or a refusal."""
-    text = f"{'403: ' if kind is Kind.REFUSED else ''}{exchange.request.method}, an entry of a Bundle"
-    outcome = Outcome.REFUSED if kind is Kind.REFUSED else Outcome.SUCCESS
+    outcome, status = (Outcome.REFUSED, "403: ") if kind is Kind.REFUSED else (Outcome.SUCCESS, "")
+    text = f"{status}{exchange.request.method}, an entry of a Bundle"
     act = Act(kind, exchange.client, entity, exchange.version, outcome, text)
     exchange.request.scope.setdefault(_PARTS, []).append(act)
 

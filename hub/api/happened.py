@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from hub.access import Access, Caller
-from hub.api.routes import forbidden
+from hub.api.permits import demand
 from hub.errors import Refused
 from hub.keys import ResourceId
 from hub.store import Store
@@ -16,7 +16,7 @@ from subscriptions.abroad import Apart, abroad
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
 from subscriptions.labels import labels_in
-from subscriptions.scopes import Permission, scope
+from subscriptions.scopes import Permission
 from subscriptions.search.held import Held
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
@@ -59,16 +59,15 @@ class Past:
         if len(parts) != 4 or parts[2] != "_history" or not (parts[3].isascii() and parts[3].isdecimal()):
             text = "The reference must name a version, as `Immunization/1/_history/3` does."
             raise Refused.because(400, IssueCode.VALUE, text, "reference")
-        if not by.rights.scopes.allow(parts[0], Permission.READ):
-            raise forbidden(scope(parts[0], Permission.READ))
+        demand(by, parts[0], Permission.READ)
         resource = ResourceId(tenant, self.version, parts[0], parts[1])
-        if tenant == self.tenant:
-            change = await self._made(resource, int(parts[3][:15]), reference, by)
-            return Happened(resource, change, Held(change.at))
-        await self.access.current()
-        if not self.access.shares(tenant, self.tenant, resource.type):
-            raise _not_held(reference)
+        if tenant != self.tenant:
+            await self.access.current()
+            if not self.access.shares(tenant, self.tenant, resource.type):
+                raise _not_held(reference)
         change = await self._made(resource, int(parts[3][:15]), reference, by)
+        if tenant == self.tenant:
+            return Happened(resource, change, Held(change.at))
         return Happened(resource, abroad(change, self.tenancy.base(tenant, self.version)), Apart(change.at))
 
     async def _made(self, resource: ResourceId, number: int, reference: str, by: Caller) -> Change:

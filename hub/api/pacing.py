@@ -85,6 +85,6 @@ def _address(request: Request) -> str:
 
 
 def _too_often(rate: Rate, wait: float) -> Refused:
-    seconds = max(ceil(wait), 1)
+    seconds = ceil(wait)
     text = f"There are more requests than {rate.each:g} a second: try again in {seconds} s."
     return Refused(429, Issue(IssueCode.THROTTLED, text), headers={"Retry-After": str(seconds)})

@@ -19,7 +19,8 @@ from hub.api.exchange import Answer, Exchange
 from hub.api.given import Given, Takes
 from hub.api.operations import Operations
 from hub.api.outcome import outcome
-from hub.api.routes import Route, forbidden
+from hub.api.permits import demand_each
+from hub.api.routes import Route
 from hub.disclosure import Disclosure
 from hub.errors import Refused
 from hub.membership import Member
@@ -232,8 +233,7 @@ def _readable(events: Sequence[Event], caller: Caller) -> None:
     """Raise Refused, 403, unless a caller may read what is told, whoever's Subscription it is."""
     types = {event.type for event in events if not event.withheld}
     types |= {each.type for event in events for each in event.additional_context}
-    if lacking := caller.rights.scopes.lacking(types, Permission.READ):
-        raise forbidden(" ".join(lacking))
+    demand_each(caller, types, Permission.READ)
 
 
 def _number(given: Given, name: str) -> int | None:
