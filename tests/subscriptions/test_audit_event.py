@@ -1,8 +1,10 @@
 """Acts as AuditEvents: sound in each FHIR version, found by what they are about, without a word too much."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
+from typing import Any
 
 import pytest
 from fhir.resources.auditevent import AuditEvent as ModelR5
@@ -31,19 +33,61 @@ def of(kind: Kind) -> Act:
     return Act(kind, "lab", "Subscription/1", FhirVersion.R4, Outcome.FAILED, "why", ("Patient/9", "client/x"))
 
 
+def written(act: Act, version: FhirVersion = FhirVersion.R4) -> Any:
+    return json.loads(json.dumps(audit_event(Entry(f"{AT}-0", AT, act), version, BASES)))
+
+
 @pytest.mark.parametrize(("kind", "version"), list(product(Kind, FhirVersion)))
 def test_each_is_sound(kind: Kind, version: FhirVersion) -> None:
     """Every kind of act is an AuditEvent that its FHIR version's model takes, with and without details."""
     for act in (of(kind), Act(kind, HUB), Act(kind, "")):
-        written = audit_event(Entry(f"{AT}-0", AT, act), version, BASES)
-        (ModelR5 if version is FhirVersion.R5 else ModelR4B).model_validate(written)
-        assert datetime.fromisoformat(written["recorded"]) == datetime.fromtimestamp(AT / 1000, UTC)
+        event = written(act, version)
+        (ModelR5 if version is FhirVersion.R5 else ModelR4B).model_validate(event)
+        assert datetime.fromisoformat(event["recorded"]) == datetime.fromtimestamp(AT / 1000, UTC)
 
 
 def test_meanings() -> None:
-    """Each kind of act has a meaning, and a level that has it."""
     assert MEANINGS.keys() == set(Kind)
-    assert all(Level.ALL.has(kind) and not Level.OFF.has(kind) for kind in Kind)
+
+
+def test_levels() -> None:
+    """Each level has what the ones before it have."""
+    by_level = [{kind for kind in Kind if level.has(kind)} for level in Level]
+    searches = {Kind.READ, Kind.SEARCHED}
+    assert by_level == [set(), set(Kind) - searches - {Kind.NOTIFIED}, set(Kind) - searches, set(Kind)]
+
+
+def test_who_did_it_and_who_is_told() -> None:
+    """The hub tells by itself; who is told did not ask for it just then."""
+    for version in FhirVersion:
+        told = [(each["who"]["display"], each["requestor"]) for each in written(NOTIFIED, version)["agent"]]
+        assert told == [("hub", True), ("lab", False)]
+        assert [each["who"]["display"] for each in written(CREATED, version)["agent"]] == ["lab"]
+
+
+def test_roles_of_entities() -> None:
+    """Patients, other resources, and what is no resource."""
+    found = [(each["role"]["code"], each.get("name")) for each in written(of(Kind.RESENT))["entity"]]
+    assert found == [("4", None), ("1", None), ("13", "client/x")]
+    assert [each["role"]["coding"][0]["code"] for each in written(of(Kind.RESENT), FhirVersion.R5)["entity"]] == [
+        "4", "1", "13"
+    ]  # fmt: skip
+
+
+def test_r5_names_the_patient_of_an_act_if_it_is_one() -> None:
+    assert written(NOTIFIED, FhirVersion.R5)["patient"]["reference"].endswith("/Patient/9/_history/1")
+    two = replace(NOTIFIED, also=("Patient/8", "Patient/9"))
+    assert "patient" not in written(two, FhirVersion.R5)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "r4", "r5"),
+    [(Outcome.SUCCESS, "0", "success"), (Outcome.REFUSED, "4", "warning"), (Outcome.FAILED, "8", "error")],
+)
+def test_outcomes(outcome: Outcome, r4: str, r5: str) -> None:
+    act = replace(CREATED, outcome=outcome)
+    assert written(act)["outcome"] == r4
+    assert written(act, FhirVersion.R5)["outcome"]["code"]["code"] == r5
 
 
 FOUND = [
@@ -93,6 +137,7 @@ def test_found_in_r5(act: Act, parameter: str, value: str, *, found: bool) -> No
 
 
 def matches(act: Act, parameter: str, value: str, version: FhirVersion) -> bool:
-    written = json.loads(json.dumps(audit_event(Entry(f"{AT}-0", AT, act), version, BASES)))
     criteria = search([(parameter, value)], "AuditEvent", Context(version, frozenset({BASES[version]})))
-    return all(criterion.matches(written, Held(datetime.fromtimestamp(AT / 1000, UTC))) for criterion in criteria)
+    return all(
+        criterion.matches(written(act, version), Held(datetime.fromtimestamp(AT / 1000, UTC))) for criterion in criteria
+    )

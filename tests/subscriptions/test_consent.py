@@ -59,12 +59,17 @@ def actor(**reference: Any) -> dict[str, Any]:
     return {"role": {"text": "recipient"}, "reference": reference}
 
 
+def data(*references: str) -> list[dict[str, Any]]:
+    return [{"meaning": "instance", "reference": {"reference": each}} for each in references]
+
+
 def denies(resource: dict[str, Any], about: Told | None = None, to: Recipient = LAB, version: FhirVersion = R4) -> bool:
     found = consent(resource, version, BASES)
     return found is not None and found.denies(about or told(), to)
 
 
 DENY = r4(type="deny")
+WITH_CONDITION = labelled() | {"contained": [{"resourceType": "Condition", "id": "c"}]}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +80,11 @@ DENY = r4(type="deny")
         pytest.param(r4(), told(), False, id="says-nothing"),
         pytest.param(r4(policy="OPTOUT"), told(), True, id="opted-out"),
         pytest.param(r4(policy="OPTIN"), told(), False, id="opted-in"),
-        pytest.param(r4("inactive", type="deny"), told(), False, id="inactive"),
-        pytest.param(r4("draft", type="deny"), told(), False, id="draft"),
+        pytest.param(r4(policy="OPTOUTE"), told(), True, id="opted-out-with-exceptions"),
+        *(
+            pytest.param(r4(status, type="deny"), told(), False, id=status)
+            for status in ("draft", "proposed", "rejected", "inactive", "entered-in-error")
+        ),
         pytest.param(DENY, told(patient="Patient/2"), False, id="another-patient"),
         pytest.param(DENY, told(patient=f"{BASE}/Patient/1/_history/3"), True, id="absolute-and-of-a-version"),
         pytest.param(DENY, told(patient="https://elsewhere.example/Patient/1"), False, id="elsewhere"),
@@ -116,13 +124,13 @@ DENY = r4(type="deny")
         ),
         pytest.param(r4(type="deny", purpose=[{"code": "HMARKT"}]), told(), True, id="a-purpose-narrows-nothing"),
         pytest.param(
-            r4(type="deny", data=[{"meaning": "instance", "reference": {"reference": "Observation/o"}}]),
+            r4(type="deny", data=data("Observation/o")),
             told(),
             True,
             id="data",
         ),
         pytest.param(
-            r4(type="deny", data=[{"meaning": "instance", "reference": {"reference": "Observation/p"}}]),
+            r4(type="deny", data=data("Observation/p")),
             told(),
             False,
             id="other-data",
@@ -153,6 +161,28 @@ DENY = r4(type="deny")
         ),
         pytest.param(
             {**DENY, "scope": {"coding": [{"code": "treatment"}]}}, told(), False, id="about-what-is-done-to-him"
+        ),
+        pytest.param({**DENY, "scope": {"coding": [{"code": "adr"}]}}, told(), False, id="about-what-is-to-be-done"),
+        pytest.param(
+            {**DENY, "scope": {"coding": [{"code": "patient-privacy"}]}}, told(), True, id="about-what-is-told-of-him"
+        ),
+        pytest.param(
+            r4(type="deny", **{"class": [{"system": TYPES, "code": "Condition"}]}),
+            told(WITH_CONDITION),
+            True,
+            id="within",
+        ),
+        pytest.param(
+            r4(type="deny", data=[*data("Observation/p"), {**data("Task/1")[0], "meaning": "related"}]),
+            told(),
+            True,
+            id="other-data-and-what-is-related",
+        ),
+        pytest.param(
+            r4(type="deny", securityLabel=[{"system": ACT_CODE, "code": "SPI"}]),
+            told(labelled((ACT_CODE, "PSY"))),
+            True,
+            id="a-label-that-may-be-below-it",
         ),
         pytest.param(r4(type="permit", provision=[{"type": "deny"}]), told(), True, id="deny-within-a-permit"),
         pytest.param(
@@ -253,6 +283,27 @@ def test_a_permit_by_label(permit: tuple[str, str], found: list[tuple[str, str]]
     about = labelled(*found)
     assert denies(resource, told(about)) is denied
     assert denies(resource, told(about, labelled((CONFIDENTIALITY, "V")))) is True
+
+
+@pytest.mark.parametrize(
+    ("permit", "denied"),
+    [
+        pytest.param({"class": [{"system": TYPES, "code": "Observation"}]}, True, id="not-what-is-within"),
+        pytest.param(
+            {"class": [{"system": TYPES, "code": code} for code in ("Observation", "Condition")]}, False, id="all-of-it"
+        ),
+        pytest.param({"data": data("Observation/o")}, False, id="itself"),
+        pytest.param({"data": data("Patient/1")}, True, id="what-it-refers-to"),
+        pytest.param({"data": data("Observation/p", "Observation/o", "Observation/o")}, False, id="one-of-several"),
+        pytest.param({"period": {"start": "2026"}}, False, id="begun"),
+        pytest.param({"period": {"end": "2025"}}, True, id="over"),
+        pytest.param({"period": {"start": "soon"}}, True, id="period-that-cannot-be-read"),
+        pytest.param({"modifierExtension": [{"url": "urn:x", "valueBoolean": True}]}, True, id="modified"),
+    ],
+)
+def test_a_permit(permit: dict[str, Any], denied: bool) -> None:
+    """It takes out of a deny only what it surely is about, with all that is in it."""
+    assert denies(r4(type="deny", provision=[{"type": "permit", **permit}]), told(WITH_CONDITION)) is denied
 
 
 @pytest.mark.parametrize("about", [None, {"display": "somebody"}, {"identifier": {"value": "1"}}])

@@ -130,6 +130,7 @@ def test_the_content_is_at_most_what_is_allowed(content: Content, most: Content)
         ("Patient", "_has:Observation:patient:encounter:Encounter.type", "x", {"Observation", "Encounter"}),
         ("Patient", "_has:Observation:patient:_has:AuditEvent:entity:action", "R", {"Observation", "AuditEvent"}),
         ("Patient", "_in", "Group/1,List/2", {"Group", "List"}),
+        ("Patient", "_in", "Group/1,2", {"CareTeam", "Group", "List"}),
         ("Patient", "_in:missing", "true", {"CareTeam", "Group", "List"}),
         ("Observation", "patient.general-practitioner._in", "List/2", {"Patient", "CareTeam", "Group", "List"}),
     ],
