@@ -79,7 +79,7 @@ class Provision:
         return (
             self._in_force(told)
             and (not self.types or not self.types.isdisjoint(told.types))
-            and (not self.labels or any(_may_be(label, told) for label in self.labels))
+            and (not (self.labels and told.labels) or any(_may_be(label, told) for label in self.labels))
             and (not self.actors or any(_may_name(actor, recipient) for actor in self.actors))
             and (not self.data or not self.data.isdisjoint(told.references))
         )
@@ -88,7 +88,7 @@ class Provision:
         return (
             self._in_force(told)
             and (not self.types or told.types <= self.types)
-            and (not self.labels or all(_is(self.labels, labels) for labels in told.labels))
+            and (not self.labels or (bool(told.labels) and all(_is(self.labels, labels) for labels in told.labels)))
             and (not self.actors or any(not actor.isdisjoint(recipient.names) for actor in self.actors))
             and (not self.data or told.own in self.data)
         )

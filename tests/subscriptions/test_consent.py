@@ -69,6 +69,7 @@ def denies(resource: dict[str, Any], about: Told | None = None, to: Recipient = 
 
 
 DENY = r4(type="deny")
+GONE = Told("Patient", "o", (), (), BASES, datetime(2026, 6, 1, tzinfo=UTC))
 WITH_CONDITION = labelled() | {"contained": [{"resourceType": "Condition", "id": "c"}]}
 
 
@@ -304,6 +305,17 @@ def test_a_permit_by_label(permit: tuple[str, str], found: list[tuple[str, str]]
 def test_a_permit(permit: dict[str, Any], denied: bool) -> None:
     """It takes out of a deny only what it surely is about, with all that is in it."""
     assert denies(r4(type="deny", provision=[{"type": "permit", **permit}]), told(WITH_CONDITION)) is denied
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [{"class": [{"system": TYPES, "code": "Patient"}]}, {"securityLabel": [{"system": ACT_CODE, "code": "PSY"}]}],
+)
+def test_a_patient_of_whom_no_version_is_kept(narrowed: dict[str, Any]) -> None:
+    """Its type is known, and its labels may be any."""
+    assert denies(r4(type="deny", patient="Patient/o", **narrowed), GONE)
+    permit = {"type": "permit", "securityLabel": [{"system": CONFIDENTIALITY, "code": "V"}]}
+    assert denies(r4(type="deny", patient="Patient/o", provision=[permit]), GONE)
 
 
 @pytest.mark.parametrize("about", [None, {"display": "somebody"}, {"identifier": {"value": "1"}}])
