@@ -22,11 +22,8 @@ class Level(StrEnum):
 
     def has(self, kind: "Kind") -> bool:
         """Whether acts of this kind are audited."""
-        return kind.level.rank <= self.rank
-
-    @property
-    def rank(self) -> int:
-        return list(Level).index(self)
+        levels = list(Level)
+        return levels.index(kind.level) <= levels.index(self)
 
 
 class Outcome(StrEnum):
@@ -100,11 +97,6 @@ class Kind(StrEnum):
     def bulk(self) -> bool:
         """Whether there may be any number of them, so that they are left out, and counted, when the audit is full."""
         return self.level is not Level.RIGHTS or self in (Kind.SUPPRESSED, Kind.REFUSED)
-
-    @property
-    def told(self) -> bool:
-        """Whether it is the hub's doing, and the agent is who is told."""
-        return self is Kind.NOTIFIED
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ def _r4(resource: Resource, version: FhirVersion, bases: frozenset[str]) -> Prov
 def _r5(resource: Resource, version: FhirVersion, bases: frozenset[str]) -> Provision:
     deny = resource.get("decision") == "deny"
     period = {"period": resource["period"]} if "period" in resource else {}
-    # It is that of each provision too which has none.
+    # It is also that of every provision that has none.
     exceptions = [period | dict(each) for each in _objects(resource.get("provision"))]
     nested = tuple(_provision(each, version, bases, deny=not deny) for each in exceptions)
     return Provision(deny=deny, period=_period(resource.get("period")) if deny else None, nested=nested)
@@ -173,7 +173,7 @@ def _provision(given: Mapping[str, Any], version: FhirVersion, bases: frozenset[
         labels=frozenset(_label(each) for each in _objects(given.get("securityLabel"))),
         actors=tuple(_names(each.get("reference")) for each in _objects(given.get("actor"))),
         data=_all(data),
-        vague=frozenset(set(given) - _EVALUATED).union(name for name, is_ in unclear.items() if is_),
+        vague=frozenset(given).difference(_EVALUATED).union(name for name, is_ in unclear.items() if is_),
         nested=tuple(_provision(each, version, bases, deny=not deny) for each in _objects(given.get("provision"))),
     )
 

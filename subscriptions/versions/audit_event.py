@@ -193,7 +193,7 @@ def _codes(kind: Kind) -> Iterator[Coding]:
 
 def _agents(act: Act) -> Iterator[Json]:
     """Who did it; and whom it was told to, where that is somebody else."""
-    if act.kind.told:
+    if act.kind is Kind.NOTIFIED:
         yield _agent(HUB, _SOURCE, requestor=True)
         yield _agent(act.agent, _DESTINATION, requestor=False)
     else:

@@ -272,6 +272,7 @@ def test_actors(who: dict[str, Any], lab: bool, ward: bool) -> None:
         pytest.param((CONFIDENTIALITY, "R"), [(CONFIDENTIALITY, "X")], True, id="of-no-known-rank"),
         pytest.param((CONFIDENTIALITY, "R"), [(CONFIDENTIALITY, "R"), (CONFIDENTIALITY, "V")], True, id="both"),
         pytest.param((CONFIDENTIALITY, "R"), [("", "V")], True, id="without-a-system"),
+        pytest.param((CONFIDENTIALITY, "R"), [("", "L")], True, id="which-may-be-another-one"),
         pytest.param((CONFIDENTIALITY, "R"), [("", "")], True, id="that-nobody-can-read"),
         pytest.param((ACT_CODE, "PSY"), [(ACT_CODE, "PSY")], False, id="sensitive"),
         pytest.param((ACT_CODE, "PSY"), [(ACT_CODE, "HIV")], True, id="otherwise-sensitive"),
@@ -294,6 +295,13 @@ def test_a_permit_by_label(permit: tuple[str, str], found: list[tuple[str, str]]
             {"class": [{"system": TYPES, "code": code} for code in ("Observation", "Condition")]}, False, id="all-of-it"
         ),
         pytest.param({"data": data("Observation/o")}, False, id="itself"),
+        pytest.param({"class": [{"system": "urn:x", "code": "Observation"}]}, True, id="unknown-class"),
+        pytest.param(
+            {"class": [{"system": TYPES, "code": code} for code in ("Observation", "Condition", "Resource")]},
+            True,
+            id="and-an-abstract-class",
+        ),
+        pytest.param({"data": [{**data("Observation/o")[0], "meaning": "related"}]}, True, id="related-data"),
         pytest.param({"data": data("Patient/1")}, True, id="what-it-refers-to"),
         pytest.param({"data": data("Observation/p", "Observation/o", "Observation/o")}, False, id="one-of-several"),
         pytest.param({"period": {"start": "2026"}}, False, id="begun"),
