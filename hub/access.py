@@ -199,7 +199,7 @@ class Access:
     async def refresh(self) -> None:
         """See everything that was changed before this was called."""
         began = self.now()
-        count = await self.pipeline.command("HGET", CLIENTS, "") or b""
+        count = await self.pipeline.command("HGET", CLIENTS, "") or b"0"
         if count != self._count:
             tenants, clients, keys = await self.pipeline.all([("HGETALL", name) for name in (TENANTS, CLIENTS, KEYS)])
             rows = _rows(clients)
@@ -232,8 +232,8 @@ class Access:
         held = self.tenants.get(tenant)
         return held is not None and to != tenant and to in held.grants and held.grants[to].allow(type_, Permission.READ)
 
-    async def set(self, one: Tenant | Client | Key, *, new: bool = False) -> bool:
-        """Write one of them; False, and nothing done, when it is to be `new` and there is one already."""
+    async def set(self, one: Tenant | Client | Key, *, if_unchanged: bool = False) -> bool:
+        """Write one of them. `if_unchanged`: False, and nothing done, when anything was changed since `refresh`."""
         match one:
             case Tenant():
                 place, name = TENANTS, named(one)
@@ -241,19 +241,22 @@ class Access:
                 place, name = CLIENTS, named(one)
             case Key():
                 place, name = KEYS, one.id
-        done = await self.pipeline.run(
-            GRANT, [place, CLIENTS], name, msgspec.json.encode(one.record), "1" if new else ""
-        )
+        record = msgspec.json.encode(one.record)
+        done = await self.pipeline.run(GRANT, [place, CLIENTS], name, record, self._count if if_unchanged else "")
         await self.refresh()
         return bool(done)
 
     async def remove(self, one: Client) -> None:
         """Forget a client, its keys first: another one of its name has none of them."""
-        await self.refresh()
-        for key in [key for key in self.keys.values() if key.client == one.name]:
-            await self.pipeline.run(GRANT, [KEYS, CLIENTS], key.id, "", "")
+        await self._remove_keys(one.name)
         await self.pipeline.run(GRANT, [CLIENTS, CLIENTS], one.name, "", "")
+        await self._remove_keys(one.name)  # which were made meanwhile
         await self.refresh()
+
+    async def _remove_keys(self, client: str) -> None:
+        await self.refresh()
+        for key in [key for key in self.keys.values() if key.client == client]:
+            await self.pipeline.run(GRANT, [KEYS, CLIENTS], key.id, "", "")
 
     async def revoke(self, key: Key) -> None:
         """Have a key be good for nothing from now on."""

@@ -34,8 +34,7 @@ class Operating:
         key, text = Key.new(client, scopes, now=now, expires=None if lasts is None else now + lasts)
         carried = "all that it may" if scopes == ALL else str(scopes)
         await self._record(holder.tenant, Kind.KEY_CREATED, f"key/{key.id}", f"of {client}: {carried}")
-        if not await self.access.set(key, new=True):
-            raise Mistaken(f"there is a key {key.id} already: try again")
+        await self._set(key)
         return key, text
 
     async def revoke_key(self, id_: str) -> Key:
@@ -69,7 +68,7 @@ class Operating:
         rights = client.rights
         said = f"{rights.scopes}; content {rights.content}; clearance {rights.clearance}" + ("; off" * client.off)
         await self._record(client.tenant, Kind.CLIENT_CHANGED, f"client/{client.name}", said)
-        await self.access.set(client)
+        await self._set(client)
 
     def _others(self, client: Client) -> list[Client]:
         return [one for one in self.access.clients.values() if one.name != client.name]
@@ -117,7 +116,12 @@ class Operating:
     async def _change(self, tenant: Tenant, said: str) -> None:
         _named(tenant)
         await self._record(tenant.name, Kind.TENANT_CHANGED, f"tenant/{tenant.name}", said)
-        await self.access.set(tenant)
+        await self._set(tenant)
+
+    async def _set(self, one: Client | Key | Tenant) -> None:
+        """Write it, unless somebody else has changed what it was decided by: neither undoes what the other did."""
+        if not await self.access.set(one, if_unchanged=True):
+            raise Mistaken("somebody else has changed just now who may do what, and this was not done: try again")
 
     async def _record(self, tenant: str, kind: Kind, entity: str, text: str) -> None:
         await self.audit.record(tenant, Act(kind, OPERATOR, entity, text=text))

@@ -117,10 +117,15 @@ async def test_many_who_wait_look_once(parts: Parts) -> None:
     assert access.clients == {"lab": LAB}
 
 
-async def test_a_new_one_takes_nobodys_place(parts: Parts) -> None:
-    assert await parts.access.set(LAB, new=True)
-    assert not await parts.access.set(replace(LAB, off=True), new=True)
-    assert parts.access.clients == {"lab": LAB}
+async def test_nothing_is_written_by_an_old_copy(parts: Parts) -> None:
+    """Of whoever asks for that. He knows then what was changed, from the first change of a store on."""
+    here, there = (Access(parts.pipeline, lambda: NOW) for _ in range(2))
+    await here.refresh()
+    await there.refresh()
+    assert await here.set(LAB, if_unchanged=True)
+    assert not await there.set(replace(LAB, off=True), if_unchanged=True)
+    assert there.clients == {"lab": LAB}
+    assert await there.set(replace(LAB, off=True), if_unchanged=True)
 
 
 async def test_keys_go_with_their_client(parts: Parts) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.access import DEFAULT, Client, named
+from hub.access import DEFAULT, Access, Client, named
 from hub.errors import Mistaken
 from hub.keys import audit_keys
 from hub.operating import LONGEST, Operating
@@ -25,6 +25,13 @@ async def operating(parts: Parts) -> Operating:
     made = Operating(parts.access, parts.audit)
     await made.set_client(LAB)
     return made
+
+
+async def another(parts: Parts) -> Operating:
+    """The same by another process, as it has just begun."""
+    access = Access(parts.pipeline, parts.access.now)
+    await access.refresh()
+    return Operating(access, parts.audit)
 
 
 async def audited(parts: Parts, tenant: str = DEFAULT) -> list[tuple[str, ...]]:
@@ -86,6 +93,39 @@ async def test_grants(operating: Operating, parts: Parts) -> None:
         "grants south: system/Patient.r",
         "grants south nothing any more",
     ]
+
+
+async def test_two_grants_at_once(operating: Operating, parts: Parts) -> None:
+    """None of them undoes the other: the second operator is told to look again."""
+    for tenant in ("south", "east"):
+        await operating.make_tenant(tenant)
+    other = await another(parts)
+    await operating.grant(DEFAULT, "south", ALL)
+    with pytest.raises(Mistaken, match="try again"):
+        await other.grant(DEFAULT, "east", ALL)
+    await other.grant(DEFAULT, "east", ALL)
+    assert other.tenant(DEFAULT).grants.keys() == {"south", "east"}
+
+
+async def test_a_client_that_is_changed_while_it_is_turned_off(operating: Operating, parts: Parts) -> None:
+    other = await another(parts)
+    await operating.turn_off("lab")
+    with pytest.raises(Mistaken, match="try again"):
+        await other.set_client(replace(LAB, known_as="0oa1"))
+    assert other.client("lab").off
+
+
+async def test_a_key_that_is_made_while_its_client_is_removed(operating: Operating, parts: Parts) -> None:
+    """It isn't there for the next client of this name, whichever comes first."""
+    other = await another(parts)
+    await operating.remove_client("lab")
+    with pytest.raises(Mistaken, match="try again"):
+        await other.create_key("lab", ALL, None)
+    await operating.set_client(LAB)
+    other = await another(parts)
+    await operating.create_key("lab", ALL, None)
+    await other.remove_client("lab")
+    assert other.access.keys == {}
 
 
 @pytest.mark.parametrize(

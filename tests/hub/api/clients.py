@@ -53,9 +53,9 @@ class Clients:
         """Have a record of a client kept, and a key of its own."""
         rights = Rights(Scopes.parse(scopes), content)
         access = self.hub.parts.access
-        assert await access.set(Client(name, DEFAULT, rights), new=True)
+        await access.set(Client(name, DEFAULT, rights))
         key, _ = Key.new(name, rights.scopes, now=access.now(), expires=None)
-        assert await access.set(key, new=True)
+        await access.set(key)
 
 
 @asynccontextmanager
