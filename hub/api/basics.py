@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hub.api.answers import topic_here
 from hub.api.documentation import resources as documentation
 from hub.api.exchange import Exchange
-from hub.api.interactions import topic_here
 from hub.api.needs import KNOWN
 from hub.api.pages import Parameters
 from hub.api.permits import demand

@@ -17,11 +17,12 @@ from hub.api.calls import note
 from hub.api.conditional import Conditional
 from hub.api.entries import ORDER, Bundle, Entry, bundle, refusal, told_at
 from hub.api.entry_needs import demand_all, demand_entry
-from hub.api.exchange import Answer, Exchange, Prefer, without
+from hub.api.exchange import Answer, Exchange, Prefer
 from hub.api.history import Histories
 from hub.api.interactions import Interactions
 from hub.api.outcome import failure, outcome
 from hub.api.pages import bundle as written
+from hub.api.parameters import without
 from hub.api.patching import LARGE
 from hub.api.resources import version_number
 from hub.api.search import Searches

@@ -2,7 +2,7 @@
 
 import re
 
-from hub.api.exchange import parameters
+from hub.api.parameters import parameters
 from hub.errors import Refused
 from subscriptions.codes import IssueCode
 

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from hub.api.conditions import conditions
-from hub.api.exchange import expected, parameters
-from hub.api.known import Known
+from hub.api.known import Known, expected
 from hub.api.negotiation import format_of
+from hub.api.parameters import parameters
 from hub.api.patching import carried
 from hub.api.target import target_of
 from hub.errors import Refused

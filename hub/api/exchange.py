@@ -1,31 +1,29 @@
 """One request and its answer, as FHIR's REST API has them: https://hl7.org/fhir/R4/http.html."""
 
 import re
-import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from enum import StrEnum
-from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.access import Caller
-from hub.api.known import Known, http_date
+from hub.api.known import Known, expected, http_date
 from hub.api.negotiation import FHIR_JSON, JSON, accepted, format_of, speaks
 from hub.api.outcome import outcome
+from hub.api.packing import too_large, unpacked
 from hub.api.pages import CURSOR, Parameters, bad_cursor
+from hub.api.parameters import parameters, without
 from hub.api.subset import Subset, subset, whole
 from hub.errors import Refused
 from hub.veil import MARK, Veiled
-from hub.write import NO_EVENTS, NOTHING, Events
+from hub.write import NO_EVENTS, Events
 from subscriptions.allowance import Allowance
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
 
-_ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,15})"')
 #: The base of a FHIR version, in a path.
 _BASE = re.compile(r"/fhir/(r4b?|r5)(?=/|$)")
 #: `system|code` in the header `Event`.
@@ -34,9 +32,6 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 #: Bytes of a body that cost about as much as a request.
 ONE_REQUEST = 50_000
-
-#: In a query or form. Of values what divides them is counted, as it is or percent-encoded; `%2F` is, too.
-MOST_PARAMETERS, MOST_VALUES = 100, 2_000
 
 
 class Prefer(StrEnum):
@@ -244,15 +239,15 @@ class Exchange:
             raise Refused.because(415, IssueCode.NOT_SUPPORTED, text)
         length = self.header(b"content-length")
         if length.isdecimal() and int(length) > most:
-            raise _too_large(most)
+            raise too_large(most)
         chunks, size = [], 0
         async for chunk in self.request.stream():
             size += len(chunk)
             if size > most:
-                raise _too_large(most)
+                raise too_large(most)
             chunks.append(chunk)
         packed = b"".join(chunks)
-        body = _unpacked(packed, most) if "gzip" in encoding else packed
+        body = unpacked(packed, most) if "gzip" in encoding else packed
         self.charge(len(body) // ONE_REQUEST)
         return body
 
@@ -306,62 +301,3 @@ class Exchange:
         known = " or ".join(sorted(media_types))
         text = f"Content-Type is {given[:100] or 'missing'}; send {known}, in UTF-8 and FHIR {self.version.mime}."
         raise Refused.because(415, IssueCode.NOT_SUPPORTED, text)
-
-
-def parameters(query: str) -> list[tuple[str, str]]:
-    """
-    The parameters of a query string, without `_format` and `_pretty`.
-
-    Raises:
-        Refused: 400, when there are more than a search is worth: each is held against each resource that is looked at.
-    """
-    if query.count("&") >= MOST_PARAMETERS or query.count(",") + query.count("%2") >= MOST_VALUES:
-        text = f"There may be {MOST_PARAMETERS} parameters, with {MOST_VALUES} values in all: ask more than once."
-        raise Refused.because(400, IssueCode.TOO_COSTLY, text)
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise Refused.because(400, IssueCode.VALUE, "The query is not percent-encoded UTF-8.") from None
-    return [(name, value) for name, value in pairs if name not in ("_format", "_pretty")]
-
-
-def expected(if_match: str, if_none_match: str = "") -> str:
-    """What must be there for a write: a version's number, NOTHING (`If-None-Match: *`), or empty for anything."""
-    if if_match:
-        found = _ETAG.fullmatch(if_match.strip())
-        if not found:
-            raise Refused.because(
-                400, IssueCode.VALUE, f'If-Match must be one ETag such as W/"3", not {if_match[:60]}.'
-            )
-        return found[1]
-    if if_none_match and if_none_match.strip() != "*":
-        raise Refused.because(400, IssueCode.VALUE, "If-None-Match must be * on a write.")
-    return NOTHING if if_none_match else ""
-
-
-def without(parameters: Iterable[tuple[str, str]], taken: str) -> None:
-    """Raise Refused, 400, when parameters are left that an interaction does not take. `taken`: What it does take."""
-    if names := ", ".join(f"`{name[:60]}`" for name, _ in parameters):
-        raise Refused.because(400, IssueCode.NOT_SUPPORTED, f"{names}: this interaction takes {taken}.")
-
-
-def _unpacked(packed: bytes, most: int) -> bytes:
-    """What gzip has packed: never more than `most`, however small it came."""
-    parts, size = [], 0
-    try:
-        while packed:
-            unpacker = zlib.decompressobj(wbits=31)
-            parts.append(unpacker.decompress(packed, most - size + 1))
-            size += len(parts[-1])
-            if size > most:
-                raise _too_large(most)
-            if not unpacker.eof:
-                raise zlib.error("it ends too early")
-            packed = unpacker.unused_data
-    except zlib.error as error:
-        raise Refused.because(400, IssueCode.STRUCTURE, f"The body is not sound gzip: {error}.") from None
-    return b"".join(parts)
-
-
-def _too_large(most: int) -> Refused:
-    return Refused.because(413, IssueCode.TOO_LONG, f"The body is larger than {most} bytes, unpacked.")

@@ -7,17 +7,16 @@ The same whether a request asks for one, or an entry of a batch.
 import time
 from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import count
 from urllib.parse import urlencode
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import uuid4
 
 from hub.access import Caller
-from hub.api.answers import answer_of, deleted, gone, stored
+from hub.api.answers import answer_of, check_done, deleted, gone, stored, topic_here
 from hub.api.exchange import Answer
+from hub.api.idempotency import Idempotency
 from hub.api.permits import demand, demand_beyond
-from hub.errors import Overtaken, Refused, Unavailable
+from hub.errors import Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
 from hub.keys import ResourceId
 from hub.pressure import Pressure
@@ -26,38 +25,10 @@ from hub.store import Store, Version, now_ms
 from hub.topics import Topics
 from hub.transaction import PATIENCE, TransactionCoordinator
 from hub.visibility import Visibility
-from hub.write import NO_EVENTS, Events, Indexed, Lock, Put, PutResult, Write, written
+from hub.write import NO_EVENTS, Events, Indexed, Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
-from subscriptions.errors import Issue
 from subscriptions.scopes import Permission
 from subscriptions.search.asking import Context
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """
-    What makes a repeated create the same one.
-
-    scope: Client, type and key: the id is derived from them.
-    fingerprint: Of the body and the events that are named with it.
-    """
-
-    scope: str
-    fingerprint: str
-
-    @classmethod
-    def of(cls, client: str, type_: str, key: str, body: bytes, events: Events = NO_EVENTS) -> "Idempotency":
-        return cls(f"{client}/{type_}/{key}", fingerprint_of(body, events))
-
-    def id(self, number: int) -> str:
-        """An id that nobody else gets; another one for each number."""
-        return str(uuid5(NAMESPACE_URL, f"{self.scope}#{number}"))
-
-
-def fingerprint_of(body: bytes, events: Events) -> str:
-    """What tells one request from another with the same key."""
-    named = f"\n{written(events)}".encode() if events else b""
-    return blake2b(body + named, digest_size=16).hexdigest()
 
 
 class Interactions:
@@ -186,7 +157,7 @@ class Interactions:
             return Write(resource, "update", at, head, tail, expected, client, indexed, events=events)
 
         write_, result = await self._put(write)
-        self.check(write_, result)
+        check_done(write_, result)
         return stored(write_, result)
 
     async def delete(
@@ -199,7 +170,7 @@ class Interactions:
         write, result = await self._put(
             lambda at: Write(resource, "delete", at, expected=expected, publisher=client, events=events)
         )
-        self.check(write, result)
+        check_done(write, result)
         return Answer(204, version=result.version)
 
     async def one_match(
@@ -269,24 +240,6 @@ class Interactions:
                 return id_
         raise AssertionError("unreachable")
 
-    @staticmethod
-    def check(write: Write, result: PutResult) -> None:
-        """Raise what a client is told of a write that was not done."""
-        name = f"{write.resource.type}/{write.resource.id}"
-        match result.outcome:
-            case Put.DIFFERS:
-                reason = "This Idempotency-Key was used with another body: take a new one."
-                raise Refused.because(422, IssueCode.BUSINESS_RULE, reason)
-            case Put.ERASED:
-                raise gone(name)
-            case Put.EXISTS:
-                raise Refused.because(409, IssueCode.DUPLICATE, f"{name} exists already.")
-            case Put.CONFLICT:
-                there = f"at version {result.version}" if result.version else "not there"
-                raise Overtaken.because(412, IssueCode.CONFLICT, f"{name} is {there}, not as the request expects.")
-            case Put.FENCED:
-                raise Unavailable("a conditional create took too long: somebody else may do it now")
-
     async def create_as(
         self,
         id_: str,
@@ -312,7 +265,7 @@ class Interactions:
             return Write(resource, "create", at, head, tail, "", client, indexed, fingerprint, lock=lock, events=events)
 
         write_, result = await self._put(write)
-        self.check(write_, result)
+        check_done(write_, result)
         if result.outcome is Put.REPEATED:
             return await self._first(resource)
         return stored(write_, result)
@@ -334,9 +287,3 @@ class Interactions:
             if result.outcome is not Put.RESERVED:
                 return done, result
             await self._transactions.outlast(done.resource, result.by, until)
-
-
-def topic_here() -> Refused:
-    """What whoever would write a topic as a Basic is told."""
-    text = "This is a topic: it is changed and deleted as SubscriptionTopic at /fhir/r4b or /fhir/r5."
-    return Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})

@@ -1,7 +1,18 @@
-"""What the client of a read has already: https://hl7.org/fhir/R4/http.html#cread."""
+"""
+What the client of a read has already, and what that of a write expects to be there.
 
+https://hl7.org/fhir/R4/http.html#cread, https://hl7.org/fhir/R4/http.html#concurrency
+"""
+
+import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+
+from hub.errors import Refused
+from hub.write import NOTHING
+from subscriptions.codes import IssueCode
+
+_ETAG = re.compile(r'(?:W/)?"([1-9][0-9]{0,15})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +41,17 @@ def http_date(text: str) -> int | None:
         return int(parsedate_to_datetime(text).timestamp()) * 1000 + 999 if text else None
     except (ValueError, OverflowError):
         return None
+
+
+def expected(if_match: str, if_none_match: str = "") -> str:
+    """What must be there for a write: a version's number, NOTHING (`If-None-Match: *`), or empty for anything."""
+    if if_match:
+        found = _ETAG.fullmatch(if_match.strip())
+        if not found:
+            raise Refused.because(
+                400, IssueCode.VALUE, f'If-Match must be one ETag such as W/"3", not {if_match[:60]}.'
+            )
+        return found[1]
+    if if_none_match and if_none_match.strip() != "*":
+        raise Refused.because(400, IssueCode.VALUE, "If-None-Match must be * on a write.")
+    return NOTHING if if_none_match else ""

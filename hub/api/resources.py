@@ -8,7 +8,8 @@ from starlette.responses import Response
 from hub.api.conditional import Condition, Conditional
 from hub.api.conditions import condition, conditions
 from hub.api.exchange import Exchange
-from hub.api.interactions import Idempotency, Interactions
+from hub.api.idempotency import Idempotency
+from hub.api.interactions import Interactions
 from hub.api.patching import LARGE, Patching, patch_of
 from hub.errors import Refused
 from hub.ingest import Draft, draft

@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.access import Caller
-from hub.api.exchange import Answer, Exchange, parameters
+from hub.api.exchange import Answer, Exchange
 from hub.api.interactions import Interactions
 from hub.api.outcome import outcome
 from hub.api.pages import Parameters, bad_cursor, bundle, links
+from hub.api.parameters import parameters
 from hub.api.permits import demand_beyond
 from hub.api.results import Total, results
 from hub.search import Cursor, Page, Search

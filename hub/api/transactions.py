@@ -12,8 +12,10 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from hub.access import Caller
+from hub.api.answers import check_done
 from hub.api.entries import Entry, doubles, told_at
-from hub.api.interactions import Interactions, fingerprint_of
+from hub.api.idempotency import fingerprint_of
+from hub.api.interactions import Interactions
 from hub.api.patching import Patching, check_expected, persistently
 from hub.api.resolution import Resolution, Step
 from hub.errors import Overtaken, Refused, Unavailable
@@ -168,7 +170,7 @@ class Transactions:
         except Blocked as blocked:
             index = next(index for index, write in writes.items() if write.resource == blocked.write.resource)
             try:
-                self._interactions.check(blocked.write, blocked.result)
+                check_done(blocked.write, blocked.result)
             except Overtaken as overtaken:
                 told = told_at(f"Bundle.entry[{index}]", overtaken)
                 again = any(step.entry.index == index and step.entry.patch for step in steps)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from hub.access import ANYBODY
-from hub.api.exchange import Exchange, Prefer, expected, parameters
-from hub.api.known import Known, http_date
+from hub.api.exchange import Exchange, Prefer
+from hub.api.known import Known, expected, http_date
 from hub.api.pages import paging
+from hub.api.parameters import parameters
 from hub.api.subset import subset
 from hub.errors import Refused
 from hub.ingest import strict
