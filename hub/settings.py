@@ -2,10 +2,10 @@
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import ConnectionPool
 
 from hub.errors import NotTheHub
@@ -21,6 +21,7 @@ from hub.values import (
     PrivateEndpoints,
     RedisUrl,
     SecretsKey,
+    Texts,
     Url,
     UrlOrNothing,
     Waits,
@@ -189,14 +190,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Count. Resources that one search page looks at; then it ends, says so and links to the next.",
     )
-
     max_scanned: int = Field(
         1_000,
         gt=0,
         description="Count. Subscriptions on one topic and type whose filters (`:not`, `ne`) can't be looked up, so"
         " that each change is held against all of them; one more is refused.",
     )
-
     max_scanned_of_client: int = Field(
         100,
         gt=0,
@@ -267,13 +266,11 @@ class Settings(BaseSettings):
     endpoint_ports: Ports = Field(
         (443, 8443), description="Ports, comma-separated. Not applied to allowed private addresses."
     )
-
     own_addresses: Addresses = Field(
         (),
         description="`host:port`, comma-separated: where else the hub's api or Redis listen. Refused as endpoints"
         " whatever is allowed, like those in `HUB_REDIS_URL`, `HUB_RQ_REDIS_URL`, `HUB_BASE_URL` and of `hub serve`.",
     )
-
     endpoint_ca_file: Path | None = Field(
         None,
         description="File. PEM of authorities that may vouch for endpoints, beside those that the system trusts.",
@@ -355,7 +352,7 @@ class Settings(BaseSettings):
         description="URL where clients get tokens, for `/.well-known/smart-configuration`. Empty: the one in its"
         " discovery document.",
     )
-    smart_audience: Annotated[tuple[str, ...], NoDecode] = Field(
+    smart_audience: Texts = Field(
         (),
         description="What tokens have in `aud`, comma-separated: any of it. Empty: `HUB_BASE_URL`, or a FHIR base below"
         " it.",
@@ -365,20 +362,6 @@ class Settings(BaseSettings):
         description="Algorithms that tokens may be signed with, comma-separated: `RS`, `PS` or `ES` with `256`,"
         " `384` or `512`, or `EdDSA`.",
     )
-
-    @field_validator(
-        "retry_waits",
-        "private_endpoints",
-        "endpoint_ports",
-        "own_addresses",
-        "smart_audience",
-        "smart_algorithms",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        """Lists are written with commas, since JSON in an environment variable is a trap."""
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _whole_cluster(self) -> Self:

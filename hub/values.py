@@ -32,6 +32,10 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 def _url(text: str) -> str:
     """A URL that others are told, without a slash at its end."""
     try:
@@ -144,8 +148,13 @@ RedisUrl: TypeAlias = Annotated[str, AfterValidator(_redis_url)]
 WebhookUrl: TypeAlias = Annotated[str, AfterValidator(_webhook_url)]
 WebhookSecret: TypeAlias = Annotated[str, AfterValidator(_webhook_secret)]
 SecretsKey: TypeAlias = Annotated[str, AfterValidator(_secrets_key)]
-Waits: TypeAlias = Annotated[tuple[Wait, ...], NoDecode]
-Ports: TypeAlias = Annotated[tuple[Port, ...], NoDecode]
-Algorithms: TypeAlias = Annotated[tuple[Algorithm, ...], NoDecode]
-Addresses: TypeAlias = Annotated[tuple[Annotated[tuple[str, int], BeforeValidator(_host_and_port)], ...], NoDecode]
-PrivateEndpoints: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_private_endpoint)], ...], NoDecode]
+
+#: Lists are written with commas, since JSON in an environment variable is a trap.
+_COMMAS = (NoDecode, BeforeValidator(_split))
+
+Texts: TypeAlias = Annotated[tuple[str, ...], *_COMMAS]
+Waits: TypeAlias = Annotated[tuple[Wait, ...], *_COMMAS]
+Ports: TypeAlias = Annotated[tuple[Port, ...], *_COMMAS]
+Algorithms: TypeAlias = Annotated[tuple[Algorithm, ...], *_COMMAS]
+Addresses: TypeAlias = Annotated[tuple[Annotated[tuple[str, int], BeforeValidator(_host_and_port)], ...], *_COMMAS]
+PrivateEndpoints: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_private_endpoint)], ...], *_COMMAS]
