@@ -10,10 +10,12 @@ between the parts: it is always a UUID of the hub's.
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 #: Bytes of a secret, and of an Ed25519 key.
@@ -53,6 +55,17 @@ def public_text(key: Ed25519PublicKey) -> str:
     return f"whpk_{b64encode(key.public_bytes_raw()).decode()}"
 
 
+def parse_public(text: str) -> Ed25519PublicKey:
+    """Read a public key as subscribers are given it. Raises ValueError for what is none."""
+    try:
+        key = b64decode(text.removeprefix("whpk_"), validate=True)
+    except ValueError:
+        key = b""
+    if not text.startswith("whpk_") or len(key) != SECRET_BYTES:
+        raise ValueError(f"`whpk_` and {SECRET_BYTES} bytes in base64")
+    return Ed25519PublicKey.from_public_bytes(key)
+
+
 def signature(secret: Secret, content: bytes) -> str:
     """One entry of the header, of the symmetric kind."""
     return f"v1,{b64encode(hmac.digest(secret.key, content, hashlib.sha256)).decode()}"
@@ -80,3 +93,27 @@ def signed_headers(
     if key is not None:
         signatures.append(f"v1a,{b64encode(key.sign(content)).decode()}")
     return ("webhook-id", str(UUID(id_))), ("webhook-timestamp", str(at)), ("webhook-signature", " ".join(signatures))
+
+
+def signed_by(keys: Iterable[Secret | Ed25519PublicKey], id_: str, at: str, body: bytes, signatures: str) -> bool:
+    """
+    Whether a message bears the signature of one of the keys. How old it is, is another question.
+
+    Args:
+        id_, at, signatures: As the headers have them.
+    """
+    if "." in id_:
+        return False
+    content = b"%b.%b.%b" % (id_.encode(), at.encode(), body)
+    given = signatures.split(" ")
+    return any(_fits(key, content, each) for key in keys for each in given)
+
+
+def _fits(key: Secret | Ed25519PublicKey, content: bytes, given: str) -> bool:
+    if isinstance(key, Secret):
+        return hmac.compare_digest(signature(key, content).encode(), given.encode())
+    try:
+        key.verify(b64decode(given.removeprefix("v1a,"), validate=True), content)
+    except (InvalidSignature, ValueError):
+        return False
+    return given.startswith("v1a,")
