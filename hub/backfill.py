@@ -124,7 +124,7 @@ class Backfill:
     async def _say_what_is_lost(self, key: SubscriptionKey, owed: str) -> None:
         trimmed = await self.changes.trimmed(self.partition)
         if place(trimmed) > place(owed):
-            self.concerns.poison["retention"] += 1
+            self.concerns.note("retention")
             log.error(
                 "subscription.start-lost",
                 extra={

@@ -18,8 +18,10 @@ from hub.erasing import Erasing
 from hub.errors import Unavailable
 from hub.keys import CLOCK
 from hub.membership import Membership
+from hub.metering import SAMPLED, Sampling
 from hub.pipeline import Pipeline, script
 from hub.retention import AuditRetention, Retention
+from hub.stream import Changes
 from hub.transaction import TransactionCoordinator
 from hub.withdrawal import Withdrawals
 
@@ -55,6 +57,8 @@ class Clock:
     audits: AuditRetention
     withdrawals: Withdrawals
     erasing: Erasing
+    changes: Changes
+    sampling: Sampling
     _mine: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -66,6 +70,7 @@ class Clock:
                 group.create_task(self._again("rights", self.withdraw, OFTEN))
                 group.create_task(self._again("tidy", self.tidy, SELDOM))
                 group.create_task(self._again("retention", self.retain, SELDOM))
+                group.create_task(self._again("sample", self.sample, SAMPLED))
                 group.create_task(self._again("erase", self.erasing.finish, OFTEN))
                 while True:
                     await self._hold()
@@ -107,6 +112,11 @@ class Clock:
     async def withdraw(self) -> None:
         """See to those whose rights have changed."""
         await self.withdrawals.look()
+
+    async def sample(self) -> None:
+        """Note what was counted."""
+        behind = await self.changes.behind()
+        await self.sampling.sample(behind.seconds, behind.changes)
 
     async def retain(self) -> None:
         """Remove what is not to be kept any longer."""

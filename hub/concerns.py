@@ -18,9 +18,11 @@ from logging import getLogger
 import msgspec
 
 from hub.audit import Audit
+from hub.families import EVALUATIONS_FAILED, EVENTS_WITHHELD
 from hub.holdings import Holdings
 from hub.in_force import InForce
 from hub.keys import SubscriptionKey
+from hub.meter import Meter
 from hub.store import Store, instant
 from hub.stream import Entry
 from hub.telling import Judgement, Telling
@@ -80,14 +82,13 @@ class Concerns:
     Finds out whom changes concern.
 
     poison: How many changes and evaluations were set aside, by reason.
-    withheld: How many changes were kept from a subscription that they concern, by reason.
     """
 
     store: Store
     telling: Telling
     audit: Audit
     poison: Counter[str] = field(default_factory=Counter)
-    withheld: Counter[str] = field(default_factory=Counter)
+    meter: Meter = field(default_factory=Meter)
 
     async def read(self, entries: list[Entry], *, remember: bool = True) -> list[Change | None]:
         """
@@ -142,7 +143,7 @@ class Concerns:
             for error in one.left_out:
                 self.set_aside("include", entry, error.text)
             for key, withheld in one.withheld:
-                self.withheld[withheld.reason] += 1
+                self.meter.count(EVENTS_WITHHELD, entry.resource.tenant, withheld.reason)
                 result.withheld += 1
                 acts[entry.resource.tenant].append(_act(entry, key, withheld))
         for tenant, of_tenant in acts.items():
@@ -209,9 +210,14 @@ class Concerns:
             self.set_aside("body", entry, type(error).__name__)
             return None
 
+    def note(self, reason: str) -> None:
+        """Something was set aside."""
+        self.poison[reason] += 1
+        self.meter.count(EVALUATIONS_FAILED, reason)
+
     def set_aside(self, reason: str, entry: Entry, text: str, **ids: str) -> None:
         """Go on without this change, or without somebody whom it may concern."""
-        self.poison[reason] += 1
+        self.note(reason)
         log.error(
             "change.set-aside", extra={"change": entry.id, "resource": str(entry.resource), "reason": text, **ids}
         )

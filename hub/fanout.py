@@ -19,8 +19,10 @@ from hub.backfill import Backfill, Pace
 from hub.concerns import Concerns
 from hub.due import Due
 from hub.errors import Unavailable
+from hub.families import CHANGES_MATCHED, MATCH
 from hub.in_force import InForce
-from hub.keys import Partition
+from hub.keys import Partition, SubscriptionKey
+from hub.meter import Meter
 from hub.outbox import Outboxes
 from hub.presence import EVERY, Presence
 from hub.store import Store
@@ -43,7 +45,6 @@ class Fanout:
 
     batch: The most changes that are matched between two writes of the progress.
     poison: How many changes and evaluations were set aside, by reason.
-    withheld: How many changes were kept from a subscription that they concern, by reason.
     """
 
     changes: Changes
@@ -55,13 +56,13 @@ class Fanout:
     presence: Presence
     telling: Telling
     audit: Audit
+    meter: Meter = field(default_factory=Meter)
     poison: Counter[str] = field(default_factory=Counter)
-    withheld: Counter[str] = field(default_factory=Counter)
     _pace: Pace = field(default_factory=Pace)
 
     @property
     def _concerns(self) -> Concerns:
-        return Concerns(self.store, self.telling, self.audit, self.poison, self.withheld)
+        return Concerns(self.store, self.telling, self.audit, self.poison, self.meter)
 
     async def run(self) -> None:
         """Match this process' share of the partitions; never returns by itself. Cancelled, it gives them back."""
@@ -116,12 +117,15 @@ class Fanout:
                 mark = entries[-1].id
                 if not await self.changes.advance(partition, self.presence.name, mark):
                     return
+                for entry in entries:
+                    self.meter.count(CHANGES_MATCHED, entry.resource.tenant)
             if backfill.busy and self._pace.free:
                 await self._pace.step(backfill)
         await self.changes.let_go(partition, self.presence.name)
 
     async def match(self, partition: Partition, entries: list[Entry]) -> None:
         """Owe a batch of one partition's changes to whomever they concern, and mark those as due."""
+        began = monotonic()
         _, changes = await asyncio.gather(self.in_force.refresh(), self._concerns.read(entries))
         concerned = await self._concerns.of(entries, changes, self.in_force)
         owed, included = concerned.changes, concerned.included
@@ -131,6 +135,8 @@ class Fanout:
         send = [key for key, result in zip(owed, results, strict=True) if result is not None and result.send]
         if send:
             await self.due.mark(send)
+        self.meter.time(MATCH, monotonic() - began)
+        self._tell(entries, owed)
         log.info(
             "change.matched",
             extra={
@@ -142,3 +148,14 @@ class Fanout:
                 "withheld": concerned.withheld,
             },
         )
+
+    def _tell(self, entries: list[Entry], owed: Mapping[SubscriptionKey, list[Entry]]) -> None:
+        """Tell whoever watches how many of its tenant's subscriptions each change concerns."""
+        if not self.meter.watched:
+            return
+        concerned = Counter(
+            entry.id for key, changes in owed.items() for entry in changes if entry.resource.tenant == key.tenant
+        )
+        for entry in entries:
+            ids = {"resource": str(entry.resource), "number": entry.number, "subscriptions": concerned[entry.id]}
+            self.meter.tell("change.matched", entry.resource.tenant, ids)

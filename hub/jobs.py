@@ -31,7 +31,7 @@ from hub.errors import Unavailable
 from hub.foundation import unusable
 from hub.settings import Settings
 from hub.wiring import workers
-from hub.wiring.parts import Parts, parts
+from hub.wiring.parts import Parts, ended, parts
 
 log = getLogger("hub.jobs")
 
@@ -87,7 +87,7 @@ class Pump:
     _parts: Parts | None = None
     _engine: workers.Engine | None = None
     _running: asyncio.Task[None] | None = None
-    _watching: asyncio.Task[None] | None = None
+    _beside: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def prepared(self) -> workers.Engine:
         """
@@ -97,7 +97,7 @@ class Pump:
         """
         if self._parts is None:
             self._parts = await parts(self.settings)
-            self._watching = asyncio.create_task(self._parts.watch.run())
+            self._beside = self._parts.beside()
         if self._engine is None:
             build = workers.matching if self.kind == MATCH else workers.delivering
             self._engine = build(self._parts)
@@ -135,8 +135,7 @@ class Pump:
         try:
             await self.finish()
         finally:
-            if self._watching is not None:
-                self._watching.cancel()
+            await ended(self._beside)
             if self._parts is not None:
                 await self._parts.close()
 
@@ -284,14 +283,14 @@ def run_clock(settings: Settings) -> None:
         except Unavailable as error:
             if not isinstance(error.__cause__, RedisTimeoutError):  # one that is there may answer yet
                 raise
-        watching = asyncio.create_task(p.watch.run())
+        beside = p.beside()
         task = asyncio.create_task(clock.run())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        watching.cancel()
+        await ended(beside)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())

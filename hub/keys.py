@@ -118,6 +118,16 @@ hub:{erasures}:left:<id>
     hash: tenant/version/Type/id -> the number of the last version that is still to be erased
 hub:{transactions}:open
     zset: transaction -> ms after which the clock settles it
+hub:{meter}:totals, :flushed, :sampled
+    hash: what all processes have counted; how far each has; what it was ten seconds ago (see metering.py)
+hub:{meter}:criteria
+    zset: name in `subscriptions`, a slash, incarnation -> microseconds that matching its criteria took lately
+hub:{meter}:history
+    stream: what was counted in each ten seconds of the last six hours
+hub:{meter}:tail
+    stream: the last 1,000 steps that happened while somebody watched
+hub:{meter}:watched
+    string: somebody watches what happens; 5 s, renewed
 hub:{clock}:lease
     string: which process is the clock; 3 s, renewed
 hub:{pumps}:<kind>
@@ -360,6 +370,10 @@ class OriginKeys:
 def audit_keys(tenant: str) -> list[str]:
     """The log of a tenant's audit, and what was left out of it."""
     return [f"hub:{{audit:{tenant}}}:{name}" for name in ("log", "lost")]
+
+
+def meter(name: str) -> str:
+    return f"hub:{{meter}}:{name}"
 
 
 def alerts_spent(origin: str) -> str:

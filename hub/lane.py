@@ -17,11 +17,12 @@ from hub.breakers import FREE, Pass
 from hub.channels.origins import SLOW, Visit
 from hub.due import Lease
 from hub.errors import Unavailable
+from hub.families import ATTEMPT, ATTEMPTS, EVENTS_DELIVERED, EVENTS_WITHHELD, NOTIFICATIONS_DELIVERED, TRIP
 from hub.rendering import Rendering
 from hub.secrets import Unopened
 from hub.sender import Recipient, Sender
 from hub.store import ms
-from hub.turn import Sending, Sent, Turn, Verb
+from hub.turn import Kind, Sending, Sent, Turn, Verb
 from subscriptions.audit import Act
 from subscriptions.breaker import well
 from subscriptions.codes import SubscriptionStatus as Status
@@ -179,29 +180,33 @@ class Lane:
                 },
             )
             return sender.origins.broken_off(sender.due.now())
-        took = monotonic() - started
+        took, answered = monotonic() - started, ms(sender.now())
         sender.origins.went(recipient.origin, well=well(outcome))
         early = await self._early(outcome)
         decision = self._decide(outcome, sending, subscription, early)
         recipient.slow = took > SLOW or not isinstance(decision, Delivered)
-        log.info(
-            "delivery.attempted",
-            extra={
-                "subscription": str(self.lease.subscription),
-                "kind": sending.kind.value,
-                "first_event": sending.first,
-                "last_event": sending.last,
-                "attempt": self.turn.attempt + 1,
-                "outcome": type(outcome).__name__.lower(),
-                "decision": type(decision).__name__.lower(),
-                "milliseconds": round(took * 1000, 1),
-                "bytes": len(message.body),
-            },
-        )
+        answer = type(outcome).__name__.lower()
+        ids: dict[str, object] = {
+            "subscription": str(self.lease.subscription),
+            "kind": sending.kind.value,
+            "first_event": sending.first,
+            "last_event": sending.last,
+            "attempt": self.turn.attempt + 1,
+            "outcome": answer,
+            "decision": type(decision).__name__.lower(),
+            "milliseconds": round(took * 1000, 1),
+            "bytes": len(message.body),
+        }
+        log.info("delivery.attempted", extra=ids)
+        sender.meter.count(ATTEMPTS, key.tenant, sending.kind, answer)
+        sender.meter.time(ATTEMPT, took)
+        sender.meter.tell("delivery.attempted", key.tenant, ids)
         await self._tell(recipient, outcome, passed)
         sent = _sent(outcome, message, took)
         if isinstance(decision, Delivered) and sending.handshake:
-            return await self._until_confirmed(lambda: self._activate(recipient, sent))
+            turn = await self._until_confirmed(lambda: self._activate(recipient, sent))
+            self._delivered(turn, sending, answered)
+            return turn
         verb, said, code, wait = _verdict(decision)
         again_at = None if wait is None else sender.due.now() + int(wait * 1000)
         acts = recipient.account.acts(sending, verb, said, sent, self._rendering.told)
@@ -222,7 +227,20 @@ class Lane:
                 ),
             )
         )
+        if isinstance(decision, Delivered):
+            self._delivered(turn, sending, answered)
         return again_at if turn is not None and again_at is not None else turn
+
+    def _delivered(self, turn: Turn | int | None, sending: Sending, answered: int) -> None:
+        """Count what was accepted at `answered` (ms), unless it goes out again: this lane had no say any more."""
+        if not isinstance(turn, Turn):
+            return
+        meter, tenant = self.sender.meter, self.lease.subscription.tenant
+        meter.count(NOTIFICATIONS_DELIVERED, tenant, sending.kind)
+        if sending.kind is Kind.EVENTS:
+            meter.count(EVENTS_DELIVERED, tenant, by=sending.last - sending.first + 1)
+            for number in range(sending.first, sending.last + 1):
+                meter.time(TRIP, (answered - self._rendering.ahead[number].at) / 1000, tenant)
 
     async def _withdraw(self, recipient: Recipient, withheld: Withheld) -> Turn | int | None:
         """Send nothing more: its owner may not be told what it asked for. What was pinned is not sent either."""
@@ -247,6 +265,7 @@ class Lane:
         )
         if turn is not None:  # else it was deleted, with what was owed to it
             log.error("delivery.set-aside", extra={"subscription": str(key), "event": sending.first, "reason": said})
+            sender.meter.count(EVENTS_WITHHELD, key.tenant, "set-aside")
         return turn
 
     def _decide(self, outcome: Outcome, sending: Sending, subscription: Subscription, early: float | None) -> Decision:

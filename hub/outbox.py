@@ -13,7 +13,9 @@ from logging import getLogger
 from types import MappingProxyType
 from typing import Any
 
+from hub.families import EVENTS_DROPPED, EVENTS_OWED
 from hub.keys import ALERTS, SubscriptionKey
+from hub.meter import Meter
 from hub.pipeline import Pipeline, script
 from hub.state import FIELDS, State
 from hub.stream import Entry, before
@@ -74,10 +76,11 @@ class Subscribed(StrEnum):
 class Outboxes:
     """The subscriptions' states and outboxes."""
 
-    def __init__(self, pipeline: Pipeline, max_backlog: int = 1_000_000) -> None:
+    def __init__(self, pipeline: Pipeline, max_backlog: int = 1_000_000, meter: Meter | None = None) -> None:
         """`max_backlog`: Events of one subscription that may wait to be sent."""
         self._pipeline = pipeline
         self._max_backlog = max_backlog
+        self._meter = meter or Meter()
 
     async def owe(
         self,
@@ -129,7 +132,9 @@ class Outboxes:
         if not reply:
             return None
         owed = Owed(int(reply[0]), int(reply[1]), bool(reply[2]), int(reply[3]))
+        self._meter.count(EVENTS_OWED, subscription.tenant, by=owed.fresh)
         if owed.dropped:
+            self._meter.count(EVENTS_DROPPED, subscription.tenant, by=owed.dropped)
             first, last = owed.events - owed.dropped + 1, owed.events
             log.error(
                 "events.dropped",

@@ -16,14 +16,16 @@ What is kept, and for how long: the clock removes the rest, in small steps, one 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import getLogger
 from math import ceil
 
 from hub.access import DEFAULT, Access
 from hub.audit import Audit
 from hub.due import Due
+from hub.families import EVENTS_DROPPED
 from hub.keys import Partition, SubscriptionKey
+from hub.meter import Meter
 from hub.pipeline import Pipeline, script
 from hub.registry import Registry
 from hub.stream import Changes, place
@@ -60,6 +62,7 @@ class Retention:
     due: Due
     window: int
     most_bytes: int
+    meter: Meter = field(default_factory=Meter)
 
     async def run(self, now: int) -> None:
         """Remove what is not to be kept at this time (ms)."""
@@ -148,6 +151,7 @@ class Retention:
             reply = await self.pipeline.run(RETAIN, [key.subscription, key.outbox], horizon, STEP)
             removed, more = removed + int(reply[0]), bool(reply[4])
             if many := int(reply[1]):
+                self.meter.count(EVENTS_DROPPED, key.tenant, by=many)
                 dropped = True
                 log.error(
                     "events.dropped",

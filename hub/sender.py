@@ -15,8 +15,10 @@ from hub.channels.rest_hook import RestHook
 from hub.credentials import Credentials
 from hub.disclosure import Disclosure
 from hub.due import Due
+from hub.families import EVENTS_WITHHELD
 from hub.keyring import Keyring
 from hub.keys import SubscriptionKey
+from hub.meter import Meter
 from hub.outbox import Outboxes
 from hub.registry import Registry
 from hub.seal import Seal
@@ -97,6 +99,7 @@ class Sender:
     telling: Telling
     dice: Callable[[], float]
     now: Callable[[], datetime]
+    meter: Meter = field(default_factory=Meter)
     stopping: bool = False
     _recipients: dict[SubscriptionKey, Recipient] = field(default_factory=dict)
 
@@ -150,6 +153,7 @@ class Sender:
         """Have it audited what was kept from a subscription of what it was owed, by whom the resources are."""
         acts = defaultdict[str, list[Act]](list)
         for event, resource, number, withheld in sight.withheld:
+            self.meter.count(EVENTS_WITHHELD, resource.tenant, withheld.reason)
             own = resource.tenant == key.tenant
             acts[resource.tenant].append(
                 Act(

@@ -17,7 +17,9 @@ from datetime import UTC, datetime, timedelta
 from logging import getLogger
 from typing import Any
 
+from hub.families import CHANGES_STORED
 from hub.keys import Index, Partition, ResourceId, lock_partition
+from hub.meter import Meter
 from hub.pipeline import Pipeline, script
 from hub.suppressions import CONSENT, dishonour, honour
 from hub.terminology import TYPES, remember, unremember
@@ -82,8 +84,11 @@ class LookUp:
 class Store:
     """The resources of all tenants, spread over the partitions."""
 
-    def __init__(self, pipeline: Pipeline, partitions: int, vault: Vault | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, partitions: int, vault: Vault | None = None, meter: Meter | None = None
+    ) -> None:
         """`vault`: What seals bodies; without one nothing is sealed."""
+        self._meter = meter or Meter()
         self.vault = vault or Vault()
         self._pipeline = pipeline
         self._partitions = partitions
@@ -137,9 +142,12 @@ class Store:
                 if held:
                     await self.remember(r, version, held.body)
             return PutResult(outcome, version=version)
-        result = PutResult(outcome, version=int(reply[1]), interaction=Interaction(reply[2].decode()))
-        log.info("change.stored", extra=_ids(write, result))
-        gone = result.interaction is Interaction.DELETE
+        interaction = Interaction(reply[2].decode())
+        result = PutResult(outcome, version=int(reply[1]), interaction=interaction)
+        log.info("change.stored", extra=(ids := _ids(write, result)))
+        self._meter.count(CHANGES_STORED, r.tenant, interaction)
+        self._meter.tell("change.stored", r.tenant, ids)
+        gone = interaction is Interaction.DELETE
         await self.remember(r, result.version, None if gone else write.body(result.version))
         return result
 

@@ -1,7 +1,7 @@
 """What every process is built from."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,6 +24,8 @@ from hub.keyring import Keyring
 from hub.keys import LAYOUT
 from hub.membership import Membership
 from hub.memory import Memory
+from hub.meter import Meter
+from hub.metering import Metering, Sampling
 from hub.migration import Migration
 from hub.operating import Operating
 from hub.outbox import Outboxes
@@ -52,6 +54,9 @@ from subscriptions.audit import OPERATOR, Act, Kind
 
 #: Connections to Redis that one process has at most, beside one blocking read for each partition or shard.
 CONNECTIONS = 32
+
+#: Seconds that what runs beside a process' work gets to end.
+LAST_SECONDS = 2.0
 
 
 def connect(settings: Settings, memory: Memory) -> Client:
@@ -98,6 +103,7 @@ class Parts:
     audit: Audit
     suppressions: Suppressions
     telling: Telling
+    meter: Meter
 
     @property
     def disclosure(self) -> Disclosure:
@@ -119,7 +125,8 @@ class Parts:
     @property
     def retention(self) -> Retention:
         window = int(self.settings.retention_days * DAY)
-        return Retention(self.pipeline, self.registry, self.changes, self.due, window, self.settings.retention_bytes)
+        most = self.settings.retention_bytes
+        return Retention(self.pipeline, self.registry, self.changes, self.due, window, most, self.meter)
 
     @property
     def audits(self) -> AuditRetention:
@@ -130,14 +137,33 @@ class Parts:
         s = self.settings
         return Guard(s.allow_private_endpoints, s.private_networks, frozenset(s.endpoint_ports), own=self.own)
 
+    def beside(self) -> list[asyncio.Task[None]]:
+        """What each process runs beside its work, to be `ended` before the connections are closed."""
+        return [asyncio.create_task(self.watch.run()), asyncio.create_task(self.metering.run())]
+
     @property
     def watch(self) -> Watch:
-        """To be run by each process."""
         return Watch(self.pipeline, self.memory, self.settings.data_dir)
+
+    @property
+    def metering(self) -> Metering:
+        return Metering(self.pipeline, self.meter)
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.pipeline)
 
     async def close(self) -> None:
         """Close the connections to Redis. A pool that was handed to a client is not the client's to close."""
         await _close(self.client)
+
+
+async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """End what runs beside a process' work; what takes longer than some seconds is left to itself."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=LAST_SECONDS)
 
 
 async def _close(client: Client) -> None:
@@ -247,7 +273,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
     seal = Seal(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
     await seal.check()
     bodies = await vault(pipeline, seal, sealing=settings.encrypt_bodies)
-    audit = _audit(settings, pipeline)
+    audit, meter = _audit(settings, pipeline), Meter()
     access, suppressions = (
         Access(pipeline, now_ms),
         Suppressions(pipeline, tenancy.base, settings.honour_consent, now_ms),
@@ -258,9 +284,9 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         memory=memory,
         pipeline=pipeline,
         foundation=foundation,
-        store=Store(pipeline, settings.partitions, bodies),
+        store=Store(pipeline, settings.partitions, bodies, meter),
         changes=Changes(client, pipeline, settings.partitions),
-        outboxes=Outboxes(pipeline, settings.max_backlog),
+        outboxes=Outboxes(pipeline, settings.max_backlog, meter),
         due=Due(client, pipeline, settings.partitions),
         registry=Registry(pipeline, _scanning(settings, tenancy)),
         tenancy=tenancy,
@@ -272,6 +298,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         audit=audit,
         suppressions=suppressions,
         telling=Telling(Standings(access, settings.auth), suppressions, tenancy, now_ms),
+        meter=meter,
     )
     await built.keyring.check()
     if foundation.layout < LAYOUT:

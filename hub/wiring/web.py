@@ -44,13 +44,10 @@ from hub.topics_dir import load
 from hub.visibility import Visibility
 from hub.wiring.erasing import erasing
 from hub.wiring.gates import Gates
-from hub.wiring.parts import Parts, parts
+from hub.wiring.parts import Parts, ended, parts
 from subscriptions.allowance import Rate
 from subscriptions.codes import FhirVersion
 from subscriptions.subscription import Style
-
-#: Seconds that what runs beside the application gets to end.
-LAST_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -58,16 +55,14 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     """The HTTP application, connected. NotTheHub and Unavailable as `parts` raises them."""
     p = await parts(settings)
     refusals = Refusals(p.audit)
-    tasks = [asyncio.create_task(p.watch.run()), asyncio.create_task(refusals.run())]
+    tasks = [*p.beside(), asyncio.create_task(refusals.run())]
     try:
         if settings.topics_dir:
             publication = Publication(p.tenancy.topics(DEFAULT), p.registry, p.audit)
             await load(settings.topics_dir, publication, now=now_ms(), max_nesting=settings.max_nesting)
         yield web(settings, p, refusals=refusals)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=LAST_SECONDS)
+        await ended(tasks)
         await p.client.aclose()
 
 

@@ -56,6 +56,7 @@ def matching(p: Parts) -> Engine:
         presence=Presence(p.pipeline, "match", process_name()),
         telling=p.telling,
         audit=p.audit,
+        meter=p.meter,
     )
 
 
@@ -84,6 +85,7 @@ def delivering(p: Parts) -> Engine:
         telling=p.telling,
         dice=random.random,
         now=lambda: datetime.now(UTC),
+        meter=p.meter,
     )
     addressees = Addressees(p.pipeline, p.keyring, channel, operator(p))
     alerting = Alerting(p.pipeline, p.outboxes, addressees, p.foundation.epoch, p.tenancy)
@@ -117,4 +119,6 @@ def clock(p: Parts, *, top_up: Callable[[], Awaitable[None]]) -> Clock:
         audits=p.audits,
         withdrawals=Withdrawals(p.pipeline, p.telling.standings, p.registry, p.outboxes, p.due),
         erasing=erasing(p),
+        changes=p.changes,
+        sampling=p.sampling,
     )

@@ -94,7 +94,7 @@ async def _hub(life: Life) -> AsyncIterator[tuple[Parts, Clock, httpx.AsyncClien
         """RQ is not here: the engines run by themselves."""
 
     ticking = clock(p, top_up=nothing)
-    running = [asyncio.create_task(engine.run()) for engine in (*engines, ticking, p.watch)]
+    running = [asyncio.create_task(engine.run()) for engine in (*engines, ticking, p.watch, p.metering)]
     transport = httpx.ASGITransport(web(settings, p))
     async with httpx.AsyncClient(transport=transport, base_url="http://hub.example/fhir/r4/", timeout=30) as http:
         yield p, ticking, http

@@ -22,6 +22,8 @@ from hub.access import Tenant
 from hub.belief import BELIEVED
 from hub.clock import Clock
 from hub.erasures import Order, Stage
+from hub.families import CHANGES_STORED
+from hub.figures import Readings, Tail
 from hub.keys import OPEN, REGISTRY_LOG, SIGNING_KEY, WAKING, OriginKeys
 from hub.resealing import Resealing
 from hub.seal import Seal
@@ -305,6 +307,24 @@ async def says_who_may_call(client: Client) -> None:
     await client.parts.access.set(Tenant("ward"))
 
 
+async def looks_at_what_was_counted(client: Client) -> None:
+    """And watches what happens until something has."""
+    tail = Tail(client.parts.client, client.parts.pipeline)
+    await tail.watch()
+    await eventually(lambda: _watched(client.parts), within=30)
+    mark = await tail.end()
+    await client.put("a0", "watched")
+    async with asyncio.timeout(30):
+        while not await tail.follow(mark):
+            await tail.watch()
+    reading = await Readings(client.parts.pipeline).read(60)
+    assert reading.totals.total(CHANGES_STORED) > 0
+
+
+async def _watched(parts: Parts) -> bool:
+    return parts.meter.watched
+
+
 async def reads(client: Client) -> None:
     answer = await client.http.get("Immunization/a0")
     assert answer.status_code == 200
@@ -351,6 +371,6 @@ STORY: list[Step] = [
     empties_the_log, puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
     tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
     unsubscribes, forgets_a_key_that_is_lost, keeps_something_back,
-    says_who_may_call, reads, puts_more,
+    says_who_may_call, looks_at_what_was_counted, reads, puts_more,
     has_heard_of_everything, erases, keeps_nothing,
 ]  # fmt: skip

@@ -59,6 +59,7 @@ def fanout(parts: Parts, *, changes: Changes | None = None, name: str = "", batc
         presence=Presence(parts.pipeline, "match", name or f"match-{next(_names)}"),
         telling=parts.telling,
         audit=parts.audit,
+        meter=parts.meter,
     )
 
 
@@ -97,6 +98,7 @@ def sender(
         telling=parts.telling,
         dice=lambda: 0.0,
         now=lambda: datetime.now(UTC),
+        meter=parts.meter,
     )
 
 

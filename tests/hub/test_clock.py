@@ -77,6 +77,8 @@ def clock(
         audits=parts.audits,
         withdrawals=Withdrawals(parts.pipeline, parts.telling.standings, parts.registry, parts.outboxes, parts.due),
         erasing=erasing(parts),
+        changes=parts.changes,
+        sampling=parts.sampling,
     )
 
 
