@@ -65,7 +65,7 @@ class Reach:
         ):
             if lacking := rights.scopes.lacking(types, Permission.READ):
                 names = ", ".join(each.partition("/")[2].removesuffix(".r") for each in lacking)
-                text = f"{what.format('every type' if names == EVERY else names)}: this needs {' '.join(lacking)}."
+                text = f"{what.format(names.replace(EVERY, 'every type'))}: this needs {' '.join(lacking)}."
                 yield Issue(IssueCode.FORBIDDEN, text, element)
 
 

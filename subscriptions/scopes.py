@@ -85,8 +85,10 @@ class Scopes:
 
     def lacking(self, types: Iterable[str], permission: Permission) -> tuple[str, ...]:
         """The scopes that are lacking to do something with resources of all these types, sorted; `*` for many."""
-        lacking = [each for each in sorted(types) if not self.allow(each, permission)]
-        return tuple(scope(each, permission) for each in ([EVERY] if len(lacking) > NAMED else lacking))
+        lacking = {each for each in types if not self.allow(each, permission)}
+        if len(lacking) > NAMED:
+            lacking = {EVERY} | (lacking & BY_NAME)
+        return tuple(scope(each, permission) for each in sorted(lacking))
 
     def __and__(self, other: "Scopes") -> "Scopes":
         """What both allow."""

@@ -106,9 +106,20 @@ def test_to_create_or_to_search_is_not_to_be_told() -> None:
 
 
 def test_more_types_than_can_be_named_are_all() -> None:
-    many = sorted(resource_types(R4))[: NAMED + 1]
+    many = sorted(resource_types(R4) - {"AuditEvent"})[: NAMED + 1]
     assert Reach.of(wanted(), topic(*many), CONTEXT).lacking(NOTHING) == ("system/*.r",)
     assert len(Reach.of(wanted(), topic(*many[1:]), CONTEXT).lacking(NOTHING)) == NAMED
+
+
+def test_all_types_are_not_those_that_have_to_be_named() -> None:
+    """What a Provenance is about may be anything, an AuditEvent too."""
+    shape = NotificationShape("Provenance", ("Provenance:target",))
+    found = Reach.of(wanted(), topic("Provenance", shapes=(shape,)), CONTEXT)
+    assert found.lacking(NOTHING) == ("system/*.r", "system/AuditEvent.r")
+    assert found.lacking(Rights(Scopes.parse("system/*.r"))) == ("system/AuditEvent.r",)
+    assert found.lacking(EVERYTHING) == ()
+    text = " ".join(issue.text for issue in found.issues(NOTHING, "Subscription.topic"))
+    assert "comes every type, AuditEvent along: this needs system/*.r system/AuditEvent.r." in text
 
 
 @pytest.mark.parametrize("content", list(Content))
