@@ -136,11 +136,10 @@ class Erasures:
 
     async def left(self, id_: str) -> list[tuple[ResourceId, int]]:
         """Some of what is still to be erased: the resource, and its last version that is; empty when all is."""
-        names = await self.pipeline.command("HRANDFIELD", erasure_left(id_), CHUNK)
-        if not names:
-            return []
-        last = await self.pipeline.command("HMGET", erasure_left(id_), *names)
-        return [(_resource(name.decode()), int(number)) for name, number in zip(names, last, strict=True) if number]
+        # In one step: were the numbers asked for after the names, another one could be done with all of these meanwhile.
+        reply = await self.pipeline.command("HRANDFIELD", erasure_left(id_), CHUNK, "WITHVALUES")
+        pairs = reply if reply and isinstance(reply[0], (list, tuple)) else zip(reply[::2], reply[1::2], strict=True)
+        return [(_resource(name.decode()), int(number)) for name, number in pairs]
 
     async def done(self, id_: str, resources: list[ResourceId]) -> None:
         """These are erased."""

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from hub.erasures import Erasures, Order, Stage
+from hub.erasures import CHUNK, Erasures, Order, Stage
 from hub.errors import Unavailable
 from hub.keys import ERASURES, erasure
 from hub.suppressions import honour
@@ -372,6 +372,25 @@ async def test_whoever_dies_at_the_very_end_leaves_nothing(hub: Hub) -> None:
     await at_work.finish()
     assert await pipeline.command("ZCARD", ERASURES) == 0
     assert await pipeline.command("PTTL", erasure(id_)) > 0
+
+
+async def test_several_at_once(hub: Hub) -> None:
+    """Whoever goes on with the same order meanwhile, all that was found is erased before that is said."""
+    at_work, order = erasing(hub.parts), Order("default", R4, "Patient", "123", True, "operator")
+    await put(hub, him())
+    for start in range(0, 2 * CHUNK, CHUNK):
+        await asyncio.gather(
+            *(put(hub, observation(str(number), to("Patient/123"))) for number in range(start, start + CHUNK))
+        )
+    id_ = await at_work.order(order)
+    each = await asyncio.gather(*(at_work.go_on(id_) for _ in range(3)))
+    assert [erasure.stage for erasure in each if erasure] == [Stage.DONE] * 3
+    assert each[0]
+    assert each[0].found
+    assert each[0].found.resources == {"Observation": 2 * CHUNK, "Patient": 1}
+    assert await at_work.erasures.left(id_) == []
+    assert NAME.encode() not in await everything(hub)
+    assert (await hub.get("/Observation")).json()["total"] == 0
 
 
 async def test_the_clock_finishes_what_was_left(hub: Hub) -> None:
