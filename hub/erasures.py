@@ -136,7 +136,7 @@ class Erasures:
 
     async def left(self, id_: str) -> list[tuple[ResourceId, int]]:
         """Some of what is still to be erased: the resource, and its last version that is; empty when all is."""
-        # In one step: were the numbers asked for after the names, another one could be done with all of these meanwhile.
+        # In one step: were the numbers asked for after the names, another one may have erased all of these by then.
         reply = await self.pipeline.command("HRANDFIELD", erasure_left(id_), CHUNK, "WITHVALUES")
         pairs = reply if reply and isinstance(reply[0], (list, tuple)) else zip(reply[::2], reply[1::2], strict=True)
         return [(_resource(name.decode()), int(number)) for name, number in pairs]

@@ -14,6 +14,7 @@ from hub.cli.directory import holding
 from hub.cli.embedded import Embedded, prepare
 from hub.cli.parts import tied
 from hub.errors import NotTheHub
+from hub.secrets import FILE
 from hub.settings import Settings
 
 #: Seconds for Redis to end.
@@ -28,9 +29,15 @@ def data_argument(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def at_rest(settings: Settings, data: Path | None) -> Iterator[Settings]:
-    """Settings with the URL of a Redis that runs meanwhile. NotTheHub when there is none, or a hub runs on its data."""
+    """
+    Settings with the URL of a Redis that runs meanwhile, and with the key that `hub serve` has made on this directory.
+
+    NotTheHub when there is no Redis, or a hub runs on its data.
+    """
     found = (data or settings.data_dir).resolve()
     settings = settings.model_copy(update={"data_dir": found})
+    if not (settings.secrets_key or settings.secrets_key_file) and (found / FILE).exists():
+        settings = settings.model_copy(update={"secrets_key_file": found / FILE})
     if settings.redis_url:
         yield settings
         return

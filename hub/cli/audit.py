@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from hub.access import DEFAULT
-from hub.cli.reaching import data_argument, on_store
+from hub.cli.reaching import NOWHERE, data_argument, on_store
 from hub.operating import Operating
 from hub.settings import Settings
 from hub.store import ms, now_ms
@@ -18,9 +18,6 @@ from subscriptions.audit import OPERATOR, Act, Kind
 from subscriptions.codes import FhirVersion
 from subscriptions.versions.audit_event import audit_event
 from subscriptions.versions.instant import read
-
-#: What the hub's URL is taken for where nobody says it.
-NOWHERE = "http://hub.invalid"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,23 +1,20 @@
 """`hub erase`: remove all versions of a resource, or of all that is in a patient's compartment, for good."""
 
 import argparse
-import asyncio
+from functools import partial
 
 from hub.access import DEFAULT
 from hub.api.erasing import order_of
 from hub.cli import FAILED
-from hub.cli.at_rest import at_rest, data_argument
+from hub.cli.reaching import NOWHERE, data_argument, on_store
 from hub.erasures import Erasure, Found, Order, Stage
-from hub.errors import NotTheHub, Refused
-from hub.secrets import FILE
+from hub.errors import Mistaken, Refused
+from hub.operating import Operating
 from hub.settings import Settings
 from hub.wiring.erasing import erasing
-from hub.wiring.parts import parts
+from hub.wiring.parts import Parts, existing
 from subscriptions.audit import OPERATOR
 from subscriptions.codes import FhirVersion
-
-#: A base URL that nothing refers to.
-NOWHERE = "http://hub.invalid"
 
 #: Names of what is told of each kind that are shown.
 SHOWN = 100
@@ -38,28 +35,22 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     try:
         order = order_of(arguments.resource, version, arguments.tenant, OPERATOR, arguments.compartment)
     except Refused as refused:
-        raise NotTheHub(str(refused)) from None
-    with at_rest(settings, arguments.data) as found:
-        file = found.data_dir / FILE
-        if not (found.secrets_key or found.secrets_key_file) and file.exists():  # as `hub serve` does
-            found = found.model_copy(update={"secrets_key_file": file})
-        base = found.base_url or NOWHERE
-        erasure = asyncio.run(_erase(found.model_copy(update={"base_url": base}), order, dry=arguments.dry_run))
+        raise Mistaken(str(refused)) from None
+    based = settings.model_copy(update={"base_url": settings.base_url or NOWHERE})
+    erasure = on_store(based, arguments.data, existing, partial(_erase, order, arguments.dry_run))
     _say(erasure, settings)
     return FAILED if erasure.files else 0
 
 
-async def _erase(settings: Settings, order: Order, *, dry: bool) -> Erasure:
-    built = await parts(settings)
-    try:
-        at_work = erasing(built)
-        if not order.compartment and await at_work.census.one(order.resource) is None:
-            raise NotTheHub(f"{order.name} is not known in FHIR {order.version.upper()} of tenant {order.tenant}")
-        if dry:
-            return Erasure("", order, Stage.FINDING, (await at_work.find(order))[1])
-        return await at_work.run(order)
-    finally:
-        await built.close()
+async def _erase(order: Order, dry: bool, built: Parts) -> Erasure:
+    await built.access.refresh()
+    Operating(built.access, built.audit).tenant(order.tenant)
+    at_work = erasing(built)
+    if not order.compartment and await at_work.census.one(order.resource) is None:
+        raise Mistaken(f"{order.name} is not known in FHIR {order.version.upper()} of tenant {order.tenant}")
+    if dry:
+        return Erasure("", order, Stage.FINDING, (await at_work.find(order))[1])
+    return await at_work.run(order)
 
 
 def _say(erasure: Erasure, settings: Settings) -> None:

@@ -18,6 +18,8 @@ from hub.settings import Settings
 
 #: Seconds that a hub which is starting has until its Redis answers, and that one look takes.
 PATIENCE, LOOK = 30.0, 2.0
+#: What the hub's URL is taken for where nobody says it.
+NOWHERE = "http://hub.invalid"
 
 _Parts = TypeVar("_Parts")
 _Result = TypeVar("_Result")

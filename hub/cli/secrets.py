@@ -6,7 +6,6 @@ import asyncio
 from hub.cli import FAILED
 from hub.cli.at_rest import at_rest, data_argument
 from hub.resealing import Resealed
-from hub.secrets import FILE
 from hub.settings import Settings
 from hub.wiring.parts import resealing
 
@@ -22,9 +21,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     with at_rest(settings, arguments.data) as found:
-        file = found.data_dir / FILE
-        if not (found.secrets_key or found.secrets_key_file) and file.exists():  # as `hub serve` does
-            found = found.model_copy(update={"secrets_key_file": file})
         done = asyncio.run(_reseal(found, arguments.forget))
     print(f"sealed anew: what {done.changed} of {done.subscriptions} subscriptions have; the rest was already")
     if done.unopened:

@@ -172,19 +172,35 @@ async def _close(client: Client) -> None:
         await client.connection_pool.disconnect()
 
 
-async def parts(settings: Settings) -> Parts:
-    """Connect to Redis and check that it is the one, and as it must be. Waits for one that is still starting."""
+async def parts(settings: Settings, *, migrating: bool = True) -> Parts:
+    """
+    Connect to Redis and check that it is the one, and as it must be. Waits for one that is still starting.
+
+    migrating: Bring a store of an older release up to date, on which none of it may run; else NotTheHub.
+    """
     if not settings.base_url:
         raise NotTheHub("HUB_BASE_URL is not set: the URL before /fhir, as the hub is seen from outside")
     memory = Memory()
     client = connect(settings, memory)
     try:
         foundation = await _foundation(Pipeline(client, memory), settings)
+        if not migrating:
+            _up_to_date(foundation)
         memory.epoch, memory.count = foundation.epoch, foundation.count
         return await _built(settings, client, memory, foundation)
     except BaseException:
         await _close(client)
         raise
+
+
+@asynccontextmanager
+async def existing(settings: Settings) -> AsyncIterator[Parts]:
+    """The parts for a command, also while a hub runs, which may be of an older release."""
+    built = await parts(settings, migrating=False)
+    try:
+        yield built
+    finally:
+        await built.close()
 
 
 @asynccontextmanager
@@ -208,10 +224,7 @@ async def resealing(settings: Settings) -> AsyncIterator[Resealing]:
     client = connect(settings, Memory())
     try:
         foundation = await _foundation(Pipeline(client), settings)
-        if foundation.layout < LAYOUT:
-            raise NotTheHub(
-                "Redis holds what an older release has left: start the hub first, which brings it up to date"
-            )
+        _up_to_date(foundation)
         seal = Seal(foundation.pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
         await _audit(settings, foundation.pipeline).record(DEFAULT, Act(Kind.RESEALED, OPERATOR))
         yield Resealing(foundation.pipeline, _registry(settings, foundation.pipeline), seal)
@@ -247,6 +260,11 @@ async def suppressing(settings: Settings) -> AsyncIterator[Suppressing]:
         yield Suppressing(suppressions, tenancy, access, _audit(settings, pipeline))
     finally:
         await _close(client)
+
+
+def _up_to_date(foundation: Foundation) -> None:
+    if foundation.layout < LAYOUT:
+        raise NotTheHub("Redis holds what an older release has left: start the hub first, which brings it up to date")
 
 
 def _audit(settings: Settings, pipeline: Pipeline) -> Audit:

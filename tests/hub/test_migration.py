@@ -1,6 +1,8 @@
 """A store of an older layout is brought to the one that is known, whatever was going on when it was left."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,12 @@ import msgspec
 import pytest
 
 from hub.access import DEFAULT
+from hub.errors import NotTheHub
 from hub.intent import Intent
 from hub.keys import EPOCH, LAYOUT, TERMINOLOGY, TERMS, Index, Partition, ResourceId
+from hub.settings import Settings
 from hub.store import LookUp
-from hub.wiring.parts import Parts
+from hub.wiring.parts import Parts, existing, resealing
 from hub.wiring.parts import parts as built
 from hub.write import Write
 from subscriptions.codes import FhirVersion
@@ -113,3 +117,15 @@ async def test_terminology_of_before_layout_3_counts_afterwards(parts: Parts, re
     with pytest.raises(Rejected):
         migrated.tenancy.context(DEFAULT, R4).vocabulary.codes("urn:deleted")
     await close(migrated.client)
+
+
+@pytest.mark.parametrize("command", [existing, resealing])
+async def test_a_command_migrates_nothing(
+    parts: Parts, command: Callable[[Settings], AbstractAsyncContextManager[object]]
+) -> None:
+    """A hub of the older release may still run."""
+    await parts.pipeline.command("HSET", EPOCH, "layout", LAYOUT - 1)
+    with pytest.raises(NotTheHub, match="start the hub first"):
+        async with command(parts.settings):
+            pass
+    assert await parts.pipeline.command("HGET", EPOCH, "layout") == str(LAYOUT - 1).encode()

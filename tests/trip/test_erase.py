@@ -1,8 +1,6 @@
 """A patient is erased on the real trip: from Redis' files too, whoever is killed meanwhile, and at the command line."""
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,12 @@ import pytest
 from tests.dump import files
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization, talking_to
-from tests.processes import ENVIRONMENT, HubProcess, subscription
-from tests.receiver import Receiver
+from tests.processes import HubProcess, subscription
+from tests.receiver import Receiver, parameters
+from tests.trip import operator
 
 NAME, OTHER = "Quixlethorpe", "Ngata"
+COMPARTMENT = ("erase", "Patient/gone", "--compartment")
 
 
 def patient(id_: str, family: str) -> dict[str, Any]:
@@ -63,18 +63,6 @@ async def is_erased(fhir: Fhir, reference: str) -> bool:
         return False
 
 
-async def command(*arguments: str) -> tuple[int, str]:
-    """What `hub erase` says, and its exit code."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hub", "erase", *arguments),
-        env=os.environ | ENVIRONMENT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
-
-
 @pytest.mark.timeout(240)
 async def test_the_name_is_in_no_file_any_more(data: Path, receiver: Receiver) -> None:
     """Nor after a restart; the events' numbers stay, and what comes later is told as ever."""
@@ -120,22 +108,54 @@ async def test_at_the_command_line(data: Path) -> None:
         await publish(fhir, 2)
         await fhir.put({"resourceType": "List", "id": "l", "status": "current", "mode": "working", "entry": [
             {"item": {"reference": "Patient/gone"}}]})  # fmt: skip
-    arguments = ("Patient/gone", "--compartment", "--data", str(data))
-    code, said = await command(*arguments, "--dry-run")
-    assert (code, "would be erased: 2 Immunization, 1 Patient; 3 versions" in said, "  List/l" in said) == (
-        0,
-        True,
-        True,
-    )
+    said = await operator.done(data, *COMPARTMENT, "--dry-run")
+    assert "would be erased: 2 Immunization, 1 Patient; 3 versions" in said
+    assert "  List/l" in said
     assert NAME.encode() in files(data)
-    code, said = await command(*arguments)
-    assert (code, "erased: 2 Immunization, 1 Patient; 3 versions" in said, "written anew" in said) == (0, True, True), (
-        said
-    )
+    said = await operator.done(data, *COMPARTMENT)
+    assert "erased: 2 Immunization, 1 Patient; 3 versions" in said
+    assert "written anew" in said
     assert NAME.encode() not in files(data)
-    code, said = await command("Patient/never", "--data", str(data))
-    assert (code, "Patient/never is not known" in said) == (2, True)
-    code, said = await command("Patient", "--data", str(data))
-    assert (code, "Type/id" in said) == (2, True)
+    for words, why in (
+        (("Patient/never",), "Patient/never is not known"),
+        (("Patient",), "Type/id"),
+        (("Patient/gone", "--compartment", "--tenant", "nobody"), "there is no tenant nobody"),
+    ):
+        code, _, said = await operator.operate(data, "erase", *words)
+        assert (code, said.count("\n"), why in said) == (2, 1, True), said
     async with HubProcess(data) as hub, talking_to(hub) as fhir:
         assert await is_erased(fhir, "Patient/gone")
+
+
+@pytest.mark.timeout(240)
+async def test_at_the_command_line_while_the_hub_runs(data: Path, receiver: Receiver) -> None:
+    """What was created stays gone, events keep their numbers, and who is asked at the same time disturbs nobody."""
+    async with HubProcess(data) as hub, talking_to(hub) as fhir:
+        id_ = await fhir.subscribe(subscription(f"{receiver.url}/all", content="full-resource"))
+        await publish(fhir, 2)
+        create = fhir.http.build_request(
+            *("POST", "Immunization"),
+            json=immunization(patient="gone", note=[{"text": NAME}]),
+            headers={"Idempotency-Key": "k"},
+        )
+        assert (await fhir.http.send(create)).status_code == 201
+        await receiver.numbered("/all", 3)
+        said = await operator.done(data, *COMPARTMENT)
+        assert "erased: 3 Immunization, 1 Patient; 4 versions" in said
+        assert "written anew" in said
+        assert NAME.encode() not in files(data)
+        assert await is_erased(fhir, "Immunization/gone1")
+        assert (await fhir.http.send(create)).status_code == 410
+        events = await fhir.read(f"Subscription/{id_}/$events?content=full-resource")
+        told = parameters(events["entry"][0]["resource"])
+        assert [event["event-number"] for event in told["notification-event"]] == ["1", "2", "3"]
+        assert NAME not in str(events)
+
+        await publish(fhir, 2)
+        await receiver.numbered("/all", 5)
+        said, answer = await asyncio.gather(operator.done(data, *COMPARTMENT), order(hub))
+        assert (await done(hub, answer))["files"] in said
+        assert NAME.encode() not in files(data)
+        assert await is_erased(fhir, "Patient/gone")
+        await fhir.put(immunization("later"))
+        await receiver.numbered("/all", 6)

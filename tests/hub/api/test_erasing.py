@@ -378,16 +378,11 @@ async def test_several_at_once(hub: Hub) -> None:
     """Whoever goes on with the same order meanwhile, all that was found is erased before that is said."""
     at_work, order = erasing(hub.parts), Order("default", R4, "Patient", "123", True, "operator")
     await put(hub, him())
-    for start in range(0, 2 * CHUNK, CHUNK):
-        await asyncio.gather(
-            *(put(hub, observation(str(number), to("Patient/123"))) for number in range(start, start + CHUNK))
-        )
+    for number in range(2 * CHUNK):
+        await put(hub, observation(str(number), to("Patient/123")))
     id_ = await at_work.order(order)
     each = await asyncio.gather(*(at_work.go_on(id_) for _ in range(3)))
-    assert [erasure.stage for erasure in each if erasure] == [Stage.DONE] * 3
-    assert each[0]
-    assert each[0].found
-    assert each[0].found.resources == {"Observation": 2 * CHUNK, "Patient": 1}
+    assert [erasure and erasure.stage for erasure in each] == [Stage.DONE] * 3
     assert await at_work.erasures.left(id_) == []
     assert NAME.encode() not in await everything(hub)
     assert (await hub.get("/Observation")).json()["total"] == 0
