@@ -224,7 +224,7 @@ class SubscriptionKey:
     incarnation: str
 
     def __str__(self) -> str:
-        return f"{self.tenant}/{self.version}/{self.id}/{self.incarnation}"
+        return f"{self.registered_as}/{self.incarnation}"
 
     @classmethod
     def parse(cls, text: str) -> "SubscriptionKey":
@@ -236,17 +236,20 @@ class SubscriptionKey:
         """The field in the registry: the same for every incarnation."""
         return f"{self.tenant}/{self.version}/{self.id}"
 
+    def _key(self, name: str) -> str:
+        return f"hub:{{{self}}}:{name}"
+
     @property
     def subscription(self) -> str:
-        return f"hub:{{{self}}}:subscription"
+        return self._key("subscription")
 
     @property
     def outbox(self) -> str:
-        return f"hub:{{{self}}}:outbox"
+        return self._key("outbox")
 
     @property
     def attempts(self) -> str:
-        return f"hub:{{{self}}}:attempts"
+        return self._key("attempts")
 
     def shard(self, shards: int) -> int:
         return _spread(str(self), shards)
@@ -258,51 +261,54 @@ class Partition:
 
     number: int
 
+    def _key(self, name: str) -> str:
+        return f"hub:{{{self.number}}}:{name}"
+
     @property
     def changes(self) -> str:
-        return f"hub:{{{self.number}}}:changes"
+        return self._key("changes")
 
     @property
     def matched(self) -> str:
-        return f"hub:{{{self.number}}}:matched"
+        return self._key("matched")
 
     @property
     def passed(self) -> str:
-        return f"hub:{{{self.number}}}:passed"
+        return self._key("passed")
 
     @property
     def superseded(self) -> str:
-        return f"hub:{{{self.number}}}:superseded"
+        return self._key("superseded")
 
     @property
     def trimmed(self) -> str:
-        return f"hub:{{{self.number}}}:trimmed"
+        return self._key("trimmed")
 
     @property
     def filling(self) -> str:
-        return f"hub:{{{self.number}}}:filling"
+        return self._key("filling")
 
     @property
     def matcher(self) -> str:
-        return f"hub:{{{self.number}}}:matcher"
+        return self._key("matcher")
 
     @property
     def locks(self) -> str:
-        return f"hub:{{{self.number}}}:locks"
+        return self._key("locks")
 
     def resource(self, resource: ResourceId) -> str:
-        return f"hub:{{{self.number}}}:resource:{resource}"
+        return self._key(f"resource:{resource}")
 
     def types(self, tenant: str, version: FhirVersion, type_: str) -> str:
-        return f"hub:{{{self.number}}}:types:{tenant}/{version}/{type_}"
+        return self._key(f"types:{tenant}/{version}/{type_}")
 
     def index(self, index: Index, tenant: str, version: FhirVersion, type_: str) -> str:
         """`type_`: Of the resources that are found by it, as far as it is `by_type`."""
         place = f"{tenant}/{version}/{type_}" if index.by_type else f"{tenant}/{version}"
-        return f"hub:{{{self.number}}}:{index.name.lower()}:{place}"
+        return self._key(f"{index.name.lower()}:{place}")
 
     def lock(self, name: str) -> str:
-        return f"hub:{{{self.number}}}:lock:{_digest(name)}"
+        return self._key(f"lock:{_digest(name)}")
 
 
 def lock_partition(name: str, partitions: int) -> Partition:

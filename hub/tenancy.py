@@ -61,7 +61,7 @@ class Tenancy:
 
     def base(self, tenant: str, version: FhirVersion) -> str:
         """One of them."""
-        return f"{url(self.base_url, tenant)}/fhir/{version}"
+        return self.bases(tenant)[version]
 
     def placed(self, literal: str, version: FhirVersion) -> tuple[str, str] | None:
         """Below which tenant's base of a FHIR version a URL is, and what follows that; None if it is below none."""
