@@ -48,8 +48,13 @@ async def test_at_another_tenants(redis_url: str, tmp_path: Path) -> None:
     async with guarded(redis_url, tmp_path, auth="keys") as hub:
         await hub.parts.access.set(Tenant("ward"))
         _, text = await key(hub)
-        answer = await hub.get(f"{BASE}/t/ward/fhir/r4/Patient/1", authorization=f"Bearer {text}")
-        assert answer.status_code == 404
+        there, nowhere = [
+            await hub.get(f"{BASE}/t/{tenant}/fhir/r4/Patient/1", authorization=f"Bearer {text}")
+            for tenant in ("ward", "east")
+        ]
+        assert there.status_code == nowhere.status_code == 404
+        assert there.text.replace("/t/ward/", "/t/east/") == nowhere.text
+        assert there.headers.keys() == nowhere.headers.keys()
         (act,) = await acts(hub, "ward")
         assert act.text.startswith("404: GET /fhir/r4/")
         assert await acts(hub) == []
