@@ -49,8 +49,10 @@ class Withdrawals:
 
     async def look(self) -> int:
         """Make due what belongs to clients whose rights changed a while ago; returns how much that is."""
-        if self.standings.open:  # else whoever is told apart later would be compared with what was long ago
-            await self.pipeline.command("DEL", SWEPT)
+        if self.standings.open:
+            if not self._looked:  # else whoever is told apart later would be compared with what was long ago
+                await self.pipeline.command("DEL", SWEPT)
+                self._looked = True
             return 0
         await self.standings.current()
         now = {client: _digest(standings) for client, standings in self.standings.all().items()}
