@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse, Response
 
 from hub.api.documentation import administration as documentation
 from hub.api.exchange import Exchange
+from hub.api.members import members
 from hub.api.recovering import again, ms, within
 from hub.api.routes import Route
 from hub.attempts import Attempt, Attempts
 from hub.errors import Refused
-from hub.ingest.strict import parse
 from hub.membership import Member, Membership
 from hub.resending import Resending
 from subscriptions.audit import Kind
@@ -51,10 +51,7 @@ class Administration:
     async def redeliver(self, request: Request) -> Response:
         """Send events once more, from a number or an instant to another, both included; each may be left out."""
         exchange = Exchange(request)
-        body = parse(await exchange.body(self.max_body), max_nesting=self.max_nesting)
-        if unknown := sorted(body.keys() - {"from", "to"}):
-            text = f"`{unknown[0]}` is not what is taken here, which is `from` and `to`."
-            raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, unknown[0])
+        body = await members(exchange, {"from", "to"}, max_body=self.max_body, max_nesting=self.max_nesting)
         (first, since), (last, until) = (_number_or_instant(body, name) for name in ("from", "to"))
         member = await self._member(request)
         sent = await again(

@@ -10,12 +10,12 @@ from starlette.responses import JSONResponse, Response
 
 from hub.api.documentation import administration as documentation
 from hub.api.exchange import Exchange
+from hub.api.members import members
 from hub.api.routes import Route
 from hub.erasing import Erasing
 from hub.erasures import Erasure, Found, Order, Stage
 from hub.errors import Refused
 from hub.ingest import is_id, stored_types
-from hub.ingest.strict import parse
 from subscriptions.codes import FhirVersion, IssueCode
 
 #: Seconds that a request waits for all of it; the clock goes on.
@@ -46,8 +46,8 @@ class Erasures:
     async def erase(self, request: Request) -> Response:
         """Erase a resource, or a patient's compartment: 200 when all of it is done, 202 when it goes on."""
         exchange = Exchange(request)
-        body = parse(await exchange.body(self.max_body), max_nesting=self.max_nesting)
-        order = ordered(body, self.tenant, exchange.client)
+        body = await members(exchange, _TAKEN, max_body=self.max_body, max_nesting=self.max_nesting)
+        order = _ordered(body, self.tenant, exchange.client)
         if not order.compartment and await self.erasing.census.one(order.resource) is None:
             raise Refused.because(404, IssueCode.NOT_FOUND, f"{order.name} is not known at /fhir/{order.version}.")
         if body.get("dryRun"):
@@ -75,11 +75,8 @@ class Erasures:
         return JSONResponse(shown(erasure), 200 if done else 202, headers)
 
 
-def ordered(body: dict[str, Any], tenant: str, by: str) -> Order:
-    """An order as operators write it. Raises Refused."""
-    if unknown := sorted(body.keys() - _TAKEN):
-        text = f"`{unknown[0][:60]}` is not what is taken here, which is {', '.join(sorted(_TAKEN))}."
-        raise Refused.because(400, IssueCode.NOT_SUPPORTED, text, unknown[0][:60])
+def _ordered(body: dict[str, Any], tenant: str, by: str) -> Order:
+    """The order to erase that operators write. Raises Refused: 400."""
     for name in ("compartment", "dryRun"):
         if not isinstance(body.get(name, False), bool):
             raise Refused.because(400, IssueCode.VALUE, f"`{name}` must be true or false.", name)

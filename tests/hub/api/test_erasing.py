@@ -432,6 +432,15 @@ async def test_what_is_no_order(hub: Hub, body: Json, status: int, word: str) ->
     assert await erasing(hub.parts).erasures.abandoned(2**53) == []
 
 
+async def test_nothing_is_passed_over_that_would_have_kept_something(hub: Hub) -> None:
+    """What stands in the query is not heeded, so that it is refused: somebody may mean a dry run by it."""
+    await put(hub, him())
+    answer = await hub.post(f"{BASE}/admin/erase?dryRun=true", {"resource": "Patient/123"})
+    assert (answer.status_code, issue(answer)["code"]) == (400, "not-supported")
+    assert "`dryRun`: this interaction takes no parameters" in issue(answer)["details"]["text"]
+    assert (await hub.get("/Patient/123")).status_code == 200
+
+
 async def test_an_unknown_erasure(hub: Hub) -> None:
     assert (await hub.get(f"{BASE}/admin/erasures/none")).status_code == 404
 
