@@ -79,6 +79,7 @@ class Operations:
     async def test(self, request: Request) -> Response:
         """Have a notification without events sent now. The answer doesn't wait for that, but says where it is seen."""
         s, exchange = self.subscriptions, Exchange(request)
+        exchange.without_parameters()
         member = await s.member(exchange.caller, request.path_params["id"])
         if member.state.style is not Style.TOPIC:
             text = (

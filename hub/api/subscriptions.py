@@ -190,6 +190,7 @@ class Subscriptions:
     async def delete(self, request: Request) -> Response:
         """End a Subscription. At most the request that is on its way already arrives afterwards."""
         exchange, id_ = Exchange(request), request.path_params["id"]
+        exchange.without_parameters()
         member = await self.found(exchange.caller, id_)
         if member is None:
             if exchange.if_match:
@@ -232,6 +233,7 @@ class Subscriptions:
 
     async def _wanted(self, exchange: Exchange, id_: str = "") -> tuple[Admitted, bytes]:
         """What the client asks for, and the JSON in which it did."""
+        exchange.without_parameters()
         resource, body = await self.sent(exchange)
         return await self.admitted(resource, id_), body
 

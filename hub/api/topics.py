@@ -95,6 +95,7 @@ class TopicResources:
         return await self._put(exchange, id_, 200 if self.topics.named(id_) else 201, named=True)
 
     async def _put(self, exchange: Exchange, id_: str, status: int, *, named: bool = False) -> Response:
+        exchange.without_parameters()
         body = await exchange.body(self.max_body)
         resource = self.parsed(body, id_ if named else "")
         await self.pressure.check()
@@ -136,6 +137,7 @@ class TopicResources:
     async def delete(self, request: Request) -> Response:
         """Delete a topic that nobody uses."""
         exchange, id_ = Exchange(request), request.path_params["id"]
+        exchange.without_parameters()
         number = 0
         if is_id(id_):
             number = await self.publication.delete(

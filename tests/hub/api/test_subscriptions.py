@@ -19,6 +19,20 @@ async def test_head_is_get_without_a_body(hub: Hub, path: str) -> None:
     assert {"GET", "HEAD"} <= set(refused.headers["Allow"].split(", "))
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", ""), ("PUT", "/s"), ("PATCH", "/s"), ("DELETE", "/s"), ("POST", "/s/$test")]
+)
+async def test_a_write_takes_no_parameters(hub: Hub, method: str, path: str) -> None:
+    """None would be heeded; nothing is done of which a part was not."""
+    await put(hub, "s")
+    body = subscription(ENDPOINT) | {"id": "s", "reason": "another"}
+    answer = await hub.client.request(method, f"/Subscription{path}?status=off", json=body)
+    assert (answer.status_code, issue(answer)["code"]) == (400, "not-supported")
+    assert "`status`: this interaction takes no parameters" in issue(answer)["details"]["text"]
+    assert (await hub.get("/Subscription")).json()["total"] == 1
+    assert (await hub.get("/Subscription/s")).headers["ETag"] == 'W/"1"'
+
+
 async def test_a_location_is_read_as_long_as_its_version_is_in_force(hub: Hub) -> None:
     created = await hub.post("/Subscription", subscription(ENDPOINT))
     location = created.headers["Location"]

@@ -60,6 +60,17 @@ async def ids(hub: Hub, url: str) -> list[str]:
     return [entry["resource"]["id"] for entry in answer.json().get("entry", [])]
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+async def test_a_write_takes_no_parameters(hub: Hub, method: str) -> None:
+    """None would be heeded; nothing is done of which a part was not."""
+    await published(hub, topic())
+    url = f"{R5}/SubscriptionTopic/given"
+    answer = await hub.client.request(method, f"{url}?status=draft", json=topic(title="another"))
+    assert (answer.status_code, issue(answer)["code"]) == (400, "not-supported")
+    assert "`status`: this interaction takes no parameters" in issue(answer)["details"]["text"]
+    assert (await hub.get(url)).headers["ETag"] == 'W/"1"'
+
+
 async def test_a_topic_is_created_under_an_id_of_the_hubs_and_read_back_as_it_was_sent(hub: Hub) -> None:
     sent = topic()
     answer = await hub.post(f"{R5}/SubscriptionTopic", sent, prefer="return=representation")
