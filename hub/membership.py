@@ -164,12 +164,14 @@ class Membership:
         now: int,
         on: On | None = None,
         agent: str = ANYBODY.name,
+        kind: Kind = Kind.SUBSCRIPTION_CHANGED,
     ) -> Written:
         """
         Change a Subscription that is at the revision `expected`, or at any (`*`).
 
         Args:
             agent: The client that does.
+            kind: How the audit calls it.
 
         Raises:
             TopicChanged: Nothing was done.
@@ -181,7 +183,7 @@ class Membership:
             return conflict
         kept = await self.seal.kept(key.version, resource)
         registered = await self.registry.find(key.tenant, key.version, key.id)
-        await self.record(key, Kind.SUBSCRIPTION_CHANGED, agent)
+        await self.record(key, kind, agent)
         # On both topics until all is written: neither can go away under it.
         if registered is not None and registered.key == key:
             is_on = wanted.status is not SubscriptionStatus.OFF
@@ -264,23 +266,37 @@ class Membership:
         if state.status is not SubscriptionStatus.OFF:
             if state.end is None or state.end > now:  # it was written meanwhile
                 return await self.due.ends(key, state.end)
-            await self.record(key, Kind.SUBSCRIPTION_OFF, HUB, "its end has come")
-            outcome, revision = await self.outboxes.write(
-                key,
-                expected=str(state.revision),
-                status=SubscriptionStatus.OFF,
-                resource=None,
-                pace=Pace(),
-                now=now,
-                not_before=now,
-                style=state.style,
-                why="its end has come",
-            )
-            if outcome is not Subscribed.CHANGED:
-                return None
-            log.info("subscription.ended", extra={"subscription": str(key)})
-            await self.registry.put(Registered(key, False, revision, now, state.resource, state.style, state.owner))
+            outcome = await self.switch_off(Member(key, state), now=now, agent=HUB, why="its end has come")
+            if outcome is Subscribed.CHANGED:
+                log.info("subscription.ended", extra={"subscription": str(key)})
+            return None
         return await self.due.ends(key, None)
+
+    async def switch_off(self, member: Member, *, now: int, agent: str, why: str) -> Subscribed:
+        """
+        Turn a Subscription off, unless it is at another revision by now: nothing more is numbered nor sent.
+
+        Args:
+            agent: Who does.
+            why: What its owner and the operator are told.
+        """
+        key, state = member.key, member.state
+        await self.record(key, Kind.SUBSCRIPTION_OFF, agent, why)
+        outcome, revision = await self.outboxes.write(
+            key,
+            expected=str(state.revision),
+            status=SubscriptionStatus.OFF,
+            resource=None,
+            pace=Pace(),
+            now=now,
+            not_before=now,
+            style=state.style,
+            why=why,
+        )
+        if outcome is Subscribed.CHANGED:
+            await self.registry.put(Registered(key, False, revision, now, state.resource, state.style, state.owner))
+            await self.due.ends(key, None)
+        return outcome
 
     async def _conflict(self, member: Member, expected: str) -> Written | None:
         """What a write comes to whose Subscription is at another revision: nothing that the audit were to tell of."""

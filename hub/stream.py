@@ -30,6 +30,9 @@ START = "0-0"
 CHUNK = 500
 
 
+#: ms around its time in which one change is looked for, and how many changes at most.
+AROUND, MOST_AROUND = 1_000, 5_000
+
 #: ms by which the clocks of an api and of Redis may differ.
 CLOCKS = 60_000
 
@@ -43,6 +46,7 @@ class Entry:
     One change as the stream has it. `id` is the stream's; `number` is the version that the change made.
 
     events: Those that the publisher names.
+    publisher: The client that wrote it.
     """
 
     id: str
@@ -51,6 +55,7 @@ class Entry:
     interaction: Interaction
     at: int
     events: Events = NO_EVENTS
+    publisher: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,13 @@ class Changes:
                 mark = entry.id
             found = len(rows)
         return False
+
+    async def made(self, resource: ResourceId, number: int, at: int) -> Entry | None:
+        """The change that made a version at a time (ms), as long as it is there; None if it isn't found around then."""
+        partition = Partition(resource.partition(len(self.partitions)))
+        around = (max(at - AROUND, 0), at + AROUND, "COUNT", MOST_AROUND)
+        rows = await self._pipeline.command("XRANGE", partition.changes, *around)
+        return next((each for each in _entries(rows) if (each.resource, each.number) == (resource, number)), None)
 
     async def advance(self, partition: Partition, pump: str, mark: str) -> bool:
         """Move the mark forward; False when another pump matches this partition by now."""
@@ -258,4 +270,5 @@ def _entry(id_: str, fields: Fields) -> Entry:
         interaction=Interaction(fields[b"interaction"].decode()),
         at=int(fields[b"at"]),
         events=read(fields.get(b"events", b"").decode()),
+        publisher=fields.get(b"publisher", b"").decode(),
     )

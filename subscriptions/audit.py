@@ -44,6 +44,8 @@ class Kind(StrEnum):
     SUBSCRIPTION_ACTIVATED = "subscription-activated"
     SUBSCRIPTION_FAILED = "subscription-failed"
     SUBSCRIPTION_OFF = "subscription-off"
+    #: An operator has its endpoint asked anew.
+    SUBSCRIPTION_RESUMED = "subscription-resumed"
     #: OAuth or TLS credentials were given, or taken away.
     CREDENTIALS_CHANGED = "credentials-changed"
     SECRET_ROTATED = "secret-rotated"  # noqa: S105 (a kind)

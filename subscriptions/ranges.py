@@ -20,6 +20,9 @@ class Range:
     def __len__(self) -> int:
         return self.last - self.first + 1
 
+    def __contains__(self, number: int) -> bool:
+        return self.first <= number <= self.last
+
     @classmethod
     def parse(cls, text: str) -> "Range":
         first, last = text.split("-")

@@ -38,6 +38,7 @@ _IN_PATH = {
     "id": "1 to 64 letters, digits, `-` and `.`",
     "number": "The number of a version, as in `meta.versionId`",
     "erasure": "The id that an erasure was given",
+    "event": "The number of an event, from 1",
     "version": "The FHIR version of the base that it is registered at, such as `r4`",
 }
 

@@ -60,8 +60,21 @@ class Entrusting:
         """Make a new secret to sign with, and show it this once. The one before signs beside it for a day."""
         exchange = Exchange(request)
         await self._read(exchange, ROTATE)
-        member = await self._member(exchange)
-        await self.subscriptions.membership.record(member.key, Kind.SECRET_ROTATED, exchange.client)
+        told = await self.rotated(await self._member(exchange), agent=exchange.client)
+        kinds = {"previousUntil": "valueInstant"}
+        return exchange.respond(
+            _parameters([(name, kinds.get(name, "valueString"), text) for name, text in told.items()])
+        )
+
+    async def rotated(self, member: Member, *, agent: str) -> dict[str, str]:
+        """
+        Make a new secret: it, the hub's own key, and until when the secret before signs, as far as there are any.
+
+        Raises:
+            Refused: As many sign as may, or the hub keeps no secrets.
+        """
+        self._demand_keyring()
+        await self.subscriptions.membership.record(member.key, Kind.SECRET_ROTATED, agent)
         try:
             rotated = await self.keyring.rotate(member.key)
         except TooOften as error:
@@ -70,10 +83,12 @@ class Entrusting:
         if rotated is None:
             raise _gone(member)
         key = await self.keyring.hub_key()
-        told = [("secret", "valueString", rotated.secret.text)]
-        told += [("publicKey", "valueString", public_text(key.public_key()))] if key else []
-        told += [("previousUntil", "valueInstant", _at(rotated.before_until))] if rotated.before_until else []
-        return exchange.respond(_parameters(told))
+        told = {"secret": rotated.secret.text}
+        if key:
+            told["publicKey"] = public_text(key.public_key())
+        if rotated.before_until:
+            told["previousUntil"] = _at(rotated.before_until)
+        return told
 
     async def entrust(self, request: Request) -> Response:
         """Keep the credentials that are given, instead of those before; of those that aren't given, none are kept."""
@@ -102,9 +117,12 @@ class Entrusting:
     async def _member(self, exchange: Exchange) -> Member:
         """The Subscription; Refused when there is none, or nothing can be kept for it."""
         member = await self.subscriptions.member(exchange.caller, exchange.request.path_params["id"])
+        self._demand_keyring()
+        return member
+
+    def _demand_keyring(self) -> None:
         if not self.keyring.is_open:
             raise Refused.because(400, IssueCode.NOT_SUPPORTED, f"Not here: {LACKING}. Its operator can set it.")
-        return member
 
     async def _oauth(self, given: Given) -> ClientCredentials | None:
         texts = {name: given.texts[name] for name in OAUTH if name in given.texts}

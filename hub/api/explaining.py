@@ -26,6 +26,7 @@ from hub.keys import ResourceId
 from hub.membership import Member
 from hub.outbox import Outboxes
 from hub.registered import Registered
+from hub.state import State
 from hub.store import instant
 from hub.stream import Changes
 from hub.topics import Published
@@ -72,43 +73,35 @@ class Fact:
 
     def parts(self, *, expected: bool) -> Iterator[dict[str, Any]]:
         """In words; `expected`: whether it would concern the Subscription, as all stands now."""
-        yield {"name": "text", "valueString": self._text()}
+        yield {"name": "text", "valueString": self.text}
         if self.event:
             yield {"name": "event-number", "valueString": str(self.event.number)}
         state = self.member.state
         yield {"name": "status", "valueCode": state.status.value}
         yield {"name": "status-means", "valueString": MEANS[state.status] if state.counting else PASSING}
-        newer = dict(self._newer())
-        for name, text in newer.items():
+        for name, text in self.remarks(expected=expected).items():
             yield {"name": name, "valueString": text}
-        explained = self.event or state.counting  # else the status says why there is no event
+
+    def remarks(self, *, expected: bool) -> dict[str, str]:
+        """Why what is in force now may say otherwise than what was; `expected` as in `parts`."""
+        newer = dict(self._newer())
+        explained = self.event or self.member.state.counting  # else the status says why there is no event
         if not newer and not self.waits and explained and expected is not bool(self.event):
-            text = (
+            newer["differs"] = (
                 "That differs from what follows, which goes by what is in force now: when the change was matched, other"
                 " resources or ValueSets that the filters look at were otherwise, or it was set aside, which the hub's"
                 " log says."
             )
-            yield {"name": "differs", "valueString": text}
+        return newer
 
-    def _text(self) -> str:
+    @property
+    def text(self) -> str:
         if self.event:
-            return f"The change is event {self.event.number} of this Subscription: {self._sending(self.event.number)}."
+            number = self.event.number
+            return f"The change is event {number} of this Subscription: {standing(self.member.state, number)}."
         if self.waits:
             return "The change is not matched yet: it may still become an event of this Subscription."
         return "The change was matched and passed by: it made no event of this Subscription."
-
-    def _sending(self, number: int) -> str:
-        state = self.member.state
-        if number <= state.delivered:
-            skipped = ", or it was skipped when the Subscription became active again" if state.skipped_events else ""
-            return f"it was sent{skipped}"
-        match state.status:
-            case SubscriptionStatus.ACTIVE:
-                return "it is still to be sent"
-            case SubscriptionStatus.REQUESTED:
-                return "it is kept, and nothing is sent before the Subscription is active again"
-            case _:
-                return f"it is kept, but not sent, since the status is `{state.status}`"
 
     def _newer(self) -> Iterator[tuple[str, str]]:
         at = self.change.at
@@ -121,6 +114,47 @@ class Fact:
         if self.topic and instant(self.topic.at) > at:
             text = "The topic was written after the change: it may have been another one then."
             yield "topic-newer", text
+
+
+def standing(state: State, number: int) -> str:
+    """How it stands with a Subscription's event of this number."""
+    if number <= state.delivered:
+        skipped = ", or it was skipped when the Subscription became active again" if state.skipped_events else ""
+        return f"it was sent{skipped}"
+    match state.status:
+        case SubscriptionStatus.ACTIVE:
+            return "it is still to be sent"
+        case SubscriptionStatus.REQUESTED:
+            return "it is kept, and nothing is sent before the Subscription is active again"
+        case _:
+            return f"it is kept, but not sent, since the status is `{state.status}`"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What became of a change that happened, and why.
+
+    why: None when it can't be said any more, and `error` says what for.
+    """
+
+    fact: Fact
+    why: Explanation | None
+    error: str = ""
+
+    @property
+    def expected(self) -> bool:
+        """Whether it would concern the Subscription, as all stands now."""
+        return self.why is not None and self.why.matched
+
+    @property
+    def parameters(self) -> Iterator[dict[str, Any]]:
+        yield {"name": "fact", "part": list(self.fact.parts(expected=self.expected))}
+        if self.why:
+            yield from self.why.parameters
+        else:
+            yield {"name": "matched", "valueBoolean": False}
+            yield {"name": "error", "valueString": self.error}
 
 
 @dataclass(frozen=True)
@@ -140,48 +174,55 @@ class Explaining:
         """Of a Subscription that need not exist, and a change that need not have happened."""
         exchange = Exchange(request)
         given = await self._given(exchange, OF_GIVEN)
-        s = self.subscriptions
-        # It may have been read from a hub, where its `end` has passed meanwhile.
-        wanted = self._wanted(as_sent(given.resource("subscription")), 0, s.admission.legacy)
-        return _respond(
-            exchange, (await self._explained(exchange.caller, wanted, self._supposed(exchange, given))).parameters
-        )
+        explanation = await self.of_sent(exchange, given.resource("subscription"), given)
+        return _respond(exchange, explanation.parameters)
 
     async def of_one(self, request: Request) -> Response:
         """Of a Subscription here, and a change that happened, by `reference`, or one that need not have."""
         exchange, id_ = Exchange(request), request.path_params["id"]
         given = await self._given(exchange, OF_ONE)
         if "reference" in given.texts:
-            if given.resources or len(given.texts) > 1:
-                text = "The reference names a change that happened: nothing else can be given with it."
-                raise Refused.because(400, IssueCode.INVALID, text, "reference")
-            return _respond(exchange, await self._of_happened(exchange.caller, id_, given.texts["reference"]))
-        member = await self.subscriptions.member(exchange.caller, id_)
-        explanation = await self._explained(exchange.caller, self._in_force(member), self._supposed(exchange, given))
-        return _respond(exchange, explanation.parameters)
+            return _respond(exchange, (await self.of_named(exchange.caller, id_, given)).parameters)
+        return _respond(exchange, (await self.of_supposed(exchange, id_, given)).parameters)
 
-    async def _of_happened(self, caller: Caller, id_: str, reference: str) -> list[dict[str, Any]]:
-        """What became of a change, and why."""
+    async def of_sent(self, exchange: Exchange, subscription: Mapping[str, Any], given: Given) -> Explanation:
+        """Of a Subscription that need not exist, and a change that need not have happened."""
+        # It may have been read from a hub, where its `end` has passed meanwhile.
+        wanted = self._wanted(as_sent(subscription), 0, self.subscriptions.admission.legacy)
+        return await self._explained(exchange.caller, wanted, self._supposed(exchange, given))
+
+    async def of_supposed(self, exchange: Exchange, id_: str, given: Given) -> Explanation:
+        """Of a Subscription here, and a change that need not have happened."""
+        member = await self.subscriptions.member(exchange.caller, id_)
+        return await self._explained(exchange.caller, self._in_force(member), self._supposed(exchange, given))
+
+    async def of_named(self, caller: Caller, id_: str, given: Given) -> Found:
+        """Of a Subscription here, and the change that is named by `reference`."""
+        if given.resources or len(given.texts) > 1:
+            text = "The reference names a change that happened: nothing else can be given with it."
+            raise Refused.because(400, IssueCode.INVALID, text, "reference")
+        return await self.of_happened(caller, id_, given.texts["reference"])
+
+    async def of_happened(self, caller: Caller, id_: str, reference: str, *, known: OwedEvent | None = None) -> Found:
+        """What became of a change, and why. `known`: The event that it became, if that is known."""
         s = self.subscriptions
         happened = await self.past.change(reference, caller)
         change, resource = happened.change, happened.resource
         # In this order: what is matched while this is asked has its event by then.
-        waits = await self.changes.waits(resource, change.version_id)
+        waits = known is None and await self.changes.waits(resource, change.version_id)
         member = await s.member(caller, id_)
         if resource.tenant != s.tenant and member.state.style is not Style.TOPIC:
             text = "Criteria that are a search are about the resources of their own tenant alone."
             raise Refused.because(409, IssueCode.BUSINESS_RULE, text, "reference")
-        event = await self._event(member, resource, change.version_id)
+        event = known or await self._event(member, resource, change.version_id)
         registered = await s.membership.registry.find(s.tenant, s.version, id_)
-        wanted = self._in_force(member)
+        wanted, why, error = self._in_force(member), None, ""
         try:
-            explanation = await self._explained(caller, wanted, change, happened.held)
-            expected, explained = explanation.matched, list(explanation.parameters)
+            why = await self._explained(caller, wanted, change, happened.held)
         except Rejected as rejected:  # a ValueSet that the filters name may be another one by now
-            no, why = {"name": "matched", "valueBoolean": False}, {"name": "error", "valueString": str(rejected)}
-            expected, explained = False, [no, why]
+            error = str(rejected)
         fact = Fact(change, member, waits, event, registered, s.admission.topics.published(wanted.topic))
-        return [{"name": "fact", "part": list(fact.parts(expected=expected))}, *explained]
+        return Found(fact, why, error)
 
     async def _given(self, exchange: Exchange, takes: Takes) -> Given:
         s = self.subscriptions

@@ -81,20 +81,25 @@ class Operations:
         s, exchange = self.subscriptions, Exchange(request)
         exchange.without_parameters()
         member = await s.member(exchange.caller, request.path_params["id"])
-        if member.state.style is not Style.TOPIC:
-            text = (
-                "The criteria are a search: nothing is sent without a resource, so that there is nothing to test with."
-            )
-            raise Refused.because(409, IssueCode.NOT_SUPPORTED, text, s.form.topic_element)
-        if not await s.membership.test(member, agent=exchange.client):
-            text = f"Only an active Subscription is sent something, and this one is `{member.state.status}`."
-            raise Refused.because(409, IssueCode.BUSINESS_RULE, text, "Subscription.status")
+        await self.queue_test(member, agent=exchange.client)
         text = (
             "A heartbeat is queued, and goes out next. What went wrong is seen at"
             f" {s.base}/Subscription/{member.key.id}/$status, and each attempt by the operator at"
             f" /admin/subscriptions/{s.version}/{member.key.id}/attempts."
         )
         return exchange.respond(Answer(202, outcome(Issue(IssueCode.INFORMATIONAL, text), severity="information")))
+
+    async def queue_test(self, member: Member, *, agent: str) -> None:
+        """Have a notification without events sent now. Raises Refused, 409, where none can be."""
+        s = self.subscriptions
+        if member.state.style is not Style.TOPIC:
+            text = (
+                "The criteria are a search: nothing is sent without a resource, so that there is nothing to test with."
+            )
+            raise Refused.because(409, IssueCode.NOT_SUPPORTED, text, s.form.topic_element)
+        if not await s.membership.test(member, agent=agent):
+            text = f"Only an active Subscription is sent something, and this one is `{member.state.status}`."
+            raise Refused.because(409, IssueCode.BUSINESS_RULE, text, "Subscription.status")
 
     async def binding_token(self, _: Request) -> Response:
         """Nothing can be bound where there is no websocket, and the client is told so."""

@@ -91,7 +91,7 @@ class Subscriptions:
         exchange = Exchange(request)
         exchange.refuse(b"if-none-exist", b"idempotency-key", of="Subscription")
         wanted, resource = await self._wanted(exchange)
-        await self._check(exchange.caller, wanted.subscription, resource, None)
+        await self.check(exchange.caller, wanted.subscription, resource, None)
         id_ = str(uuid4())
         await self._created(exchange, id_, wanted, resource)
         return await self.respond(exchange, id_, 201, resource)
@@ -148,7 +148,7 @@ class Subscriptions:
             Overtaken: It is at another one.
             Refused: 404, when it is another client's.
         """
-        await self._check(exchange.caller, wanted.subscription, resource, member)
+        await self.check(exchange.caller, wanted.subscription, resource, member)
         if member is None:
             written = await self._created(exchange, id_, wanted, resource)
         else:
@@ -255,7 +255,8 @@ class Subscriptions:
             raise Rejected(*found)
         return wanted
 
-    async def _check(self, caller: Caller, wanted: Subscription, sent: bytes, held: Member | None) -> None:
+    async def check(self, caller: Caller, wanted: Subscription, sent: bytes, held: Member | None) -> None:
+        """Raise Refused or Rejected unless a caller may have a Subscription, in the place of the one that is held."""
         if forbidden := self.admission.forbidden(wanted, self.rights(caller, held)):
             raise forbidden
         if found := await self.against(wanted, sent, held):

@@ -44,6 +44,7 @@ from hub.store import Store, now_ms
 from hub.stream import Changes
 from hub.suppressing import Suppressing
 from hub.suppressions import Suppressions
+from hub.survey import Survey
 from hub.telling import Telling
 from hub.tenancy import Tenancy
 from hub.transaction import TransactionCoordinator
@@ -104,6 +105,7 @@ class Parts:
     suppressions: Suppressions
     telling: Telling
     meter: Meter
+    survey: Survey
 
     @property
     def disclosure(self) -> Disclosure:
@@ -296,6 +298,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         Access(pipeline, now_ms),
         Suppressions(pipeline, tenancy.base, settings.honour_consent, now_ms),
     )
+    registry = Registry(pipeline, _scanning(settings, tenancy))
     built = Parts(
         settings=settings,
         client=client,
@@ -306,7 +309,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         changes=Changes(client, pipeline, settings.partitions),
         outboxes=Outboxes(pipeline, settings.max_backlog, meter),
         due=Due(client, pipeline, settings.partitions),
-        registry=Registry(pipeline, _scanning(settings, tenancy)),
+        registry=registry,
         tenancy=tenancy,
         own=await _own(settings, client),
         seal=seal,
@@ -317,6 +320,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         suppressions=suppressions,
         telling=Telling(Standings(access, settings.auth), suppressions, tenancy, now_ms),
         meter=meter,
+        survey=Survey(pipeline, registry),
     )
     await built.keyring.check()
     if foundation.layout < LAYOUT:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI
 
 from hub.access import DEFAULT
 from hub.admission import Admission
-from hub.api.admin import Administration
+from hub.api.admin.named import Base
 from hub.api.amending import Amending
 from hub.api.app import create_app
 from hub.api.auditing import Auditing
@@ -25,11 +25,11 @@ from hub.api.health import health_routes
 from hub.api.operations import Operations
 from hub.api.pacing import Allowances, Paced
 from hub.api.recovering import Recovering
+from hub.api.resuming import Resuming
 from hub.api.routes import Gate, Route
 from hub.api.subscriptions import Subscriptions
 from hub.api.tenants import Tenants
 from hub.api.validation import Validation
-from hub.attempts import Attempts
 from hub.binding import Binding
 from hub.holdings import Holdings
 from hub.pressure import Pressure
@@ -42,6 +42,7 @@ from hub.tenancy import url
 from hub.topics import Topics
 from hub.topics_dir import load
 from hub.visibility import Visibility
+from hub.wiring.administration import administration
 from hub.wiring.erasing import erasing
 from hub.wiring.gates import Gates
 from hub.wiring.parts import Parts, ended, parts
@@ -102,15 +103,9 @@ def _application(
 ) -> FastAPI:
     """A tenant's own application."""
     topics, bases, visibility = p.tenancy.topics(tenant), p.tenancy.bases(tenant), Visibility(p.store)
-    administration = Administration(
-        tenant,
-        p.membership,
-        Attempts(p.pipeline),
-        p.resending,
-        now_ms,
-        max_body=settings.max_body_bytes,
-        max_nesting=settings.max_nesting,
-    )
+    at_bases = {
+        version: _base(version, base, topics, settings, p, pressure, visibility) for version, base in bases.items()
+    }
     erasures = Erasures(
         tenant, url(settings.base_url, tenant), erasing(p), settings.max_body_bytes, settings.max_nesting
     )
@@ -131,18 +126,18 @@ def _application(
         configuration=configuration,
         subscriptions={
             version: (
-                *_subscriptions(version, base, topics, settings, p, pressure, visibility),
+                *_subscriptions(at_base, p),
                 *_auditing(version, bases, tenant, settings, p, visibility).routes(),
             )
-            for version, base in bases.items()
+            for version, at_base in at_bases.items()
         },
-        administration=chain(administration.routes(), erasures.routes()),
+        administration=chain(administration(tenant, settings, p, at_bases), erasures.routes()),
         others=others,
         release=version_of("fhir-event-hub"),
     )
 
 
-def _subscriptions(
+def _base(
     version: FhirVersion,
     base: str,
     topics: Topics,
@@ -150,8 +145,8 @@ def _subscriptions(
     p: Parts,
     pressure: Pressure,
     visibility: Visibility,
-) -> Iterator[Route]:
-    """The interactions on the Subscriptions at one FHIR base, on the topics of its tenant."""
+) -> Base:
+    """What is done with the Subscriptions at one FHIR base, on the topics of its tenant."""
     subscriptions = Subscriptions(
         version=version,
         tenant=topics.tenant,
@@ -177,12 +172,23 @@ def _subscriptions(
         standings=p.telling.standings,
     )
     past = Past(p.store, p.tenancy, p.access, topics.tenant, version)
-    operations = Operations(subscriptions, p.foundation.epoch)
-    yield from operations.routes()
-    yield from Recovering(operations, p.disclosure, p.telling, p.outboxes, p.resending).routes()
-    yield from Entrusting(subscriptions, p.keyring).routes()
+    return Base(
+        subscriptions,
+        Operations(subscriptions, p.foundation.epoch),
+        Entrusting(subscriptions, p.keyring),
+        Explaining(subscriptions, past, p.changes, p.outboxes),
+        Resuming(subscriptions),
+    )
+
+
+def _subscriptions(of: Base, p: Parts) -> Iterator[Route]:
+    """The interactions on the Subscriptions at one FHIR base."""
+    subscriptions = of.subscriptions
+    yield from of.operations.routes()
+    yield from Recovering(of.operations, p.disclosure, p.telling, p.outboxes, p.resending).routes()
+    yield from of.entrusting.routes()
     yield from Validation(subscriptions).routes()
-    yield from Explaining(subscriptions, past, p.changes, p.outboxes).routes()
+    yield from of.explaining.routes()
     yield from Amending(subscriptions).routes()
     yield from Finding(subscriptions).routes()
     yield from subscriptions.routes()

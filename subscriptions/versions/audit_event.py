@@ -82,6 +82,7 @@ MEANINGS: Mapping[Kind, Meaning] = MappingProxyType(
         Kind.SUBSCRIPTION_ACTIVATED: _dicom(*_ACTIVITY, "U"),
         Kind.SUBSCRIPTION_FAILED: _dicom(*_ACTIVITY, "U"),
         Kind.SUBSCRIPTION_OFF: _dicom(*_ACTIVITY, "U"),
+        Kind.SUBSCRIPTION_RESUMED: _dicom(*_ACTIVITY, "U"),
         Kind.CREDENTIALS_CHANGED: _dicom(*_ALERT, "U", *_ATTRIBUTES),
         Kind.SECRET_ROTATED: _dicom(*_ALERT, "U", *_ATTRIBUTES),
         Kind.TOPIC_CREATED: _rest("create", "C"),

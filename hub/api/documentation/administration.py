@@ -27,35 +27,6 @@ SEARCH_AUDIT_BY_FORM = Documented(
     "Bundle",
     body=FORM_BODY,
 )
-_EVENT_OR_TIME = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}
-REDELIVER = Documented(
-    "Send events of a Subscription once more: from a number or an instant to another, both included",
-    OPERATOR,
-    {202: "They will be sent, with the numbers that they have, before anything new"},
-    body={
-        "required": True,
-        "content": {
-            media_type: {
-                "schema": {
-                    "type": "object",
-                    "properties": {"from": _EVENT_OR_TIME, "to": _EVENT_OR_TIME},
-                    "additionalProperties": False,
-                }
-            }
-            for media_type in (JSON, FHIR_JSON)
-        },
-    },
-    refusals=(404, 409, 410),
-    schema={
-        "type": "object",
-        "required": ["first", "last", "text"],
-        "properties": {
-            "first": {"type": ["integer", "null"]},
-            "last": {"type": ["integer", "null"]},
-            "text": {"type": "string"},
-        },
-    },
-)
 _ERASURE = {
     "type": "object",
     "required": ["resource", "version", "compartment", "state", "erased", "versions"],
@@ -109,33 +80,3 @@ ERASE = Documented(
     schema=_ERASURE,
 )
 ERASURE = Documented("Tell how an erasure stands", OPERATOR, {200: "How it stands"}, refusals=(404,), schema=_ERASURE)
-ATTEMPTS = Documented(
-    "List the last attempts at a Subscription's notifications, the latest first: what was sent, and what came of it",
-    OPERATOR,
-    {200: "The last 100 at most"},
-    refusals=(404,),
-    schema={
-        "type": "object",
-        "required": ["attempts"],
-        "properties": {
-            "attempts": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "at": {"type": "string", "format": "date-time", "description": "When it was over"},
-                        "kind": {"type": "string", "enum": ["events", "handshake", "heartbeat", "resend"]},
-                        "firstEvent": {"type": ["integer", "null"], "description": "null in those without events"},
-                        "lastEvent": {"type": ["integer", "null"]},
-                        "attempt": {"type": "integer", "description": "1 for the first one at these bytes"},
-                        "decision": {"type": "string", "enum": ["delivered", "again", "error", "off", "active"]},
-                        "said": {"type": "string", "description": "Why"},
-                        "milliseconds": {"type": "integer"},
-                        "bytes": {"type": "integer", "description": "Of the body; 0 when nothing was sent"},
-                        "answer": {"type": "string", "description": "Its first 200 characters"},
-                    },
-                },
-            }
-        },
-    },
-)

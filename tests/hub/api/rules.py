@@ -103,13 +103,22 @@ def rules() -> Iterator[Rule]:
     """All of them."""
     for version in FhirVersion:
         yield from _below(f"/fhir/{version}", version)
-    yield Rule(
-        "GET", "/admin/subscriptions/{version}/{id}/attempts", "admin", 200, "/admin/subscriptions/r4/s/attempts"
-    )
-    path = "/admin/subscriptions/{version}/{id}/redeliver"
-    yield Rule("POST", path, "admin", 404, "/admin/subscriptions/r4/s/redeliver", {})
+    yield from _administration()
     yield Rule("POST", "/admin/erase", "admin", 400, body={})
     yield Rule("GET", "/admin/erasures/{erasure}", "admin", 404, "/admin/erasures/none")
+
+
+def _administration() -> Iterator[Rule]:
+    """What is done to `s` leaves it as it was found, so that it can be done again."""
+    path, one = "/admin/subscriptions/{version}/{id}", "/admin/subscriptions/r4/s"
+    yield Rule("GET", "/admin/subscriptions", "admin", 200)
+    yield Rule("GET", path, "admin", 200, one)
+    yield Rule("GET", f"{path}/attempts", "admin", 200, f"{one}/attempts")
+    yield Rule("GET", f"{path}/events", "admin", 200, f"{one}/events")
+    yield Rule("GET", f"{path}/events/{{event}}", "admin", 404, f"{one}/events/1")
+    for action, status in (("redeliver", 404), ("test", 409), ("resume", 409), ("rotate-secret", 200)):
+        yield Rule("POST", f"{path}/{action}", "admin", status, f"{one}/{action}", {})
+    yield Rule("POST", f"{path}/off", "admin", 404, "/admin/subscriptions/r4/none/off", {})
 
 
 def _below(base: str, version: FhirVersion) -> Iterator[Rule]:

@@ -101,6 +101,16 @@ CASES = {
         on_s(Kind.REDELIVERED, "events 1 to 1"),
         subscribed,
     ),
+    "turned off by an operator": Case(
+        lambda hub: hub.post(f"{BASE}/admin/subscriptions/r4/s/off", {}),
+        on_s(Kind.SUBSCRIPTION_OFF, "it was turned off by the hub's operator"),
+        subscribed,
+    ),
+    "resumed": Case(
+        lambda hub: hub.post(f"{BASE}/admin/subscriptions/r4/s/resume", {}),
+        on_s(Kind.SUBSCRIPTION_RESUMED),
+        lambda hub: hub.put("/Subscription/s", subscription(HOOK) | {"id": "s", "status": "off"}),
+    ),
     "secret": Case(
         lambda hub: hub.client.post("/Subscription/s/$rotate-secret"), on_s(Kind.SECRET_ROTATED), subscribed
     ),

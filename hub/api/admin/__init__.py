@@ -1,0 +1,1 @@
+"""`/admin/…`: what operators see and do, in JSON of our own."""

@@ -1,0 +1,29 @@
+"""What operators see and do, as a tenant's application serves it."""
+
+from collections.abc import Iterator, Mapping
+
+from hub.api.admin.actions import Actions
+from hub.api.admin.attempts import AttemptLog
+from hub.api.admin.events import Events
+from hub.api.admin.named import Base, Named
+from hub.api.admin.subscriptions import Listing
+from hub.api.routes import Route
+from hub.attempts import Attempts
+from hub.settings import Settings
+from hub.store import now_ms
+from hub.tenancy import url
+from hub.wiring.parts import Parts
+from subscriptions.codes import FhirVersion
+
+
+def administration(tenant: str, settings: Settings, p: Parts, bases: Mapping[FhirVersion, Base]) -> Iterator[Route]:
+    """The routes below a tenant's `/admin`."""
+    below, named, attempts = url(settings.base_url, tenant), Named(tenant, p.membership, bases), Attempts(p.pipeline)
+    yield from AttemptLog(named, attempts).routes()
+    yield from Listing(below, named, p.survey, p.audit, settings.max_page).routes()
+    yield from Events(
+        below, named, p.survey, attempts, p.outboxes, p.store, p.changes, p.disclosure, settings.max_page
+    ).routes()
+    yield from Actions(
+        named, p.resending, now_ms, max_body=settings.max_body_bytes, max_nesting=settings.max_nesting
+    ).routes()
