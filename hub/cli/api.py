@@ -10,13 +10,15 @@ import uvloop
 
 from hub.api.protection import Protection
 from hub.cli.address import Address, listening
-from hub.cli.connection import BODIES, Limited, Limits
+from hub.cli.connection import Limited, Limits
 from hub.cli.tls import Certificate
 from hub.settings import Settings
 from hub.wiring.web import application
 
 #: Seconds that requests in flight get after SIGTERM.
 GRACE = 5
+#: Bodies of the largest size that may be incomplete at once.
+BODIES = 16
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

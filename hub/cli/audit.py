@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
@@ -11,7 +11,7 @@ from hub.access import DEFAULT
 from hub.cli.reaching import NOWHERE, data_argument, on_store
 from hub.operating import Operating
 from hub.settings import Settings
-from hub.store import ms, now_ms
+from hub.store import instant, ms, now_ms
 from hub.tenancy import bases
 from hub.wiring.parts import operating
 from subscriptions.audit import OPERATOR, Act, Kind
@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _export(arguments: argparse.Namespace, url: str, found: Operating) -> None:
     tenant, version = found.tenant(arguments.tenant).name, FhirVersion(arguments.version)
     until = now_ms() if arguments.until is None else arguments.until - 1
-    await _record(found, tenant, arguments.since, until)
+    span = f"{_told(arguments.since)} to {_told(until)}"
+    await found.audit.record(tenant, Act(Kind.EXPORTED, OPERATOR, "audit", text=span))
     places = bases(url, tenant)
     async for entries in found.audit.oldest(tenant, since=arguments.since or 0, until=until):
         for entry in entries:
@@ -57,10 +58,5 @@ async def _export(arguments: argparse.Namespace, url: str, found: Operating) -> 
     sys.stdout.buffer.flush()
 
 
-async def _record(found: Operating, tenant: str, since: int | None, until: int) -> None:
-    span = f"{_told(since)} to {_told(until)}"
-    await found.audit.record(tenant, Act(Kind.EXPORTED, OPERATOR, "audit", text=span))
-
-
 def _told(at: int | None) -> str:
-    return "the first" if at is None else (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).isoformat()
+    return "the first" if at is None else instant(at).isoformat()

@@ -26,9 +26,6 @@ from subscriptions.errors import Issue
 #: the connection closed under it, it would not get to read why.
 LINGER = 2.0
 
-#: Bodies of the largest size that may be incomplete at once.
-BODIES = 16
-
 
 @dataclass(slots=True)
 class Limits:

@@ -57,7 +57,7 @@ async def _act(arguments: argparse.Namespace, found: Operating) -> None:
 
 def _row(access: Access, key: Key) -> Row:
     client = access.clients.get(key.client)
-    lost = "its client is not there" if client is None else "its client is off" if client.off else "good"
+    otherwise = "its client is not there" if client is None else "its client is off" if client.off else "good"
     return {
         "id": key.id,
         "client": key.client,
@@ -65,7 +65,7 @@ def _row(access: Access, key: Key) -> Row:
         "scopes": "all of its client's" if key.scopes == ALL else str(key.scopes),
         "created": moment(key.created),
         "expires": moment(key.expires) if key.expires else None,
-        "state": key.fault(access.now()) or lost,
+        "state": key.fault(access.now()) or otherwise,
     }
 
 

@@ -9,7 +9,9 @@ from hub.cli.reaching import data_argument, on_store
 from hub.cli.scopes import scopes
 from hub.operating import Operating
 from hub.settings import Settings
+from hub.tenancy import bases
 from hub.wiring.parts import operating
+from subscriptions.codes import FhirVersion
 
 COLUMNS = ("name", "base", "clients", "grants")
 
@@ -65,4 +67,4 @@ def _rows(found: Operating) -> list[Row]:
 
 
 def _base(name: str) -> str:
-    return "/fhir/r4" if name == DEFAULT else f"/t/{name}/fhir/r4"
+    return bases("", name)[FhirVersion.R4]

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 from typing import Self
@@ -28,7 +28,7 @@ class Certificate:
     chain: Path
     key: Path
     context: ssl.SSLContext
-    _seen: tuple[int, ...] = field(default=())
+    _seen: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
