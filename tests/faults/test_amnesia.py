@@ -1,9 +1,6 @@
 """A Redis that comes back older, swapped or empty is refused until the operator has it recovered. Real processes."""
 
-import asyncio
-import os
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +14,8 @@ from hub.memory import LOST, OLDER
 from tests.facts import eventually
 from tests.faults.conftest import SETTINGS
 from tests.fhir import immunization, talking_to
-from tests.processes import ENVIRONMENT, HubProcess, subscription
+from tests.operator import operate
+from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver
 from tests.redis_server import RedisServer
 
@@ -42,14 +40,8 @@ def backup(of: Path, to: Path) -> None:
 
 async def recover(data: Path, **settings: str) -> tuple[int, str]:
     """What `hub recover` says, and its exit code."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hub", "recover", "--data", str(data)),
-        env=os.environ | ENVIRONMENT | settings,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, said = await process.communicate()
-    return process.returncode or 0, (output + (said if process.returncode else b"")).decode()
+    code, output, said = await operate(data, "recover", **settings)
+    return code, output + said
 
 
 def told(receiver: Receiver) -> dict[int, set[str]]:

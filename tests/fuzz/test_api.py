@@ -24,8 +24,8 @@ from hub.api.negotiation import FHIR_JSON
 from hub.patch import JSON_PATCH
 from subscriptions.codes import FhirVersion
 from tests.fuzz.bodies import JSON_PATCHES, broken, resources
+from tests.operator import done
 from tests.processes import HubProcess
-from tests.trip.operator import done
 
 CASES = int(os.environ.get("FUZZ_CASES", "2"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))

@@ -11,9 +11,9 @@ import pytest
 
 from tests.facts import eventually
 from tests.fhir import immunization, talking_to
+from tests.operator import done, operate
 from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver
-from tests.trip.operator import done, operate
 
 
 def kind(event: dict[str, Any]) -> str:

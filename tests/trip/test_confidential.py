@@ -8,9 +8,9 @@ from tests.facts import eventually
 from tests.fhir import Fhir
 from tests.hub.rights import labelled
 from tests.hub.test_suppressed import consent
+from tests.operator import done
 from tests.processes import SHARED, HubProcess, subscription
 from tests.receiver import Receiver
-from tests.trip.operator import done
 from tests.trip.test_keys import holding
 
 WANTED = SHARED | {"HUB_AUTH": "keys", "HUB_HONOUR_CONSENT": "true"}

@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import operator
 from tests.dump import files
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization, talking_to
 from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver, parameters
-from tests.trip import operator
 
 NAME, OTHER = "Quixlethorpe", "Ngata"
 COMPARTMENT = ("erase", "Patient/gone", "--compartment")

@@ -10,9 +10,9 @@ from hub.cli import REFUSED, parse
 from tests.dump import everything, files
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization
+from tests.operator import done, listed, operate
 from tests.processes import SHARED, HubProcess, subscription
 from tests.receiver import Receiver
-from tests.trip.operator import done, listed, operate
 
 KEYS = SHARED | {"HUB_AUTH": "keys"}
 

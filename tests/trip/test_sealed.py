@@ -1,8 +1,6 @@
 """A header's secret on its real trip, and the key that seals it replaced as the README has it."""
 
-import asyncio
 import os
-import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
@@ -10,7 +8,8 @@ from redis.asyncio import Redis
 
 from tests.dump import everything, files
 from tests.fhir import immunization, talking_to
-from tests.processes import ENVIRONMENT, SHARED, HubProcess, subscription
+from tests.operator import operate
+from tests.processes import SHARED, HubProcess, subscription
 from tests.receiver import Received, Receiver
 
 TOKEN = "hush-5ca1ab1e-hush"
@@ -19,14 +18,8 @@ ENDPOINT = "/sealed-hook"
 
 async def reseal(data: Path) -> tuple[int, str]:
     """What `hub secrets reseal` says, and its exit code."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "hub", "secrets", "reseal", "--data", str(data)),
-        env=os.environ | ENVIRONMENT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, said = await process.communicate()
-    return process.returncode or 0, (output + (said if process.returncode else b"")).decode()
+    code, output, said = await operate(data, "secrets", "reseal")
+    return code, output + said
 
 
 def authorized(received: Received) -> str:

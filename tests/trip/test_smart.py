@@ -7,9 +7,9 @@ import pytest
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization
 from tests.issuer import TokenIssuer
+from tests.operator import done
 from tests.processes import SHARED, HubProcess, subscription
 from tests.receiver import Receiver
-from tests.trip.operator import done
 
 
 @pytest.mark.timeout(240)

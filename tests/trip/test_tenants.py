@@ -8,9 +8,9 @@ import httpx
 
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization
+from tests.operator import done
 from tests.processes import SHARED, HubProcess, subscription
 from tests.receiver import Receiver
-from tests.trip.operator import done
 
 
 @asynccontextmanager
