@@ -1,7 +1,6 @@
 """What the audit is told of an attempt at a notification, and of what became of its Subscription by that."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hub.audit import Audit
@@ -40,21 +39,31 @@ class Account:
         sent: None when nothing was tried.
         events: Those that were told.
         """
-        found, key, entity = defaultdict[str, list[Act]](list), self.key, f"Subscription/{self.key.id}"
+        found = dict[str, list[Act]]()
         if sending is not None and sent is not None and self.audit.level.has(Kind.NOTIFIED):
-            text, outcome = f"{_named(sending)}: {said}", _OUTCOMES.get(verb, Outcome.SUCCESS)
-            told = {key.tenant: list[str]()}
-            for event in events:
-                told.setdefault(event.tenant or key.tenant, []).append(
-                    f"{event.type}/{event.id}/_history/{event.version}"
-                )
-            for tenant, focus in told.items():
-                whom = entity if tenant == key.tenant else f"tenant/{key.tenant}"
-                found[tenant].append(Act(Kind.NOTIFIED, self.owner, whom, key.version, outcome, text, tuple(focus)))
+            for tenant, act in self._notified(sending, verb, said, events):
+                found[tenant] = [act]
         if verb in _BECOMES:
             kind, outcome = _BECOMES[verb]
-            found[key.tenant].append(Act(kind, HUB, entity, key.version, outcome, "" if verb is Verb.ACTIVE else said))
+            text = "" if verb is Verb.ACTIVE else said
+            act = Act(kind, HUB, self._subscription, self.key.version, outcome, text)
+            found.setdefault(self.key.tenant, []).append(act)
         return found
+
+    def _notified(
+        self, sending: Sending, verb: Verb, said: str, events: Iterable[OwedEvent]
+    ) -> Iterator[tuple[str, Act]]:
+        own, text, outcome = self.key.tenant, f"{_named(sending)}: {said}", _OUTCOMES.get(verb, Outcome.SUCCESS)
+        told = {own: list[str]()}
+        for event in events:
+            told.setdefault(event.tenant or own, []).append(f"{event.type}/{event.id}/_history/{event.version}")
+        for tenant, focus in told.items():
+            whom = self._subscription if tenant == own else f"tenant/{own}"
+            yield tenant, Act(Kind.NOTIFIED, self.owner, whom, self.key.version, outcome, text, tuple(focus))
+
+    @property
+    def _subscription(self) -> str:
+        return f"Subscription/{self.key.id}"
 
 
 def _named(sending: Sending) -> str:

@@ -22,8 +22,10 @@ class Level(StrEnum):
 
     def has(self, kind: "Kind") -> bool:
         """Whether acts of this kind are audited."""
-        levels = list(Level)
-        return levels.index(kind.level) <= levels.index(self)
+        return _RANKS[kind.level] <= _RANKS[self]
+
+
+_RANKS = {level: rank for rank, level in enumerate(Level)}
 
 
 class Outcome(StrEnum):
