@@ -38,6 +38,8 @@ _ELEMENTS = ("id", "status", "patient", "subject", "scope", "policyRule", "decis
 #: Records that are read at once.
 _CHUNK = 100
 
+_KEYS = [SUPPRESSIONS, SUPPRESSING, REGISTRY_LOG]
+
 
 async def honour(pipeline: Pipeline, resource: ResourceId, number: int, body: bytes | None) -> None:
     """Have a version of a Consent count from now on, unless a later one does. None for a delete. May be repeated."""
@@ -56,8 +58,7 @@ async def note_all_honoured(pipeline: Pipeline) -> None:
 
 async def dishonour(pipeline: Pipeline, resource: ResourceId, number: int) -> None:
     """Have no version of a Consent up to this one count any more, nor ever again, and keep nothing of them."""
-    keys = [SUPPRESSIONS, SUPPRESSING, REGISTRY_LOG]
-    await pipeline.run(UNREMEMBER, keys, str(resource), number, "", f"suppression:{resource}")
+    await pipeline.run(UNREMEMBER, _KEYS, str(resource), number, "", f"suppression:{resource}")
 
 
 @dataclass
@@ -121,11 +122,10 @@ class Suppressions:
         await _suppress(self.pipeline, f"{tenant}/rule/{rule.id}", record)
         await self.refresh()
 
-    async def remove(self, tenant: str, id_: str) -> bool:
-        """Have a rule count no more; False if there was none."""
-        done = await _suppress(self.pipeline, f"{tenant}/rule/{id_}", b"")
+    async def remove(self, tenant: str, id_: str) -> None:
+        """Have a rule count no more, if there is one."""
+        await _suppress(self.pipeline, f"{tenant}/rule/{id_}", b"")
         await self.refresh()
-        return done
 
     def _set(self, name: str, record: bytes | None) -> None:
         if name == HONOURED:
@@ -144,18 +144,15 @@ class Suppressions:
             self._set_consent(tenant, FhirVersion(kind), rest.partition("/")[2], record or b"")
 
     def _set_consent(self, tenant: str, version: FhirVersion, id_: str, record: bytes) -> None:
-        elements, found = record.partition(b" ")[2], None
-        if elements:
+        place, found = f"{tenant}/{version}/{CONSENT}/{id_}", None
+        if elements := record.partition(b" ")[2]:
             resource: Mapping[str, Any] = msgspec.json.decode(elements)
             try:
                 found = consent(resource, version, frozenset({self.base(tenant, version)}))
             except Unattributed:
-                log.error("consent.unattributed", extra={"resource": f"{tenant}/{version}/{CONSENT}/{id_}"})
+                log.error("consent.unattributed", extra={"resource": place})
         if found is not None and (vague := found.provision.all_vague):
-            log.warning(
-                "consent.vague",
-                extra={"resource": f"{tenant}/{version}/{CONSENT}/{id_}", "reason": ", ".join(sorted(vague))},
-            )
+            log.warning("consent.vague", extra={"resource": place, "reason": ", ".join(sorted(vague))})
         self.of(tenant, version).consent(id_, found)
 
 
@@ -173,6 +170,5 @@ def _elements(resource: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode({name: resource[name] for name in _ELEMENTS if name in resource})
 
 
-async def _suppress(pipeline: Pipeline, name: str, record: bytes, number: int | None = None) -> bool:
-    keys = [SUPPRESSIONS, SUPPRESSING, REGISTRY_LOG]
-    return bool(await pipeline.run(SUPPRESS, keys, name, record, "" if number is None else number))
+async def _suppress(pipeline: Pipeline, name: str, record: bytes, number: int | None = None) -> None:
+    await pipeline.run(SUPPRESS, _KEYS, name, record, "" if number is None else number)
