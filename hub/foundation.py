@@ -19,7 +19,7 @@ from hub.errors import NotTheHub, Unavailable
 from hub.keys import EPOCH, LAYOUT
 from hub.mark import Mark
 from hub.memory import LOST
-from hub.pipeline import Pipeline
+from hub.pipeline import Pipeline, read_info
 from hub.settings import Settings
 from hub.wire import FAILURES
 
@@ -212,7 +212,7 @@ def _moment(count: int) -> str:
 
 
 async def _check_version(pipeline: Pipeline) -> None:
-    version = _field(await pipeline.command("INFO", "server"), "redis_version")
+    version = read_info(await pipeline.command("INFO", "server"))["redis_version"]
     if tuple(map(int, version.split(".")[:2])) < OLDEST:
         raise NotTheHub(f"Redis {version} is too old: {'.'.join(map(str, OLDEST))} or newer is needed")
 
@@ -240,11 +240,3 @@ async def _setting(pipeline: Pipeline, name: str) -> str:
         raise
     values = reply.values() if isinstance(reply, dict) else reply[1::2]
     return next((value.decode() if isinstance(value, bytes) else str(value) for value in values), "unknown")
-
-
-def _field(info: object, name: str) -> str:
-    """A field of INFO, which a Cluster's client has parsed."""
-    if isinstance(info, dict):
-        return str(info[name])
-    text = info.decode() if isinstance(info, bytes) else str(info)
-    return next(line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(f"{name}:"))

@@ -59,6 +59,14 @@ def _lua(name: str) -> str:
     return files("hub").joinpath("lua", f"{name}.lua").read_text()
 
 
+def read_info(reply: Any) -> dict[str, str]:
+    """The fields of INFO, which a Cluster's client has parsed."""
+    if isinstance(reply, dict):
+        return {name: str(value) for name, value in reply.items()}
+    pairs = (line.partition(":") for line in reply.decode().splitlines() if not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
 class Streams:
     """Streams that are followed, each by a connection of its own, since a read that waits blocks it."""
 

@@ -12,10 +12,9 @@ import asyncio
 from dataclasses import dataclass, field
 from logging import getLogger
 from time import monotonic
-from typing import Any
 
 from hub.errors import Declined
-from hub.pipeline import Pipeline
+from hub.pipeline import Pipeline, read_info
 from hub.settings import Settings
 from hub.stream import Changes
 from subscriptions.codes import IssueCode
@@ -66,7 +65,7 @@ class Pressure:
 
     async def _memory(self) -> str:
         most = self.settings.max_memory_percent
-        for info in map(_read, await self.pipeline.of_each("INFO", "memory")):
+        for info in map(read_info, await self.pipeline.of_each("INFO", "memory")):
             limit = int(info["maxmemory"]) or self.settings.max_memory_bytes or int(info["total_system_memory"])
             used = int(info["used_memory"]) - int(info.get("mem_not_counted_for_evict", 0))
             if used * 100 >= limit * most:
@@ -82,11 +81,3 @@ class Pressure:
         if behind.seconds > self.settings.max_match_lag:
             return f"The hub is behind: the oldest change that is not matched was stored {behind.seconds:,.0f} s ago"
         return ""
-
-
-def _read(info: Any) -> dict[str, Any]:
-    """INFO by its fields, which a Cluster's client has read already."""
-    if isinstance(info, dict):
-        return info
-    lines = (line.partition(":") for line in info.decode().splitlines() if ":" in line)
-    return {name: value for name, _, value in lines}

@@ -12,7 +12,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from hub.errors import Unavailable
-from hub.pipeline import Pipeline
+from hub.pipeline import Pipeline, read_info
 
 #: Seconds between two looks whether it is done.
 PAUSE = 0.1
@@ -55,12 +55,9 @@ class Rewriting:
             Unavailable: A server can't be asked, or has failed: it is to be done again.
         """
         done = await asyncio.gather(*map(_all_of, self.pipeline.servers()), return_exceptions=True)
-        for failure in sorted((each for each in done if isinstance(each, BaseException)), key=_less_urgent):
-            raise failure
-
-
-def _less_urgent(failure: BaseException) -> bool:
-    return isinstance(failure, Unwritten)
+        failures = [each for each in done if isinstance(each, BaseException)]
+        if failures:
+            raise min(failures, key=lambda failure: isinstance(failure, Unwritten))  # what may go better next time
 
 
 async def _all_of(server: Server) -> None:
@@ -101,10 +98,4 @@ async def _rest(server: Server, file: _File) -> None:
 
 
 async def _persistence(server: Server) -> dict[str, str]:
-    """That section of INFO, which a Cluster's client has parsed."""
-    info = await server("INFO", "persistence")
-    if isinstance(info, dict):
-        return {name: str(value) for name, value in info.items()}
-    text = info.decode() if isinstance(info, bytes) else str(info)
-    pairs = (line.partition(":") for line in text.splitlines() if not line.startswith("#"))
-    return {name: value.strip() for name, _, value in pairs}
+    return read_info(await server("INFO", "persistence"))
