@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,12 +15,13 @@ from hub.keys import ERASURES, erasure
 from hub.suppressions import honour
 from hub.turn import Sent, Turn, Verb
 from hub.wiring.erasing import erasing
+from subscriptions.audit import Outcome
 from subscriptions.codes import FhirVersion
 from tests import dump
 from tests.facts import eventually, until
-from tests.hub.api.server import FHIR, Hub, issue, patient, place
+from tests.hub.api.server import FHIR, Hub, issue, patient, place, serving
 from tests.hub.api.subscriptions import put as subscribe
-from tests.hub.conftest import BASE
+from tests.hub.conftest import BASE, settings
 from tests.hub.engines import active, fanout, matched, member, running
 from tests.redis_server import RedisServer
 
@@ -400,6 +402,20 @@ async def test_the_clock_finishes_what_was_left(hub: Hub) -> None:
     assert is_erased(await hub.get("/Patient/123"))
     assert (await hub.get(f"{BASE}/admin/erasures/{id_}")).json()["state"] == "done"
     assert await at_work.erasures.abandoned(2**53) == []
+
+
+async def test_a_redis_that_writes_no_files_anew(tmp_path: Path) -> None:
+    """A managed one may refuse that: all is erased, and what is left to its operator is told, and audited."""
+    with RedisServer() as server, server.client() as redis:
+        async with serving(settings(server.url, tmp_path)) as hub:
+            await put(hub, him())
+            redis.execute_command("ACL", "SETUSER", "default", "-slowlog")
+            told = await erase(hub)
+            assert is_erased(await hub.get("/Patient/123"))
+            rest = "Redis' files were not written anew"
+            assert (told["state"], told["files"].startswith(rest)) == ("done", True)
+            last, *_ = [entry.act async for entries in hub.parts.audit.newest("default") for entry in entries]
+            assert (last.outcome, rest in last.text) == (Outcome.FAILED, True)
 
 
 async def test_it_is_audited(hub: Hub) -> None:
