@@ -14,6 +14,7 @@ from subscriptions.codes import FhirVersion
 
 CREATED = Act(Kind.SUBSCRIPTION_CREATED, "lab", "Subscription/1", FhirVersion.R4)
 NOTIFIED = Act(Kind.NOTIFIED, "lab", "Subscription/1", FhirVersion.R4)
+READ = Act(Kind.READ, "lab", "Patient/1", FhirVersion.R4)
 SUPPRESSED = Act(Kind.SUPPRESSED, "lab", "Subscription/1", FhirVersion.R4)
 
 
@@ -28,12 +29,13 @@ async def kinds(parts: Parts, tenant: str = "default") -> list[str]:
         pytest.param(Level.OFF, [], id="off"),
         pytest.param(Level.RIGHTS, [CREATED.kind, SUPPRESSED.kind], id="rights"),
         pytest.param(Level.NOTIFICATIONS, [CREATED.kind, SUPPRESSED.kind, NOTIFIED.kind], id="notifications"),
+        pytest.param(Level.ALL, [CREATED.kind, SUPPRESSED.kind, NOTIFIED.kind, READ.kind], id="all"),
     ],
 )
 async def test_level(parts: Parts, level: Level, kept: list[str]) -> None:
     """The level decides what is recorded."""
     audit = replace(parts.audit, level=level)
-    await audit.record("default", CREATED, SUPPRESSED, NOTIFIED)
+    await audit.record("default", CREATED, SUPPRESSED, NOTIFIED, READ)
     assert await kinds(parts) == kept
 
 
