@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from logging import getLogger
+from time import perf_counter
 
 import msgspec
 
@@ -22,7 +23,7 @@ from hub.families import EVALUATIONS_FAILED, EVENTS_WITHHELD
 from hub.holdings import Holdings
 from hub.in_force import InForce
 from hub.keys import SubscriptionKey
-from hub.meter import Meter
+from hub.meter import TIMED, Meter
 from hub.store import Store, instant
 from hub.stream import Entry
 from hub.telling import Judgement, Telling
@@ -31,7 +32,7 @@ from subscriptions.audit import HUB, Act, Kind
 from subscriptions.change import Change, Resource
 from subscriptions.codes import FhirVersion, Interaction
 from subscriptions.errors import EvaluationError
-from subscriptions.matching import Matches
+from subscriptions.matching import Clock, Matches
 from subscriptions.search.held import Held
 from subscriptions.shapes import Included, Shapes
 from subscriptions.withheld import Withheld
@@ -138,6 +139,8 @@ class Concerns:
                     result.included[key][entry.id] = along
             for key, error in one.matches.failures:
                 self.set_aside("evaluation", entry, error.text, subscription=str(key))
+            for key, seconds in one.matches.costs:
+                self.meter.spend(key, seconds * TIMED)
             for name in one.bugs:
                 self.set_aside("matching", entry, name)
             for error in one.left_out:
@@ -171,7 +174,8 @@ class Concerns:
             for place, change, held in waiting:
                 entry, held.wanted = entries[place], set()
                 try:
-                    one = _match(entry.resource.tenant, change, held, asked, self.telling)
+                    clock = perf_counter if self.meter.timing() else None
+                    one = _match(entry.resource.tenant, change, held, asked, self.telling, clock)
                 except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
                     self.set_aside("matching", entry, type(bug).__name__)
                     continue
@@ -223,16 +227,19 @@ class Concerns:
         )
 
 
-def _match(tenant: str, change: Change, held: Held, asked: InForce, telling: Telling) -> _One:
-    found = _One(asked.index(tenant, change.version).match(change, held))
+def _match(
+    tenant: str, change: Change, held: Held, asked: InForce, telling: Telling, clock: Clock | None = None
+) -> _One:
+    found = _One(asked.index(tenant, change.version).match(change, held, clock))
     if others := asked.others(tenant, change.type, change.version):
         seen = abroad(change, asked.tenancy.base(tenant, change.version))
         for index in others:
             try:
-                matches = index.match(seen, Apart(change.at))
+                matches = index.match(seen, Apart(change.at), clock)
             except Exception as bug:  # one of ours, that must not keep a tenant's changes from its own
                 found.bugs.append(type(bug).__name__)
                 continue
+            found.matches.costs.extend(matches.costs)
             found.matches.keys.extend(key for key in matches.keys if not asked.at_home(key))
             found.matches.failures.extend(each for each in matches.failures if not is_elsewhere(each.error))
     if found.matches.keys and (judgement := telling.of_change(tenant, change, held)):

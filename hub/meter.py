@@ -20,6 +20,8 @@ Field: TypeAlias = tuple[str | int, ...]
 SUM: Final = "sum"
 #: Steps that are told of between two flushes, and subscriptions whose criteria cost the most.
 TOLD, COSTLY = 200, 200
+#: One change in so many has the evaluation of its criteria timed, and stands for all of them.
+TIMED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Meter:
     _costs: defaultdict[Hashable, float] = field(default_factory=lambda: defaultdict(float))
     _steps: list[dict[str, object]] = field(default_factory=list)
     _untold: int = 0
+    _changes: int = 0
 
     def count(self, family: Family, *labels: str, by: int = 1) -> None:
         """Something happened so often."""
@@ -60,6 +63,11 @@ class Meter:
         took = max(seconds, 0.0)
         self._counts[(family.name, *labels, bucket(took))] += 1
         self._counts[(family.name, *labels, SUM)] += round(took * 1_000_000)
+
+    def timing(self) -> bool:
+        """Whether the criteria of the next change are to be timed: one in TIMED, the first of all too."""
+        self._changes += 1
+        return self._changes % TIMED == 1
 
     def spend(self, subscription: Hashable, seconds: float) -> None:
         """A subscription's criteria took so long. `subscription`: Its text is its name."""

@@ -13,7 +13,7 @@ from hub.stream import START, Changes
 from hub.wiring.parts import Parts
 from subscriptions.change import Change
 from subscriptions.codes import FhirVersion
-from subscriptions.matching import Index, Matches
+from subscriptions.matching import Clock, Index, Matches
 from subscriptions.search.held import Held
 from tests.facts import eventually
 from tests.hub.engines import Publisher, active, entries, events, fanout, matched, now, running
@@ -224,10 +224,10 @@ async def test_a_change_whose_body_is_gone_delays_no_other(parts: Parts) -> None
 class Buggy(Index[SubscriptionKey]):
     """An index with a bug that one resource brings to light."""
 
-    def match(self, change: Change, held: Held) -> Matches[SubscriptionKey]:
+    def match(self, change: Change, held: Held, clock: Clock | None = None) -> Matches[SubscriptionKey]:
         if change.id == "odd":
             raise ZeroDivisionError
-        return super().match(change, held)
+        return super().match(change, held, clock)
 
 
 async def test_a_bug_that_one_change_brings_to_light_delays_no_other(parts: Parts) -> None:

@@ -274,6 +274,23 @@ def test_only_the_most_expensive_are_taken_along() -> None:
     assert min(costs.values()) == 50_000
 
 
+async def test_costs_of_matching(parts: Parts) -> None:
+    """Whoever a change is held against has a share of it, by his own name."""
+    keys = [await active(parts, id_, "status:not=not-done") for id_ in "ab"]
+    async with running(fanout(parts)):
+        await Publisher(parts).put()
+        await until(parts, lambda f: f.total(CHANGES_MATCHED) == 1)
+    costs = dict(await Readings(parts.pipeline).costs(10))
+    assert costs.keys() == set(map(str, keys))
+    assert all(0 < microseconds < 10_000_000 for microseconds in costs.values())
+
+
+def test_one_change_in_sixteen_is_timed() -> None:
+    """And the first of all."""
+    counting = Meter()
+    assert [number for number in range(33) if counting.timing()] == [0, 16, 32]
+
+
 async def test_nobody_is_told_while_nobody_watches(parts: Parts) -> None:
     """Then a step leaves nothing behind."""
     parts.meter.tell("change.stored", "default", {"resource": "r"})

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count as counting
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,22 @@ def test_a_change_of_another_fhir_version_concerns_nobody() -> None:
     index = index_of([("r4", IMMUNIZATIONS, asking())])
     other = Change(FhirVersion.R4B, Interaction.CREATE, "Immunization", "1", 1, datetime(2026, 11, 21, tzinfo=UTC), FLU)
     assert index.match(other, nothing_else()).keys == []
+
+
+def test_what_each_one_costs_is_told_by_a_clock() -> None:
+    """Of all that are looked at, whether the change concerns them or not; not of those that the index leaves out."""
+    ticks = counting()
+    index = index_of(
+        [
+            ("met", IMMUNIZATIONS, asking("patient=example")),
+            ("unmet", IMMUNIZATIONS, asking("status:not=completed")),
+            ("elsewhere", IMMUNIZATIONS, asking("patient=other")),
+        ]
+    )
+    found = index.match(change_of(FLU), nothing_else(), lambda: float(next(ticks)))
+    assert found.keys == ["met"]
+    assert sorted(found.costs) == [("met", 1.0), ("unmet", 1.0)]
+    assert index.match(change_of(FLU), nothing_else()).costs == []
 
 
 def test_a_removed_subscription_matches_no_more() -> None:
@@ -391,7 +408,7 @@ def test_triggers_are_asked_only_if_somebody_may_match() -> None:
     topic = Topic("https://topics.example/t", "1", "", "", (trigger,))
     index = index_of([("a", topic, asking("patient=other", topic=topic))])
     change = change_of(FLU, Interaction.UPDATE, previous=Untouchable(FLU))
-    assert index.match(change, nothing_else()) == ([], [])
+    assert index.match(change, nothing_else()) == ([], [], [])
     index.put("b", topic, asking("patient=example", topic=topic).filters)
     assert [failure.key for failure in index.match(change, nothing_else()).failures] == ["b"]
 
@@ -414,7 +431,7 @@ def test_on_a_topic_for_all_types_whoever_names_none_is_told_of_all() -> None:
     assert index.match(first, nothing_else()).keys == ["late"]
     assert index.match(second, nothing_else()).keys == ["late"]
     assert len(index) == 1
-    assert index.match(change_of({"resourceType": "Nonsense"}), nothing_else()) == ([], [])
+    assert index.match(change_of({"resourceType": "Nonsense"}), nothing_else()) == ([], [], [])
 
 
 def test_who_stands_under_what_turns_out_frequent_is_moved() -> None:

@@ -153,7 +153,7 @@ def holding() -> Held:
 
 def one_by_one(subscriptions: dict[str, Asked], change: Change) -> Matches[str]:
     """All that an index finds, found without one."""
-    matches = Matches[str]([], [])
+    matches = Matches[str]([], [], [])
     findings = Findings(change, holding())
     fired = {url: Triggers(topic, CONTEXT).fires(findings) for url, topic in TOPICS.items()}
     for key in sorted(subscriptions):
