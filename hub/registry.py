@@ -43,6 +43,15 @@ class On:
     number: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Where changes are held against Subscriptions that nothing looks up."""
+
+    version: str
+    type: str
+    topic: str
+
+
 class TopicChanged(Exception):
     """The topic isn't there any more as the Subscription's filters were judged by it."""
 
@@ -147,6 +156,19 @@ class Registry:
                     yield Registered.parse(name.decode(), record)
             if int(cursor) == 0:
                 return
+
+    async def scanned(self, tenant: str) -> dict[Scanned, int]:
+        """How many of a tenant's Subscriptions there are at each such place."""
+        reply = await self._pipeline.command("HGETALL", SCANNED)
+        rows = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+        found = {}
+        for name, count in rows:
+            place, *topic = name.decode().split(" ")
+            of, _, rest = place.partition("/")
+            if of == tenant and len(topic) == 1 and int(count) > 0:  # those of one client are among them
+                version, _, type_ = rest.partition("/")
+                found[Scanned(version, type_, topic[0])] = int(count)
+        return found
 
     async def end_of_log(self) -> str:
         """The mark behind all that has changed so far: always an entry, so that trimming behind it can be seen."""

@@ -5,10 +5,15 @@ from collections.abc import Iterator, Mapping
 from hub.api.admin.actions import Actions
 from hub.api.admin.attempts import AttemptLog
 from hub.api.admin.events import Events
+from hub.api.admin.explain import AdminExplain
+from hub.api.admin.index import IndexCost
 from hub.api.admin.named import Base, Named
 from hub.api.admin.subscriptions import Listing
+from hub.api.admin.topics import Catalogue
+from hub.api.admin.withheld import WithheldLog
 from hub.api.routes import Route
 from hub.attempts import Attempts
+from hub.figures import Readings
 from hub.settings import Settings
 from hub.store import now_ms
 from hub.tenancy import url
@@ -24,6 +29,10 @@ def administration(tenant: str, settings: Settings, p: Parts, bases: Mapping[Fhi
     yield from Events(
         below, named, p.survey, attempts, p.outboxes, p.store, p.changes, p.disclosure, settings.max_page
     ).routes()
+    yield from Catalogue(p.tenancy.topics(tenant), p.survey).routes()
+    yield from WithheldLog(below, tenant, p.audit, p.survey, settings.max_page).routes()
+    yield from IndexCost(tenant, p.registry, Readings(p.pipeline)).routes()
+    yield from AdminExplain(named, settings.max_body_bytes, settings.max_nesting).routes()
     yield from Actions(
         named, p.resending, now_ms, max_body=settings.max_body_bytes, max_nesting=settings.max_nesting
     ).routes()
