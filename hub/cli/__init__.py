@@ -62,6 +62,7 @@ COMMANDS = {
     "audit": Command("hub.cli.audit", "write the audit of a tenant to stdout"),
     "erase": Command("hub.cli.erase", "remove all that is kept of a resource, or of a patient"),
     "check": Command("hub.cli.check", "say by the exit code whether a worker or the clock is at work"),
+    "subscribe": Command("hub.cli.subscribe", "register a Subscription, and show what it is told as it comes"),
     "explain": Command("hub.cli.explain", "say from files why a change would concern a Subscription, or not"),
     "demo": Command("hub.cli.demo", "show the trip: publish real resources, see the notification arrive"),
 }

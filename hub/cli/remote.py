@@ -199,7 +199,7 @@ def _cause(error: BaseException) -> str:
     """What the system calls it, wherever in the chain that is."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror
+        if isinstance(found, OSError) and found.errno is not None and found.errno > 0:
+            return os.strerror(found.errno)
         found = found.__cause__ or found.__context__
     return " ".join(str(error).split()) or type(error).__name__

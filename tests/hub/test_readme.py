@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from hub.cli import parse
+from hub.cli import parse, remote
 from hub.settings import Settings
 from subscriptions.alert import AlertKind
 
@@ -40,7 +40,7 @@ def test_settings_table() -> None:
     """Every setting stands in the README with its default and its description, and no other does."""
     assert settings_table() in README
     mentioned = set(re.findall(r"HUB_[A-Z_]+", README))
-    assert mentioned <= {f"HUB_{name.upper()}" for name in Settings.model_fields}
+    assert mentioned <= {f"HUB_{name.upper()}" for name in Settings.model_fields} | {remote.URL, remote.KEY}
 
 
 def test_alerts_table() -> None:
