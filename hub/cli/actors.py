@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 import orjson
-from aiohttp import web
 
 from hub.cli import REFUSED
 from hub.cli.parts import tied
 from hub.errors import NotTheHub, Unavailable
+from hub.receiver import Event, Notification, Receiver, Source, Verifier
 
 #: Seconds that any single step may take.
 PATIENCE = 30.0
@@ -70,16 +70,36 @@ class Hub:
 
 @dataclass
 class Subscriber:
-    """The application that wants to be told: keeps each notification with the time of its arrival."""
+    """
+    The application that wants to be told, with `hub.receiver`.
 
-    received: list[tuple[float, bytes]] = field(default_factory=list)
+    received: Each notification with the time of its arrival, seconds since 1970, repeats too.
+    handled: The events that the receiver has handed over.
+    """
+
+    received: list[tuple[float, Notification]] = field(default_factory=list)
+    handled: list[Event] = field(default_factory=list)
+    first: bytes = b""
+    _receiver: "asyncio.Future[Receiver]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     _came: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Take a notification: any 2xx says that it has arrived."""
-        self.received.append((time(), await request.read()))
+    def know(self, base: str, secret: str) -> None:
+        """From now on it takes what is signed by this secret, and asks this FHIR base for what it misses."""
+        self._receiver.set_result(Receiver(self._handle, verifier=Verifier(secret), source=Source(base)))
+
+    async def take(self, body: bytes, headers: Mapping[str, str]) -> int:
+        """Take a notification: a 2xx says that it has arrived."""
+        at = time()
+        receipt = await (await asyncio.shield(self._receiver)).receive(body, headers)
+        if receipt.notification:
+            self.received.append((at, receipt.notification))
+            if receipt.notification.events and not self.first:
+                self.first = body
         self._came.set()
-        return web.Response()
+        return receipt.status
+
+    async def _handle(self, event: Event) -> None:
+        self.handled.append(event)
 
     async def until(self, count: int) -> None:
         """Wait until so many notifications have come. TimeoutError if they don't."""
@@ -91,19 +111,6 @@ async def _until(came: asyncio.Event, fact: Callable[[], bool]) -> None:
         while not fact():
             came.clear()
             await came.wait()
-
-
-@asynccontextmanager
-async def listening(subscriber: Subscriber) -> AsyncIterator[str]:
-    """The subscriber on a free port; gives the URL of its endpoint."""
-    runner = web.ServerRunner(web.Server(subscriber.handle))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}/notifications"
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -20,13 +20,16 @@ import httpx
 import orjson
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hub.cli.actors import CANONICAL_BASE, PATIENCE, Hub, Subscriber, listening, serving
-from hub.cli.evidence import Published, counted, events, faults, trips
+from hub.cli.actors import CANONICAL_BASE, PATIENCE, Hub, Subscriber, serving
+from hub.cli.endpoint import listening
+from hub.cli.evidence import Published, events, faults, trips
+from hub.cli.registration import Registration, Wanted
+from hub.cli.remote import Remote
 from hub.cli.report import Report
 from hub.errors import NotTheHub
 from hub.settings import Settings
 from subscriptions.change import Change
-from subscriptions.codes import FhirVersion, Interaction
+from subscriptions.codes import FhirVersion, Interaction, SubscriptionStatus
 from subscriptions.explanation import Explanation, explain
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held
@@ -35,7 +38,6 @@ from subscriptions.versions.forms import FORMS
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "r4"
 PUBLISHED = ("Patient", "Immunization", "Observation")
-BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 FILTER = "Immunization?patient=Patient/example&status=completed"
 TOPIC = built_in(CANONICAL_BASE, "Immunization")
 
@@ -76,22 +78,24 @@ async def _until_told(demo: Coroutine[Any, Any, int]) -> int:
 
 async def _demo(data: Path, resources: list[dict[str, Any]]) -> int:
     report, subscriber = Report(), Subscriber()
-    async with listening(subscriber) as endpoint, serving(data) as hub:
+    async with listening(subscriber.take) as endpoint, serving(data) as hub:
         report.say(f"hub running at [bold]{hub.url}/fhir/r4[/]")
         report.say(f"subscriber listening at [bold]{endpoint}[/]")
-        async with httpx.AsyncClient(base_url=f"{hub.url}/fhir/r4/", timeout=PATIENCE, trust_env=False) as client:
-            subscription = await _subscribe(report, client, subscriber, endpoint)
+        async with httpx.AsyncClient(base_url=hub.url, timeout=PATIENCE, trust_env=False) as client:
+            registration = await _subscribe(report, Remote(hub.url, client), subscriber, endpoint)
             published = await _publish(report, client, resources)
             await _told(report, hub, subscriber, len(published))
-            status = (await client.get(f"Subscription/{subscription['id']}/$status")).raise_for_status().json()
+            status = await registration.stands()
+            subscription = (await client.get(registration.path)).raise_for_status().json()
         told = events(subscriber.received)
         explained = _explain(f"{hub.url}/fhir/r4", subscription, published)
         report.trips(trips(published, told, hub))
-        if len(subscriber.received) > 1:
-            report.notification(subscriber.received[1][1])
+        if subscriber.first:
+            report.notification(subscriber.first)
         report.silence(explained)
     expected = [name for name, explanation in explained if explanation.matched]
-    found = list(faults(published, expected, told, hub, counted(status)))
+    handled = [event.number for event in subscriber.handled]
+    found = list(faults(published, expected, told, handled, hub, status.counter))
     for fault in found:
         report.say(f"[bold]NO[/]: {fault}")
     if not found:
@@ -99,34 +103,22 @@ async def _demo(data: Path, resources: list[dict[str, Any]]) -> int:
     return 1 if found else 0
 
 
-async def _subscribe(
-    report: Report, client: httpx.AsyncClient, subscriber: Subscriber, endpoint: str
-) -> dict[str, Any]:
+async def _subscribe(report: Report, hub: Remote, subscriber: Subscriber, endpoint: str) -> Registration:
     """Register the Subscription, and wait until its handshake has made it active."""
-    wanted = {
-        "resourceType": "Subscription",
-        "status": "requested",
-        "reason": "Completed immunizations of one patient",
-        "criteria": TOPIC.url,
-        "_criteria": {"extension": [{"url": f"{BACKPORT}/backport-filter-criteria", "valueString": FILTER}]},
-        "channel": {
-            "type": "rest-hook",
-            "endpoint": endpoint,
-            "payload": "application/fhir+json",
-            "_payload": {"extension": [{"url": f"{BACKPORT}/backport-payload-content", "valueCode": "full-resource"}]},
-        },
-    }
-    answer = await client.post("Subscription", json=wanted)
-    subscription: dict[str, Any] = answer.raise_for_status().json()
-    where = f"Subscription/{subscription['id']}"
+    reason = "Completed immunizations of one patient"
+    wanted = Wanted(FhirVersion.R4, TOPIC.url, endpoint, (FILTER,), reason=reason)
+    answer = await hub.ask("POST", "/fhir/r4/Subscription", json=wanted.resource)
+    subscription = answer.json()
+    registration = Registration(hub, wanted.version, subscription["id"])
     report.say(f"POST Subscription → {answer.status_code}, {subscription['status']}: [cyan]{FILTER}[/]")
+    subscriber.know(f"{hub.url}/fhir/r4", await registration.secret())
     await subscriber.until(1)
-    report.say("handshake arrived")
+    report.say("handshake arrived, and is the hub's by its signature")
     async with asyncio.timeout(PATIENCE):
-        while subscription["status"] != "active":
-            subscription = (await client.get(where)).raise_for_status().json()
-    report.say(f"{where} is [green]{subscription['status']}[/]")
-    return subscription
+        while (status := (await registration.stands()).status) is not SubscriptionStatus.ACTIVE:
+            pass
+    report.say(f"Subscription/{registration.id} is [green]{status}[/]")
+    return registration
 
 
 async def _publish(report: Report, client: httpx.AsyncClient, resources: list[dict[str, Any]]) -> list[Published]:
@@ -139,7 +131,7 @@ async def _publish(report: Report, client: httpx.AsyncClient, resources: list[di
         async def publish(resource: dict[str, Any]) -> Published:
             async with at_once:
                 sent = time()
-                answer = await client.put(f"{resource['resourceType']}/{resource['id']}", json=resource)
+                answer = await client.put(f"/fhir/r4/{resource['resourceType']}/{resource['id']}", json=resource)
                 progress.advance(task)
                 version_id = int(answer.json()["meta"]["versionId"]) if answer.is_success else 0
                 return Published(resource, answer.status_code, version_id, sent, time())

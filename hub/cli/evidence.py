@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from hub.cli.actors import PARTITIONS, Hub
 from hub.keys import ResourceId
+from hub.receiver import Notification
 from subscriptions.codes import FhirVersion
 
 
@@ -50,23 +49,13 @@ class Trip:
     notified: float
 
 
-def events(received: Iterable[tuple[float, bytes]]) -> list[Event]:
+def events(received: Iterable[tuple[float, Notification]]) -> list[Event]:
     """Those in all notifications, as they came."""
-    return [event for at, body in received for event in _events(at, orjson.loads(body))]
-
-
-def _events(at: float, bundle: dict[str, Any]) -> Iterator[Event]:
-    for parameter in bundle["entry"][0]["resource"]["parameter"]:
-        if parameter["name"] == "notification-event":
-            parts = {part["name"]: part for part in parameter["part"]}
-            resource = parts["focus"]["valueReference"]["reference"].rpartition("/fhir/r4/")[2]
-            yield Event(int(parts["event-number"]["valueString"]), resource, at)
-
-
-def counted(status: dict[str, Any]) -> int:
-    """How many events `$status` counts."""
-    parameters = {each["name"]: each for each in status["entry"][0]["resource"]["parameter"]}
-    return int(parameters["events-since-subscription-start"]["valueString"])
+    return [
+        Event(event.number, f"{event.type}/{event.id}", at)
+        for at, notification in received
+        for event in notification.events
+    ]
 
 
 def trips(published: Iterable[Published], told: Iterable[Event], hub: Hub) -> Iterator[Trip]:
@@ -98,8 +87,17 @@ def _at(step: dict[str, Any]) -> float:
     return datetime.fromisoformat(step["at"]).timestamp()
 
 
-def faults(published: list[Published], expected: list[str], told: list[Event], hub: Hub, count: int) -> Iterator[str]:
-    """What is not as promised. `expected`: the resources that match. `count`: the events that `$status` counts."""
+def faults(
+    published: list[Published], expected: list[str], told: list[Event], handled: list[int], hub: Hub, count: int
+) -> Iterator[str]:
+    """
+    What is not as promised.
+
+    Args:
+        expected: The resources that match.
+        handled: The numbers of the events that the receiver has handed over.
+        count: The events that `$status` counts.
+    """
     if refused := [each.name for each in published if each.status != 201]:
         yield f"not stored: {', '.join(refused)}"
     if hub.total("changes") != len(published):
@@ -112,5 +110,7 @@ def faults(published: list[Published], expected: list[str], told: list[Event], h
     numbers = [event.number for event in told]
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"the events' numbers are not 1, 2, 3 …, but {numbers}"
+    if handled != sorted(set(numbers)):
+        yield f"the receiver has handed over {handled}"
     if count != len(numbers):
         yield f"$status counts {count} events, not {len(numbers)}"
