@@ -138,7 +138,7 @@ async def test_what_matching_costs(hub: Hub) -> None:
     assert type_["topics"][0]["topic"].endswith("/immunization-change")
     first, second = said["criteria"]
     assert (first["id"], first["microseconds"], first["share"]) == ("a", 3000, 0.75)
-    assert first["filters"] == ["Immunization?status:not=completed"]
+    assert first["filters"] == ["status:not=completed"]
     assert (second["id"], second["share"]) == ("c", 0.25)
 
 
