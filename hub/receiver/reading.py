@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import NoneType
 from typing import Any
 
 import orjson
@@ -49,34 +50,39 @@ def _read(found: Mapping[str, Any], headers: Mapping[str, str]) -> Notification:
     gone = next((value for name, value in headers.items() if name.lower() == DELETED.lower()), "")
     if not found and gone:
         return Notification(Kind.RESOURCE, events=(Event(0, focus=gone, interaction=Interaction.DELETE),))
-    type_ = found["resourceType"]
+    type_ = _text(found["resourceType"])
     entries = found.get("entry", ()) if type_ == "Bundle" else ()
     status = _status(entries[0].get("resource")) if entries else None
     if status is None:
-        event = Event(0, focus=f"{type_}/{found['id']}" if "id" in found else "", resource=found)
+        event = Event(0, focus=f"{type_}/{_text(found['id'])}" if "id" in found else "", resource=found)
         return Notification(Kind.RESOURCE, events=(event,))
     kind = Kind(status["type"])
-    counted, topic = status.get("eventsSinceSubscriptionStart", 0), status.get("topic", "")
-    subscription = status["subscription"]["reference"]
+    topic, subscription = _text(status.get("topic", "")), _text(status["subscription"]["reference"])
     events = tuple(_events(status.get("notificationEvent", ()), entries[1:], subscription, topic))
     if kind is Kind.EVENT_NOTIFICATION and not events:
         raise ValueError
     return Notification(
         kind=kind,
-        id=found.get("id", ""),
+        id=_text(found.get("id", "")),
         subscription=subscription,
         topic=topic,
         status=SubscriptionStatus(status["status"]) if "status" in status else None,
-        counter=_number(counted),
+        counter=_number(status.get("eventsSinceSubscriptionStart", 0)),
         at=_at(found.get("timestamp")),
         events=events,
         errors=tuple(_errors(status.get("error", ()))),
     )
 
 
-def _number(given: str | int) -> int:
-    """Of an event, or how many: a string in R4B and R5 (integer64), and with some servers a number."""
-    number = int(given)
+def _text(given: object) -> str:
+    if not isinstance(given, str):
+        raise TypeError
+    return given
+
+
+def _number(given: object) -> int:
+    """Of an event, or how many: a string in all FHIR versions (R5's is an integer64), with some servers a number."""
+    number = int(given if type(given) is int else _text(given))
     if not 0 <= number < 1 << 63:
         raise ValueError
     return number
@@ -113,7 +119,7 @@ def _named(parameters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def _errors(errors: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for each in errors:
         codes = (coding.get("display") or coding.get("code") for coding in each.get("coding", ()))
-        yield each.get("text") or ", ".join(filter(None, codes))
+        yield _text(each.get("text") or ", ".join(filter(None, codes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +141,10 @@ def _events(
     """By rising number."""
     places = defaultdict[str, list[_Entry]](list)
     for place, entry in enumerate(entries):
-        method = entry.get("request", {}).get("method", "")
-        places[entry.get("fullUrl", "")].append(_Entry(place, entry.get("resource"), method))
+        method, resource = entry.get("request", {}).get("method", ""), entry.get("resource")
+        if not isinstance(resource, (dict, NoneType)):
+            raise TypeError
+        places[entry.get("fullUrl", "")].append(_Entry(place, resource, method))
     ordered = sorted(told, key=lambda each: _number(each["eventNumber"]))
     foci = _foci(ordered, places)
     begins = [focus.place for focus in foci if focus is not None]
@@ -157,7 +165,7 @@ def _events(
 
 
 def _reference(given: Mapping[str, Any] | None) -> str:
-    return str(given["reference"]) if given else ""
+    return _text(given["reference"]) if given else ""
 
 
 def _foci(told: list[Mapping[str, Any]], places: Mapping[str, list[_Entry]]) -> list[_Entry | None]:

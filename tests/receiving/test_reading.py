@@ -1,10 +1,14 @@
 """Notifications are read as they were meant: the hub's own of each FHIR version, and HL7's."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from hub.receiver import Kind, Unreadable, read
 from subscriptions.codes import Content, FhirVersion, Interaction, NotificationType, SubscriptionStatus
@@ -141,6 +145,41 @@ def test_where_the_criteria_are_a_search() -> None:
     )
     bare = read(b"")
     assert (bare.kind, len(bare.events), bare.events[0].focus) == (Kind.BARE, 1, "")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each part of some JSON: what it is in, and its name or number there."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in parts:
+        yield value, name
+        yield from places(part)
+
+
+@given(path=st.sampled_from(EXAMPLES), data=st.data())
+def test_what_is_damaged(path: Path, data: st.DataObject) -> None:
+    """With anything in place of any part it is refused, or read as texts and numbers; nothing else happens."""
+    found = orjson.loads(path.read_bytes())
+    within, name = data.draw(st.sampled_from(list(places(found))))
+    within[name] = data.draw(JSON)
+    try:
+        damaged = orjson.dumps(found)
+    except orjson.JSONEncodeError:  # integers of more than 64 bits, surrogates
+        assume(False)
+    try:
+        notification = read(damaged)
+    except Unreadable:
+        return
+    texts = [notification.id, notification.subscription, notification.topic, *notification.errors]
+    texts += [text for event in notification.events for text in (event.focus, event.topic, event.subscription)]
+    assert all(isinstance(text, str) for text in texts)
+    assert all(0 <= event.number < 1 << 63 for event in notification.events)
 
 
 @pytest.mark.parametrize(
