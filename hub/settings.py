@@ -1,4 +1,4 @@
-"""Every knob. The README's table lists them all; a test compares the two."""
+"""Every knob. The table in guide/operator.md lists them all; a test compares the two."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -320,8 +320,8 @@ class Settings(BaseSettings):
 
     honour_consent: bool = Field(
         False,
-        description="Notify nobody of what a patient's Consents deny him, see below. What is denied and can't be"
-        " evaluated counts as denied.",
+        description="Notify nobody of what a patient's [Consents](#confidentiality) deny him. What is denied and"
+        " can't be evaluated counts as denied.",
     )
     tls_certificate: Path | None = Field(
         None,

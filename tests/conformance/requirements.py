@@ -26,7 +26,7 @@ class Requirement:
     says: What is asked, in a sentence.
     versions: The FHIR versions in which it binds.
     unclaimed: Why nothing is claimed: a permission that the hub makes no use of, or nothing that can be seen.
-    deviation: What of it the hub doesn't do, and why; the README says so too.
+    deviation: What of it the hub doesn't do, and why; the guide says so too.
     """
 
     ids: tuple[str, ...]
@@ -72,7 +72,7 @@ def _requirement(*, ids: str, level: Level, versions: str, **more: str) -> Requi
 
 
 def counts(requirements: tuple[Requirement, ...]) -> str:
-    """How many there are and how many are claimed, as the README has it."""
+    """How many there are and how many are claimed, as the guide has it."""
     parts = []
     for level in get_args(Level):
         of_level = [each for each in requirements if each.level == level]

@@ -1,4 +1,4 @@
-"""The register, the tests and the README say the same."""
+"""The register, the tests and the guide say the same."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 
 from tests.conformance.requirements import Requirement, counts, named, register
 from tests.conformance.table import lines, result
+from tests.guide import CONFORMANCE, section
 
 HERE = Path(__file__).parent
-README = (HERE.parents[1] / "README.md").read_text()
 TESTED = {
     id_
     for file in HERE.glob("test_*.py")
@@ -33,9 +33,9 @@ def test_the_lists_without_gaps_are_whole() -> None:
     assert {f"F{i}" for i in range(1, 13)} <= ids
 
 
-def test_what_should_be_and_is_not_stands_in_the_readme() -> None:
+def test_what_should_be_and_is_not_stands_in_the_guide() -> None:
     """By its id and in the same words. Of a SHOULD that isn't claimed it is said why, here or there."""
-    told = README.partition("### Deviations")[2].partition("\n## ")[0]
+    told = section(CONFORMANCE, "Deviations")
     flat = " ".join(told.split())
     for each in register():
         if each.deviation:
@@ -43,8 +43,8 @@ def test_what_should_be_and_is_not_stands_in_the_readme() -> None:
             assert each.deviation.rstrip(".") in flat, each.ids
 
 
-def test_the_readme_has_the_counts() -> None:
-    assert counts(register()) in " ".join(README.split())
+def test_the_guide_has_the_counts() -> None:
+    assert counts(register()) in " ".join(section(CONFORMANCE, "Conformance").split())
 
 
 REQUIREMENT = Requirement(("A1", "B1"), "SHALL", "page", "It is so.", ("r4", "r5"))

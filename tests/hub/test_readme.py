@@ -1,15 +1,13 @@
-"""The README says what is true."""
+"""README, guide and CONTRIBUTING say what is true."""
 
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 from hub.cli import parse, remote
 from hub.settings import Settings
 from subscriptions.alert import AlertKind
-
-README = (Path(__file__).parents[2] / "README.md").read_text()
+from tests.guide import CONTRIBUTING, OPERATOR, PAGES, ROOT, SUBSCRIBER, section
 
 
 def shown(value: Any) -> str:
@@ -28,7 +26,7 @@ def shown(value: Any) -> str:
 
 
 def settings_table() -> str:
-    """The settings as the README has them."""
+    """The settings as the operator's page has them."""
     rows = ["| variable | default | unit, and what follows |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = shown(field.default)
@@ -37,22 +35,22 @@ def settings_table() -> str:
 
 
 def test_settings_table() -> None:
-    """Every setting stands in the README with its default and its description, and no other does."""
-    assert settings_table() in README
-    mentioned = set(re.findall(r"HUB_[A-Z_]+", README))
+    """Every setting stands there with its default and its description, and no other is spoken of anywhere."""
+    assert settings_table() in section(OPERATOR, "Settings")
+    mentioned = {name for page in PAGES for name in re.findall(r"HUB_[A-Z_]+", page.read_text())}
     assert mentioned <= {f"HUB_{name.upper()}" for name in Settings.model_fields} | {remote.URL, remote.KEY}
 
 
 def test_alerts_table() -> None:
-    """Of each kind of alert the README says when it comes, and of no other."""
-    _, _, section = README.partition("### Owners are told\n")
-    assert re.findall(r"^\| `subscription\.([a-z]+)` \| .", section, re.MULTILINE) == [kind.value for kind in AlertKind]
+    """Of each kind of alert it is said when it comes, and of no other."""
+    rows = re.findall(r"^\| `subscription\.([a-z]+)` \| .", section(SUBSCRIBER, "Owners are told"), re.MULTILINE)
+    assert rows == [kind.value for kind in AlertKind]
 
 
 def test_commands_of_operators() -> None:
     """Each is one that the hub understands."""
-    _, _, section = README.partition("## Who may do what\n")
-    commands = re.findall(r"^hub (.*?)(?: >.*)?$", section.partition("```sh\n")[2].partition("```")[0], re.MULTILINE)
+    block = section(OPERATOR, "Who may do what").partition("```sh\n")[2].partition("```")[0]
+    commands = re.findall(r"^hub (.*?)(?: >.*)?$", block, re.MULTILINE)
     assert len(commands) > 5
     for command in commands:
         parse(shlex.split(command, comments=True))
@@ -60,8 +58,6 @@ def test_commands_of_operators() -> None:
 
 def test_threat_model() -> None:
     """What is said to be in the way of something, and where it is tried, is there."""
-    root = Path(__file__).parents[2]
-    _, _, section = (root / "CONTRIBUTING.md").read_text().partition("## Threat model\n")
-    named = set(re.findall(r"`((?:hub|subscriptions|tests)/[^`]+\.py)`", section))
+    named = set(re.findall(r"`((?:hub|subscriptions|tests)/[^`]+\.py)`", section(CONTRIBUTING, "Threat model")))
     assert len(named) > 50
-    assert {path for path in named if not (root / path).is_file()} == set()
+    assert {path for path in named if not (ROOT / path).is_file()} == set()

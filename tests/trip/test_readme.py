@@ -1,25 +1,23 @@
-"""The session in the README works as it stands there."""
+"""The sessions in the README and the guide work as they stand there."""
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 
+from tests.guide import README, ROOT, SUBSCRIBER
 from tests.processes import HubProcess
 from tests.receiver import Receiver
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
 class Session:
     """
-    What somebody does by hand who follows the README.
+    What somebody does by hand who follows what is written.
 
-    path: Of the endpoint that stands for the README's, on the port that it has there.
+    path: Of the endpoint that stands for the written one, on the port that it has there.
     """
 
     client: httpx.AsyncClient
@@ -53,12 +51,13 @@ class Session:
 
 
 async def test_the_session_by_hand(hub: HubProcess) -> None:
-    """Register with the README's Subscription, publish the file that it names: the notification arrives."""
-    readme = (ROOT / "README.md").read_text()
+    """Register with the README's Subscription, publish its file, then take the guide's topic and ValueSet."""
+    readme, guide = README.read_text(), SUBSCRIBER.read_text()
     (written,) = re.findall(r"/fhir/r4/Subscription .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
-    published, _, topic = re.findall(r"-d @(\S+)", readme)
-    (value_set,) = re.findall(r"/fhir/r4/ValueSet/flu .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
-    (by_value_set,) = re.findall(r"`(Immunization\?vaccine-code:in=\S+)`", readme)
+    (published,) = re.findall(r"-d @(\S+)", readme)
+    (topic,) = re.findall(r"/SubscriptionTopic .*?\n  -d @(\S+)", guide)
+    (value_set,) = re.findall(r"/fhir/r4/ValueSet/flu .*? -d '(\{.*?\})'\n", guide, re.DOTALL)
+    (by_value_set,) = re.findall(r"`(Immunization\?vaccine-code:in=\S+)`", guide)
     async with Receiver() as receiver, hub.client() as client:
         session, wanted = Session(client, receiver, "/readme"), orjson.loads(written)
         wanted["channel"]["endpoint"] = session.endpoint(wanted["channel"]["endpoint"])
@@ -75,10 +74,10 @@ async def test_the_session_by_hand(hub: HubProcess) -> None:
 
 
 async def test_the_session_in_r5(hub: HubProcess) -> None:
-    """The same with the README's Subscription of R5."""
-    readme = (ROOT / "README.md").read_text()
-    (written,) = re.findall(r"/fhir/r5/Subscription .*? -d '(\{.*?\})'\n", readme, re.DOTALL)
-    (published,) = re.findall(r"/fhir/r5/Immunization .*?\n  -d @(\S+)", readme)
+    """The same with the guide's Subscription of R5."""
+    guide = SUBSCRIBER.read_text()
+    (written,) = re.findall(r"/fhir/r5/Subscription .*? -d '(\{.*?\})'\n", guide, re.DOTALL)
+    (published,) = re.findall(r"/fhir/r5/Immunization .*?\n  -d @(\S+)", guide)
     async with Receiver() as receiver, hub.client("r5") as client:
         session, wanted = Session(client, receiver, "/readme-r5"), orjson.loads(written)
         await session.be_told(wanted | {"endpoint": session.endpoint(wanted["endpoint"])}, published)

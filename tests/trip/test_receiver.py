@@ -1,4 +1,4 @@
-"""The receiver in the README, as it stands there, at a hub where things go wrong."""
+"""The receiver in the guide, as it stands there, at a hub where things go wrong."""
 
 import asyncio
 import os
@@ -16,17 +16,17 @@ import pytest
 
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization, talking_to
+from tests.guide import SUBSCRIBER, section
 from tests.processes import HubProcess, subscription
 from tests.receiver import Received, Receiver
 
-README = Path(__file__).parents[2] / "README.md"
 BASE = "http://127.0.0.1:8000/fhir/r4"
 
 
 @dataclass
 class App:
     """
-    The README's app under uvicorn, in a process and a directory of its own.
+    The guide's app under uvicorn, in a process and a directory of its own.
 
     lines: What it has printed so far.
     """
@@ -78,9 +78,9 @@ class App:
 
 @asynccontextmanager
 async def written(directory: Path, hub: HubProcess) -> AsyncIterator[App]:
-    """The README's app at a hub that is elsewhere."""
-    _, _, section = README.read_text().partition("### A receiver in ten lines\n")
-    program = section.partition("```python\n")[2].partition("```")[0]
+    """The guide's app at a hub that is elsewhere."""
+    written = section(SUBSCRIBER, "A receiver in ten lines")
+    program = written.partition("```python\n")[2].partition("```")[0]
     assert program.count(BASE) == 1
     (directory / "app.py").write_text(program.replace(BASE, hub.base))
     app = App(directory)
@@ -101,7 +101,7 @@ async def hub() -> AsyncIterator[HubProcess]:
 
 
 async def registered(fhir: Fhir, endpoint: str) -> tuple[str, str]:
-    """The README's way: it is `off` until there is a secret. Returns its id and the secret."""
+    """The guide's way: it is `off` until there is a secret. Returns its id and the secret."""
     id_ = await fhir.post(subscription(endpoint, content="full-resource", status="off"))
     answer = await fhir.http.post(f"Subscription/{id_}/$rotate-secret")
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""A header's secret on its real trip, and the key that seals it replaced as the README has it."""
+"""A header's secret on its real trip, and the key that seals it replaced as the guide has it."""
 
 import os
 from base64 import urlsafe_b64encode

@@ -1,4 +1,4 @@
-"""A subscriber asks for a secret and verifies what comes, as the README has it."""
+"""A subscriber asks for a secret and verifies what comes, as the guide has it."""
 
 import stat
 
