@@ -12,6 +12,8 @@ INDEX, OPERATOR, SUBSCRIBER, PUBLISHER, MEASURED, CONFORMANCE = (
 #: The README and what it leads to.
 PAGES = (README, INDEX, OPERATOR, SUBSCRIBER, PUBLISHER, MEASURED, CONFORMANCE)
 
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_CODE = re.compile(r"`[^`\n]*`")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -19,6 +21,21 @@ def headings(page: Path) -> list[tuple[int, str]]:
     """Level and text of each, in their order."""
     text = _FENCED.sub("", page.read_text())
     return [(len(marks), title) for marks, title in re.findall(r"^(#{1,6}) (.+)$", text, re.MULTILINE)]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a `#` may lead to, as GitHub makes it of headings."""
+    found: set[str] = set()
+    for _, title in headings(page):
+        plain = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        names = (plain, *(f"{plain}-{number}" for number in range(1, 100)))
+        found.add(next(name for name in names if name not in found))
+    return found
+
+
+def links(page: Path) -> list[str]:
+    """Where its links lead, as they are written."""
+    return _LINK.findall(_CODE.sub("", _FENCED.sub("", page.read_text())))
 
 
 def section(page: Path, title: str) -> str:

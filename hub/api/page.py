@@ -7,16 +7,22 @@ from html import escape
 from typing import Any
 
 _STYLE = (
-    "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-    "code{font-size:.95em}summary{padding:.3em 0;cursor:pointer}details{border-bottom:1px solid #ccc}"
+    ":root{color-scheme:light dark}body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+    "code{font-size:.95em}summary{padding:.3em 0;cursor:pointer}details{border-bottom:1px solid #8886}"
     "dt{font-weight:bold}dd{margin:0 0 .5em 1.5em}"
 )
-_DIGEST = b64encode(sha256(_STYLE.encode()).digest()).decode()
 
-#: What a browser may do with it.
-POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
+
+def policy(style: str) -> str:
+    """What a browser may do with a page that has this style and nothing else."""
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+#: What a browser may do with `/docs`.
+POLICY = policy(_STYLE)
 
 
 def page(described: dict[str, Any]) -> str:
@@ -26,7 +32,7 @@ def page(described: dict[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="en">{head}<body><h1>{title}</h1>'
         f"<p>{_text(described['info'].get('description', ''))}</p>"
-        '<p>The same for programs: <a href="openapi.json">openapi.json</a>.</p>'
+        '<p>How it is meant: <a href="guide">the guide</a>. For programs: <a href="openapi.json">openapi.json</a>.</p>'
         f"{''.join(_parts(described))}</body></html>"
     )
 

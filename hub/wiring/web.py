@@ -20,6 +20,7 @@ from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.erasing import Erasures
 from hub.api.explaining import Explaining
 from hub.api.finding import Finding
+from hub.api.guide import guide_routes
 from hub.api.happened import Past
 from hub.api.health import health_routes
 from hub.api.operations import Operations
@@ -80,7 +81,11 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusa
     known = Allowances(Rate(settings.rate, settings.rate_burst), monotonic) if settings.rate else None
     turned_away = Rate(settings.rate_unknown, max(10 * settings.rate_unknown, 1))
     unknown = Allowances(turned_away, monotonic) if settings.rate_unknown else None
-    others = (health_routes(p.foundation, pressure, p.audit, p.access), signing_routes(p.keyring))
+    others = (
+        health_routes(p.foundation, pressure, p.audit, p.access),
+        signing_routes(p.keyring),
+        guide_routes(),
+    )
 
     def made(tenant: str, *others: APIRouter) -> FastAPI:
         own = Paced(gate or gates.gate(tenant, p.tenancy.bases(tenant).values()), known, unknown)

@@ -2,12 +2,25 @@
 
 import re
 import shlex
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from hub.cli import parse, remote
 from hub.settings import Settings
 from subscriptions.alert import AlertKind
-from tests.guide import CONTRIBUTING, OPERATOR, PAGES, ROOT, SUBSCRIBER, section
+from tests.guide import (
+    CHANGELOG,
+    CONTRIBUTING,
+    OPERATOR,
+    PAGES,
+    ROOT,
+    SUBSCRIBER,
+    anchors,
+    links,
+    section,
+)
 
 
 def shown(value: Any) -> str:
@@ -54,6 +67,19 @@ def test_commands_of_operators() -> None:
     assert len(commands) > 5
     for command in commands:
         parse(shlex.split(command, comments=True))
+
+
+@pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING, CHANGELOG], ids=lambda page: page.stem)
+def test_links(page: Path) -> None:
+    """Each leads to a file that is there, and to a heading of it."""
+    lost = []
+    for link in links(page):
+        target, _, anchor = link.partition("#")
+        if "://" not in link:
+            file = (page.parent / target).resolve() if target else page
+            if not file.is_relative_to(ROOT) or not file.exists() or (anchor and anchor not in anchors(file)):
+                lost.append(link)
+    assert lost == []
 
 
 def test_threat_model() -> None:

@@ -26,6 +26,8 @@ OPEN = frozenset(
         "/readyz",
         "/signing-keys",
         "/docs",
+        "/guide",
+        *(f"/guide/{page}" for page in ("subscriber", "publisher", "operator", "measured", "conformance")),
         "/openapi.json",
         *(f"/fhir/{version}/metadata" for version in FhirVersion),
         *(f"/fhir/{version}/.well-known/smart-configuration" for version in FhirVersion),

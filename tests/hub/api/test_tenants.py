@@ -83,7 +83,7 @@ async def test_every_key_in_redis_names_its_tenant_or_nobody(hub: Hub) -> None:
 @pytest.mark.parametrize(
     "path", ["/t/nobody/fhir/r4/Patient", "/t/default/fhir/r4/Patient", "/t/North/fhir/r4/Patient", "/t/north", "/t/",
              "/t/north/t/south/fhir/r4/Patient", "/t/north/healthz", "/t/north/docs", "/t/north/openapi.json",
-             "/t/north/signing-keys", "/t//fhir/r4/Patient"]
+             "/t/north/guide", "/t/north/guide/operator", "/t/north/signing-keys", "/t//fhir/r4/Patient"]
 )  # fmt: skip
 async def test_there_is_nothing_below_what_is_no_tenant(hub: Hub, path: str) -> None:
     answer = await hub.get(BASE + path)
