@@ -78,9 +78,8 @@ class Desk:
     def open(self, registration: Registration, secret: str) -> None:
         base = f"{registration.hub.url}/fhir/{registration.version}"
         verifier = Verifier(secret) if secret else None
-        self.receiver.set_result(
-            Receiver(self._handle, verifier=verifier, source=Source(base, client=registration.hub.http))
-        )
+        source = Source(base, client=registration.hub.http)
+        self.receiver.set_result(Receiver(self._handle, verifier=verifier, source=source, patience=None))
 
     async def take(self, body: bytes, headers: Mapping[str, str]) -> int:
         receiver = await asyncio.shield(self.receiver)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from logging import getLogger
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 from hub.receiver.errors import Forged, Unfetched, Unreadable
@@ -22,13 +23,16 @@ from hub.receiver.store import MemoryStore, Place, Store
 from hub.receiver.verifying import Verifier
 from subscriptions.ranges import Range, of, words
 
+#: Seconds: half of what a hub waits by default.
+PATIENCE = 5.0
+
 log = getLogger("hub.receiver")
 
 
 @dataclass
 class Receipt:
     """
-    What became of one request.
+    What became of one request, and of what was missed before a handshake for as long as that is fetched.
 
     status: To answer it with: 200; 401 not the hub's; 403 another's; 400 no notification; 503 what was missed can't be
         fetched now, so that what came can't be handled yet.
@@ -49,6 +53,9 @@ class Receipt:
     restarted: bool = False
 
 
+_Take: TypeAlias = Callable[[Notification, Place | None, Receipt], Awaitable[None]]
+
+
 async def _warn(missed: Missed) -> None:
     log.warning("%s can't be had any more of %s", words([missed.range]), missed.subscription)
 
@@ -67,6 +74,8 @@ class Receiver:
         source: Where to fetch what was missed; without one it is named as missed.
         missed: Called with what can't be had, before what comes behind it is handled; without one it is logged.
         subscriptions: The URLs of those whose notifications are taken; all of them by default.
+        patience: Seconds after which a handshake is answered although what was missed is still being fetched, since a
+            hub that waits in vain gives the Subscription up; None for none. It goes on, and events wait for it.
 
     >>> async def handle(event: Event) -> None:
     ...     print(event.number, event.focus)
@@ -85,6 +94,7 @@ class Receiver:
         *,
         missed: Callable[[Missed], Awaitable[None]] = _warn,
         subscriptions: Collection[str] | None = None,
+        patience: float | None = PATIENCE,
     ) -> None:
         self._handle = handle
         self._store = store or MemoryStore()
@@ -92,6 +102,8 @@ class Receiver:
         self._source = source
         self._missed = missed
         self._subscriptions = subscriptions
+        self._patience = patience
+        self._going: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def receive(self, body: bytes, headers: Mapping[str, str]) -> Receipt:
@@ -121,16 +133,26 @@ class Receiver:
                 for event in notification.events:
                     await self._handle(event)
                     receipt.handled.append(event.number)
-            case Kind.HANDSHAKE | Kind.EVENT_NOTIFICATION:
-                lock = self._locks.setdefault(notification.subscription, asyncio.Lock())
-                async with lock:
-                    place = await self._store.get(notification.subscription)
-                    take = self._begin if notification.kind is Kind.HANDSHAKE else self._events
-                    await take(notification, place, receipt)
+            case Kind.EVENT_NOTIFICATION:
+                await self._in_turn(self._events, notification, receipt)
+            case Kind.HANDSHAKE:
+                going = asyncio.create_task(self._in_turn(self._begin, notification, receipt))
+                self._going.add(going)
+                going.add_done_callback(self._going.discard)
+                done, _ = await asyncio.wait({going}, timeout=self._patience)
+                if done:
+                    return going.result()
+                going.add_done_callback(_left_behind)
             case Kind.HEARTBEAT:
                 pass
             case Kind.QUERY_STATUS | Kind.QUERY_EVENT:
                 receipt.status, receipt.text = 400, "it answers a question, and comes to no endpoint"
+
+    async def _in_turn(self, take: _Take, notification: Notification, receipt: Receipt) -> None:
+        """One after the other in a Subscription."""
+        lock = self._locks.setdefault(notification.subscription, asyncio.Lock())
+        async with lock:
+            await take(notification, await self._store.get(notification.subscription), receipt)
 
     async def _begin(self, notification: Notification, place: Place | None, receipt: Receipt) -> None:
         """A handshake: what was numbered before it does not come any more by itself."""
@@ -182,6 +204,12 @@ class Receiver:
         await self._store.put(notification.subscription, place)
         receipt.missed.append(range_)
         return place
+
+
+def _left_behind(going: "asyncio.Task[None]") -> None:
+    """Nobody waits for it any more: the next event has it begun again."""
+    if not going.cancelled() and (error := going.exception()):
+        log.warning("what was missed could not all be handled: %s", type(error).__name__)
 
 
 def _older(one: datetime | None, other: datetime | None) -> bool:

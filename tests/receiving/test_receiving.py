@@ -212,6 +212,31 @@ async def test_activated_again() -> None:
     assert hub.asked == [(2, 4)]
 
 
+async def test_a_lot_was_missed() -> None:
+    """The handshake is not kept waiting; what comes next is. If the app fails in between, that begins it again."""
+    app, hub = App(fails=3), Hub(frozenset(range(1, 10)))
+    async with asked(hub) as source:
+        taking = Receiver(app.handle, source=source, patience=0)
+        await taking.receive(handshake(0), {})
+        receipt = await taking.receive(handshake(4, later=1), {})
+        assert (receipt.status, app.given) == (200, [])
+        receipt = await taking.receive(events(5, later=2), {})
+        assert (receipt.status, receipt.handled) == (200, [3, 4, 5])
+    assert app.given == [1, 2, 3, 4, 5]
+
+
+async def test_an_app_that_fails_at_a_handshake() -> None:
+    """It is seen there, as long as that is waited for."""
+    app, hub = App(fails=2), Hub(frozenset(range(1, 10)))
+    async with asked(hub) as source:
+        taking = receiver(app, source=source)
+        await taking.receive(handshake(0), {})
+        with pytest.raises(RuntimeError, match="the app's own"):
+            await taking.receive(handshake(4, later=1), {})
+        assert (await taking.receive(handshake(4, later=1), {})).handled == [2, 3, 4]
+    assert app.given == [1, 2, 3, 4]
+
+
 async def test_made_again() -> None:
     """One that is deleted and made again under its id counts from 1: its handshake says so. An old one says nothing."""
     app = App()

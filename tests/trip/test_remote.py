@@ -53,8 +53,6 @@ async def test_what_a_hub_says(hub: HubProcess) -> None:
         with pytest.raises(Denied, match="404: "):
             async with found.stream("/fhir/r4/Patient/nobody"):
                 pass
-    async with remote(f"{hub.url}/t/north") as found:
-        assert found.root == hub.url
 
 
 async def test_what_is_none_of_a_hubs(receiver: Receiver) -> None:
@@ -72,6 +70,14 @@ async def test_what_is_none_of_a_hubs(receiver: Receiver) -> None:
             await found.read("/moved")
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1 answers with no JSON: is it a hub\?"):
             await found.read("/page")
+
+
+async def test_a_tenants_part(receiver: Receiver) -> None:
+    """All paths are below it; what is common to all tenants is not."""
+    async with remote(f"{receiver.url}/t/north") as found:
+        await found.ask("GET", "/fhir/r4/metadata")
+        await found.ask("GET", f"{found.root}/readyz")
+    assert [each.path for each in receiver.received] == ["/t/north/fhir/r4/metadata", "/readyz"]
 
 
 async def test_nobody_there() -> None:

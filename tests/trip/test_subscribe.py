@@ -193,6 +193,26 @@ async def test_not_active(hub: HubProcess, fhir: Fhir) -> None:
     assert (await fhir.http.get(where)).status_code == 404
 
 
+async def test_a_hub_that_goes_away() -> None:
+    """It is said, and waited for; what can't be taken back then is named."""
+    with tempfile.TemporaryDirectory(prefix="hub-data-") as folder:
+        async with HubProcess(Path(folder)) as hub:
+            async with subscribing("--hub", hub.url, "--topic", "Immunization", "--json") as command:
+                id_ = await command.active()
+                await hub.stop()
+                (away,) = await command.until("away")
+                assert away["reason"].startswith(f"no hub answers at {hub.url}")
+                await hub.start()
+                async with talking_to(hub) as fhir:
+                    await fhir.put(immunization("subscribe-away"))
+                await command.until("event")
+                await hub.stop()
+                code, said = await command.end()
+            assert code == 1
+            assert f"/fhir/r4/Subscription/{id_} may still be there: delete it" in said
+            assert not command.told("deleted")
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
