@@ -23,7 +23,7 @@ from hub.receiver.store import MemoryStore, Place, Store
 from hub.receiver.verifying import Verifier
 from subscriptions.ranges import Range, of, words
 
-#: Seconds: half of what a hub waits by default.
+#: Seconds: well below the 20 that a hub waits by default.
 PATIENCE = 5.0
 
 log = getLogger("hub.receiver")
