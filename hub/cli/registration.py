@@ -1,7 +1,6 @@
 """A Subscription that a command registers at a hub, in the form of each FHIR version, and takes back."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,10 +150,14 @@ async def canonical(hub: Remote, version: FhirVersion, topic: str) -> str:
         return topic
     # R4 has no SubscriptionTopic; the built-in ones of its types are R4B's too, but of a few.
     base = FhirVersion.R4B if version is FhirVersion.R4 else version
-    with suppress(Denied):
-        found = await hub.read(f"/fhir/{base}/SubscriptionTopic/{topic.lower()}-change")
-        return str(found["url"])
-    raise Mistaken(
-        f"{topic} has no topic at {hub.url}/fhir/{base} that may be read: give one's canonical URL by --topic;"
-        f" GET {hub.url}/fhir/{base}/SubscriptionTopic lists them"
-    )
+    where = f"/fhir/{base}/SubscriptionTopic"
+    try:
+        found = await hub.read(f"{where}/{topic.lower()}-change")
+    except Denied as denied:
+        if denied.status == 401:
+            raise
+        raise Mistaken(
+            f"no topic for {topic} is found ({denied}); give a topic's canonical URL by --topic:"
+            f" GET {hub.url}{where} lists them"
+        ) from None
+    return str(found["url"])

@@ -216,7 +216,7 @@ async def test_a_hub_that_goes_away() -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        pytest.param(("--topic", "Nothing"), "Nothing has no topic at ", id="no-such-type"),
+        pytest.param(("--topic", "Nothing"), "no topic for Nothing is found (404: ", id="no-such-type"),
         pytest.param(("--topic", "https://x.example/none"), "Subscription.criteria: The topic ", id="no-such-topic"),
         pytest.param(("--topic", "Patient", "--filter", "x=1"), "Patient has no search parameter `x`", id="filter"),
         pytest.param(
