@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hub import logs
+from hub.cli.plain import plain
 from hub.errors import Mistaken, NotTheHub, Unavailable
 from hub.settings import Settings
 
@@ -25,6 +26,8 @@ from hub.settings import Settings
 REFUSED = 2
 #: Exit code when something that is needed doesn't answer: later it may.
 FAILED = 1
+#: Exit code when a part of what was given is refused, and the rest is done.
+REJECTED = 3
 #: Exit code after a Ctrl-C, as shells have it.
 INTERRUPTED = 130
 
@@ -42,10 +45,15 @@ PLAINLY = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Where a subcommand lives, and its line in `hub --help`."""
+    """
+    Where a subcommand lives, and its line in `hub --help`.
+
+    exits: What its exit codes say, in its own --help.
+    """
 
     module: str
     help: str
+    exits: str = "0 done; 1 what is needed doesn't answer; 2 refused"
 
 
 COMMANDS = {
@@ -61,9 +69,27 @@ COMMANDS = {
     "secrets": Command("hub.cli.secrets", "seal all secrets anew with the first key, so that the others can go"),
     "audit": Command("hub.cli.audit", "write the audit of a tenant to stdout"),
     "erase": Command("hub.cli.erase", "remove all that is kept of a resource, or of a patient"),
-    "check": Command("hub.cli.check", "say by the exit code whether a worker or the clock is at work"),
-    "subscribe": Command("hub.cli.subscribe", "register a Subscription, and show what it is told as it comes"),
-    "explain": Command("hub.cli.explain", "say from files why a change would concern a Subscription, or not"),
+    "check": Command(
+        "hub.cli.check",
+        "say by the exit code whether a worker or the clock is at work",
+        "0 it is; 1 it isn't, or Redis doesn't answer; 2 refused",
+    ),
+    "publish": Command(
+        "hub.cli.publish",
+        "send resources to a hub: files, directories, NDJSON, Bundles, stdin",
+        "0 all are published; 1 the hub doesn't answer, or takes nothing; 2 it doesn't know who calls, or nothing"
+        " can be read; 3 some were rejected",
+    ),
+    "subscribe": Command(
+        "hub.cli.subscribe",
+        "register a Subscription, and show what it is told as it comes",
+        "0 ended by Ctrl-C or SIGTERM; 1 no hub answers, or the Subscription did not become active; 2 refused",
+    ),
+    "explain": Command(
+        "hub.cli.explain",
+        "say from files why a change would concern a Subscription, or not",
+        "0 told; 1 not told; 2 it can't be said",
+    ),
     "demo": Command("hub.cli.demo", "show the trip: publish real resources, see the notification arrive"),
 }
 
@@ -85,7 +111,7 @@ def main() -> int:
         logs.configure(settings.log_level)
         return _module(arguments.command).run(arguments, settings)
     except (Mistaken, NotTheHub, Unavailable) as error:
-        print(f"hub {arguments.command}: {error}", file=sys.stderr)
+        print(f"hub {arguments.command}: {plain(str(error))}", file=sys.stderr)
         return FAILED if isinstance(error, Unavailable) else REFUSED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -98,7 +124,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="hub", description="A FHIR event notification hub.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=command.help, description=command.help)
+        epilog = f"Exit codes: {command.exits}."
+        subparser = subparsers.add_parser(name, help=command.help, description=command.help, epilog=epilog)
         if name in argv[:1]:
             _module(name).arguments(subparser)
     return parser.parse_args(argv)

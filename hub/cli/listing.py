@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hub.cli.plain import plain
+
 #: Characters of a line that no terminal folds.
 UNFOLDED = 10_000
 
@@ -17,8 +19,8 @@ UNFOLDED = 10_000
 Row = Mapping[str, str | None]
 
 
-def json_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as a JSON array of objects")
+def json_argument(parser: argparse.ArgumentParser, help_: str = "as a JSON array of objects") -> None:
+    parser.add_argument("--json", action="store_true", help=help_)
 
 
 def listed(columns: Sequence[str], rows: Iterable[Row], *, as_json: bool) -> None:
@@ -30,7 +32,7 @@ def listed(columns: Sequence[str], rows: Iterable[Row], *, as_json: bool) -> Non
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0)  # what a row is called by is copied from there
     for row in rows:
-        table.add_row(*(Text(row[column] or "", overflow="fold") for column in columns))
+        table.add_row(*(Text(plain(row[column] or ""), overflow="fold") for column in columns))
     width = None if sys.stdout.isatty() else UNFOLDED
     Console(file=sys.stdout, highlight=False, width=width).print(table)
 

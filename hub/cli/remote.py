@@ -134,6 +134,7 @@ async def remote(url: str) -> AsyncIterator[Remote]:
         base_url=url,
         headers={"Accept": f"{FHIR_JSON}, application/json;q=0.9, */*;q=0.1"} | ({"X-Api-Key": key} if key else {}),
         timeout=PATIENCE,
+        limits=httpx.Limits(),  # who asks for more at once keeps more connections
         trust_env=not _near(url),  # proxies lead elsewhere
     ) as client:
         yield Remote(url, client)

@@ -1,0 +1,41 @@
+"""The `hub` command as a shell runs it, in a process of its own."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What it came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.out)
+
+
+async def begun(url: str, *words: str, **settings: str) -> asyncio.subprocess.Process:
+    """A command that talks to the hub at a URL; whoever begins it ends it."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hub", *words),
+        env=os.environ | {"HUB_URL": url, "COLUMNS": "80"} | settings,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def command(url: str, *words: str, given: bytes = b"", **settings: str) -> Done:
+    """`given` comes by stdin."""
+    process = await begun(url, *words, **settings)
+    async with asyncio.timeout(60):
+        out, err = await process.communicate(given)
+    return Done(process.returncode or 0, out.decode(), err.decode())
