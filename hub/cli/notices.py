@@ -37,11 +37,17 @@ class Notices:
         Args:
             what: For scripts, its kind; `fields` are the rest of the line.
             text: For people.
+
+        Raises:
+            SystemExit: Nobody reads it any more.
         """
         now = datetime.now(UTC)
         if self.as_json:
             line = {"at": now.isoformat(timespec="milliseconds"), "what": what, **fields}
-            print(orjson.dumps(line).decode(), flush=True)
+            try:
+                print(orjson.dumps(line).decode(), flush=True)
+            except BrokenPipeError:
+                self.console.on_broken_pipe()
             return
         at = f"{now.astimezone():%H:%M:%S}.{now.microsecond // 1000:03}"
         self.console.print(Text.assemble((at, "dim"), "  ", (text, style)), soft_wrap=True)

@@ -60,7 +60,8 @@ async def _until_told(work: Coroutine[Any, Any, None]) -> int:
     """Do it until a signal ends it, which is how it ends well."""
     doing = asyncio.ensure_future(work)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, doing.cancel)
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays
+            asyncio.get_running_loop().add_signal_handler(number, doing.cancel)
     with suppress(asyncio.CancelledError):
         await doing
     return 0

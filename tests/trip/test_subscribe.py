@@ -180,6 +180,21 @@ async def test_gaps_and_duplicates(hub: HubProcess, fhir: Fhir, receiver: Receiv
     assert said.startswith(f"hub subscribe: 404: There is no Subscription/{id_}")
 
 
+async def test_nobody_reads_it(hub: HubProcess, fhir: Fhir) -> None:
+    """It ends, and leaves nothing behind, when what it writes to is closed."""
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", '"$@" | head -n 2', "sh", sys.executable, "-m", "hub", "subscribe"),
+        *("--hub", hub.url, "--topic", "Immunization", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        shown, said = await process.communicate()
+    _, registered = map(orjson.loads, shown.splitlines())
+    assert (registered["what"], said) == ("registered", b"")
+    assert (await fhir.http.get(registered["url"])).status_code == 404
+
+
 async def test_not_active(hub: HubProcess, fhir: Fhir) -> None:
     """Why it did not become active; then nothing is left."""
     with socket.socket() as nobody:
