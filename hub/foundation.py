@@ -152,13 +152,19 @@ async def check(pipeline: Pipeline, settings: Settings) -> Foundation:
     return Foundation(pipeline, settings, held["id"], int(held["layout"]), found.count)
 
 
-async def fitting(pipeline: Pipeline, settings: Settings) -> None:
-    """Raise NotTheHub for a Redis that is too old or may forget, Unavailable for one that does not answer."""
+async def fitting(pipeline: Pipeline, settings: Settings) -> str:
+    """
+    What this Redis may forget, as far as that is allowed; empty when nothing.
+
+    Raises:
+        NotTheHub: It is too old, or may forget.
+        Unavailable: It does not answer.
+    """
     try:
         await _check_version(pipeline)
     except Unavailable as error:
         raise unusable(error, "HUB_REDIS_URL") from error
-    await _volatile(pipeline, settings)
+    return await _volatile(pipeline, settings)
 
 
 async def look(pipeline: Pipeline, settings: Settings) -> Found:

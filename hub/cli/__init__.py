@@ -74,6 +74,11 @@ COMMANDS = {
         "say by the exit code whether a worker or the clock is at work",
         "0 it is; 1 it isn't, or Redis doesn't answer; 2 refused",
     ),
+    "doctor": Command(
+        "hub.cli.doctor",
+        "say what is wrong or soon will be, and what to do; to be run where the hub runs, with its settings",
+        "0 nothing fails; 3 something does",
+    ),
     "publish": Command(
         "hub.cli.publish",
         "send resources to a hub: files, directories, NDJSON, Bundles, stdin",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -33,8 +33,19 @@ def listed(columns: Sequence[str], rows: Iterable[Row], *, as_json: bool) -> Non
         table.add_column(column, no_wrap=number == 0)  # what a row is called by is copied from there
     for row in rows:
         table.add_row(*(Text(plain(row[column] or ""), overflow="fold") for column in columns))
-    width = None if sys.stdout.isatty() else UNFOLDED
-    Console(file=sys.stdout, highlight=False, width=width).print(table)
+    show(table)
+
+
+def show(shown: RenderableType) -> None:
+    """Print what is as wide as the terminal, or on lines that nothing folds or fills up."""
+    if sys.stdout.isatty():
+        Console(file=sys.stdout, highlight=False).print(shown)
+        return
+    console = Console(file=sys.stdout, highlight=False, width=UNFOLDED)
+    with console.capture() as captured:
+        console.print(shown)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def moment(ms: int) -> str:

@@ -3,10 +3,13 @@
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+
+NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +25,20 @@ class Done:
         return msgspec.json.decode(self.out)
 
 
-async def begun(url: str, *words: str, **settings: str) -> asyncio.subprocess.Process:
+async def begun(url: str, *words: str, settings: Mapping[str, str] = NONE) -> asyncio.subprocess.Process:
     """A command that talks to the hub at a URL; whoever begins it ends it."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hub", *words),
-        env=os.environ | {"HUB_URL": url, "COLUMNS": "80"} | settings,
+        env=os.environ | {"HUB_URL": url, "COLUMNS": "80"} | dict(settings),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
-async def command(url: str, *words: str, given: bytes = b"", **settings: str) -> Done:
+async def command(url: str, *words: str, given: bytes = b"", settings: Mapping[str, str] = NONE) -> Done:
     """`given` comes by stdin."""
-    process = await begun(url, *words, **settings)
+    process = await begun(url, *words, settings=settings)
     async with asyncio.timeout(60):
         out, err = await process.communicate(given)
     return Done(process.returncode or 0, out.decode(), err.decode())
