@@ -6,11 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 README, CONTRIBUTING, CHANGELOG = (ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG"))
 GUIDE = ROOT / "hub" / "guide"
-INDEX, OPERATOR, SUBSCRIBER, PUBLISHER, MEASURED, CONFORMANCE = (
-    GUIDE / f"{name}.md" for name in ("index", "operator", "subscriber", "publisher", "measured", "conformance")
+INDEX, OPERATOR, SUBSCRIBER, PUBLISHER, COMMANDS, MEASURED, CONFORMANCE = (
+    GUIDE / f"{name}.md"
+    for name in ("index", "operator", "subscriber", "publisher", "commands", "measured", "conformance")
 )
 #: The README and what it leads to.
-PAGES = (README, INDEX, OPERATOR, SUBSCRIBER, PUBLISHER, MEASURED, CONFORMANCE)
+PAGES = (README, INDEX, OPERATOR, SUBSCRIBER, PUBLISHER, COMMANDS, MEASURED, CONFORMANCE)
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`\n]*`")

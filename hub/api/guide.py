@@ -31,6 +31,7 @@ PAGES = {
     "subscriber": "Subscribing",
     "publisher": "Publishing",
     "operator": "Operating",
+    "commands": "Commands",
     "measured": "Measured",
     "conformance": "Conformance",
 }

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from hub import cli
 from hub.cli import parse, remote
 from hub.settings import Settings
 from subscriptions.alert import AlertKind
 from tests.guide import (
     CHANGELOG,
+    COMMANDS,
     CONTRIBUTING,
     OPERATOR,
     PAGES,
@@ -21,6 +23,9 @@ from tests.guide import (
     links,
     section,
 )
+
+#: A file or a folder of ours.
+_NAMED = re.compile(r"`((?:hub|subscriptions|tests|fixtures)/(?:[^`\s]*(?:/|\.\w+))?)`")
 
 
 def shown(value: Any) -> str:
@@ -82,8 +87,28 @@ def test_links(page: Path) -> None:
     assert lost == []
 
 
+def test_commands() -> None:
+    """The page names each command, and no other."""
+    named = re.findall(r"`hub ([a-z]+)[^`]*`", COMMANDS.read_text())
+    assert set(named) == cli.COMMANDS.keys()
+
+
 def test_threat_model() -> None:
-    """What is said to be in the way of something, and where it is tried, is there."""
-    named = set(re.findall(r"`((?:hub|subscriptions|tests)/[^`]+\.py)`", section(CONTRIBUTING, "Threat model")))
-    assert len(named) > 50
-    assert {path for path in named if not (ROOT / path).is_file()} == set()
+    """What is said to be in the way of something, and where it is tried, is named."""
+    assert len(set(_NAMED.findall(section(CONTRIBUTING, "Threat model")))) > 50
+
+
+def test_the_map_of_the_house() -> None:
+    """Each file and folder that is named is there, and no folder of the two packages is left out."""
+    named = set(_NAMED.findall(CONTRIBUTING.read_text()))
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+    house = set(_NAMED.findall(section(CONTRIBUTING, "The map of the house")))
+    folders = {f"{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("hub/*/*") if path.suffix != ".pyc"}
+    assert folders - house == set()
+
+
+def test_a_change_travels_through_files() -> None:
+    """Each step names where it is done."""
+    steps = re.findall(r"^\d\. .*?(?=^\d\. |^$)", section(CONTRIBUTING, "How a change travels"), re.M | re.S)
+    assert len(steps) == 7
+    assert [step for step in steps if not _NAMED.search(step)] == []

@@ -27,7 +27,7 @@ OPEN = frozenset(
         "/signing-keys",
         "/docs",
         "/guide",
-        *(f"/guide/{page}" for page in ("subscriber", "publisher", "operator", "measured", "conformance")),
+        *(f"/guide/{page}" for page in ("subscriber", "publisher", "operator", "commands", "measured", "conformance")),
         "/openapi.json",
         *(f"/fhir/{version}/metadata" for version in FhirVersion),
         *(f"/fhir/{version}/.well-known/smart-configuration" for version in FhirVersion),
