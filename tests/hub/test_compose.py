@@ -18,6 +18,7 @@ from hub.settings import Settings
 from tests.facts import until
 
 ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "hub" / "monitoring"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 HUB = [name for name, service in SERVICES.items() if service["image"].startswith("fhir-event-hub")]
@@ -38,7 +39,8 @@ def test_parts() -> None:
     """It runs every part that `hub serve` runs, each alone, and one Redis."""
     commands = {" ".join(SERVICES[name]["command"][:2]).partition(" -")[0] for name in HUB}
     assert commands == {"api", "worker match", "worker deliver", "clock"}
-    assert set(SERVICES) - set(HUB) == {"redis"}
+    profiles = {name: service.get("profiles", []) for name, service in SERVICES.items() if name not in HUB}
+    assert profiles == {"redis": [], "prometheus": ["monitoring"], "grafana": ["monitoring"]}
 
 
 @pytest.mark.parametrize("service", HUB)
@@ -99,9 +101,13 @@ def test_order(service: str) -> None:
 
 
 def test_ports() -> None:
-    """Only the api is published, and on loopback only: the hub is open to whoever reaches it."""
+    """The api and what monitors it are published, on loopback only: the hub is open to whoever reaches it."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"api": ["127.0.0.1:8000:8000"]}
+    assert published == {
+        "api": ["127.0.0.1:8000:8000"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
     assert environment("api")["HUB_ALLOW_OPEN"] == "true"
 
 
@@ -110,7 +116,29 @@ def test_volumes() -> None:
     assert SERVICES["redis"]["volumes"] == ["redis:/data"]
     for service in HUB:
         assert SERVICES[service]["volumes"] == [f"hub:{environment(service)['HUB_DATA_DIR']}"]
-    assert COMPOSE["volumes"].keys() == {"redis", "hub"}
+    assert COMPOSE["volumes"].keys() == {"redis", "hub", "prometheus", "grafana"}
+
+
+def test_monitoring() -> None:
+    """What Prometheus and Grafana are told to read is there, and the hub is where Prometheus looks for it."""
+    for service in ("prometheus", "grafana"):
+        assert SERVICES[service]["volumes"][0] == "./hub/monitoring:/etc/hub:ro"
+
+    def there(path: str) -> Path:
+        return MONITORING / path.removeprefix("/etc/hub/")
+
+    config = yaml.safe_load(there(SERVICES["prometheus"]["command"][0].partition("=")[2]).read_text())
+    assert all((MONITORING / file).is_file() for file in config["rule_files"])
+    [scraped] = config["scrape_configs"]
+    [port] = SERVICES["api"]["ports"]
+    assert scraped["static_configs"] == [{"targets": [f"api:{port.rpartition(':')[2]}"]}]
+    assert config["global"]["external_labels"]["hub_url"] == environment("api")["HUB_BASE_URL"]
+    provisioning = there(SERVICES["grafana"]["environment"]["GF_PATHS_PROVISIONING"])
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "hub.yml").read_text())["providers"]
+    assert [path.name for path in there(provider["options"]["path"]).glob("*.json")] == ["hub.json"]
+    [source] = yaml.safe_load((provisioning / "datasources" / "hub.yml").read_text())["datasources"]
+    [port] = SERVICES["prometheus"]["ports"]
+    assert source["url"] == f"http://prometheus:{port.rpartition(':')[2]}"
 
 
 def test_redis_settings() -> None:
