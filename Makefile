@@ -108,7 +108,7 @@ run: setup
 # A release is a week old before it is taken, so that a poisoned one has been found out by then.
 UV = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--exclude-newer "1 week" --custom-compile-command "make lock"
-LOCK = $(UV) pyproject.toml --group build
+LOCK = $(UV) pyproject.toml --extra traces --group build
 
 # uv is the one thing that is installed without a hash; it is no part of what is shipped or tested.
 lock: setup
