@@ -49,14 +49,14 @@ class Concerned:
 
     changes: Of each subscription, in stream order.
     included: What comes along with them, by their stream ids.
-    withheld: How often a change was kept from a subscription that it concerns.
+    withheld: How often each change was kept from a subscription that it concerns, by their stream ids.
     """
 
     changes: defaultdict[SubscriptionKey, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     included: defaultdict[SubscriptionKey, dict[str, tuple[Included, ...]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    withheld: int = 0
+    withheld: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Concerns:
         for place, number in zip(bare, last, strict=True):
             entry = entries[place]
             if number >= entry.number - (entry.interaction is Interaction.DELETE):
-                log.info("change.erased", extra={"change": entry.id, "resource": str(entry.resource)})
+                log.info("change.erased", extra={"change": entry.change, "resource": str(entry.resource)})
                 found.add(place)
         return found
 
@@ -147,7 +147,7 @@ class Concerns:
                 self.set_aside("include", entry, error.text)
             for key, withheld in one.withheld:
                 self.meter.count(EVENTS_WITHHELD, entry.resource.tenant, withheld.reason)
-                result.withheld += 1
+                result.withheld[entry.id] += 1
                 acts[entry.resource.tenant].append(_act(entry, key, withheld))
         for tenant, of_tenant in acts.items():
             await self.audit.record(tenant, *of_tenant)
@@ -223,7 +223,7 @@ class Concerns:
         """Go on without this change, or without somebody whom it may concern."""
         self.note(reason)
         log.error(
-            "change.set-aside", extra={"change": entry.id, "resource": str(entry.resource), "reason": text, **ids}
+            "change.set-aside", extra={"change": entry.change, "resource": str(entry.resource), "reason": text, **ids}
         )
 
 

@@ -10,24 +10,25 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import getLogger
 from time import monotonic
 
 from hub.audit import Audit
 from hub.backfill import Backfill, Pace
-from hub.concerns import Concerns
+from hub.concerns import Concerned, Concerns
 from hub.due import Due
 from hub.errors import Unavailable
 from hub.families import CHANGES_MATCHED, MATCH
 from hub.in_force import InForce
 from hub.keys import Partition, SubscriptionKey
 from hub.meter import Meter
-from hub.outbox import Outboxes
+from hub.outbox import Outboxes, Owed
 from hub.presence import EVERY, Presence
 from hub.store import Store
 from hub.stream import Changes, Entry
 from hub.telling import Telling
+from hub.tracing import Span, Traces, id_of
 
 log = getLogger("hub.fanout")
 
@@ -57,6 +58,7 @@ class Fanout:
     telling: Telling
     audit: Audit
     meter: Meter = field(default_factory=Meter)
+    traces: Traces = field(default_factory=Traces)
     poison: Counter[str] = field(default_factory=Counter)
     _pace: Pace = field(default_factory=Pace)
 
@@ -126,6 +128,7 @@ class Fanout:
     async def match(self, partition: Partition, entries: list[Entry]) -> None:
         """Owe a batch of one partition's changes to whomever they concern, and mark those as due."""
         began = monotonic()
+        entries, spans = self._begin(partition, entries)
         _, changes = await asyncio.gather(self.in_force.refresh(), self._concerns.read(entries))
         concerned = await self._concerns.of(entries, changes, self.in_force)
         owed, included = concerned.changes, concerned.included
@@ -137,17 +140,43 @@ class Fanout:
             await self.due.mark(send)
         self.meter.time(MATCH, monotonic() - began)
         self._tell(entries, owed)
-        log.info(
-            "change.matched",
-            extra={
+        self._say(partition, entries, concerned, dict(zip(owed, results, strict=True)), spans)
+
+    def _begin(self, partition: Partition, entries: list[Entry]) -> tuple[list[Entry], list[Span]]:
+        """The changes, each as what follows from its matching; and the spans of that, none where nothing is traced."""
+        if not self.traces.on:
+            return entries, []
+        spans = [
+            self.traces.match(each.trace, change=each.change, id_=each.id, partition=partition.number)
+            for each in entries
+        ]
+        return [replace(each, trace=span.trace) for each, span in zip(entries, spans, strict=True)], spans
+
+    def _say(
+        self,
+        partition: Partition,
+        entries: list[Entry],
+        concerned: Concerned,
+        owed: Mapping[SubscriptionKey, Owed | None],
+        spans: list[Span],
+    ) -> None:
+        """Write of each change what came of it."""
+        subscriptions, events = Counter[str](), Counter[str]()
+        for key, changes in concerned.changes.items():
+            subscriptions.update(each.id for each in changes)
+            if (result := owed[key]) and result.fresh:  # those that were owed before are the first ones
+                events.update(each.id for each in changes[-result.fresh :])
+        for each in entries:
+            ids = {
+                "change": each.change,
                 "partition": partition.number,
-                "last_change": entries[-1].id,
-                "changes": len(entries),
-                "events": sum(result.fresh for result in results if result is not None),
-                "subscriptions": len(owed),
-                "withheld": concerned.withheld,
-            },
-        )
+                "subscriptions": subscriptions[each.id],
+                "events": events[each.id],
+                "withheld": concerned.withheld[each.id],
+            }
+            log.info("change.matched", extra=ids | ({"trace": id_of(each.trace)} if each.trace else {}))
+        for each, span in zip(entries, spans, strict=bool(spans)):
+            span.matched(subscriptions[each.id])
 
     def _tell(self, entries: list[Entry], owed: Mapping[SubscriptionKey, list[Entry]]) -> None:
         """Tell whoever watches how many of its tenant's subscriptions each change concerns."""

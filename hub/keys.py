@@ -210,6 +210,10 @@ class ResourceId:
     def __str__(self) -> str:
         return f"{self.tenant}/{self.version}/{self.type}/{self.id}"
 
+    def change(self, number: int) -> str:
+        """How logs and traces name the change that made a version of it: by this alone a trip is found."""
+        return f"{self}/{number}"
+
     def partition(self, partitions: int) -> int:
         return _spread(str(self), partitions)
 

@@ -22,6 +22,7 @@ from hub.rendering import Rendering
 from hub.secrets import Unopened
 from hub.sender import Recipient, Sender
 from hub.store import ms
+from hub.tracing import NOTHING, Span, id_of
 from hub.turn import Kind, Sending, Sent, Turn, Verb
 from subscriptions.audit import Act
 from subscriptions.breaker import well
@@ -40,6 +41,7 @@ from subscriptions.retry import (
     TryAgain,
     TurnOff,
     Unauthorized,
+    Unreachable,
     decide,
     decide_handshake,
 )
@@ -163,14 +165,20 @@ class Lane:
             await sender.note(key, sight)
         if not await self._outlasts():  # the last question to Redis: the request begins at once
             return None
-        started = monotonic()
+        span, started = self._span(subscription, message, sending), monotonic()
         seconds = min(subscription.timeout or sender.timeout, sender.timeout)
         request = sender.channel.send(
-            subscription, message, seconds=seconds, credentials=recipient.credentials, accepted=visit.accept
+            subscription,
+            message,
+            seconds=seconds,
+            credentials=recipient.credentials,
+            accepted=visit.accept,
+            trace=span.trace,
         )
         outcome = await sender.origins.answer(visit, sender.due.now, request)
         if outcome is None:
             recipient.slow = True
+            span.settled("postponed", 0, "postponed")
             log.info(
                 "delivery.postponed",
                 extra={
@@ -197,7 +205,8 @@ class Lane:
             "milliseconds": round(took * 1000, 1),
             "bytes": len(message.body),
         }
-        log.info("delivery.attempted", extra=ids)
+        span.settled(answer, *_failure(outcome))
+        log.info("delivery.attempted", extra=ids | self._told(sending, span))
         sender.meter.count(ATTEMPTS, key.tenant, sending.kind, answer)
         sender.meter.time(ATTEMPT, took)
         sender.meter.tell("delivery.attempted", key.tenant, ids)
@@ -230,6 +239,28 @@ class Lane:
         if isinstance(decision, Delivered):
             self._delivered(turn, sending, answered)
         return again_at if turn is not None and again_at is not None else turn
+
+    def _span(self, subscription: Subscription, message: Message, sending: Sending) -> Span:
+        """The attempt that begins, in the trace of what it tells."""
+        if not self.sender.traces.on:
+            return NOTHING
+        return self.sender.traces.attempt(
+            self._rendering.traces(sending),
+            method=message.method,
+            endpoint=subscription.endpoint,
+            subscription=str(self.lease.subscription),
+            kind=sending.kind,
+            events=(sending.first, sending.last),
+            attempt=self.turn.attempt + 1,
+        )
+
+    def _told(self, sending: Sending, span: Span) -> dict[str, list[str]]:
+        """What the log says of an attempt beside its own ids: what it goes back to."""
+        found = {"changes": changes} if (changes := self._rendering.changes(sending)) else {}
+        if span.trace:
+            traces = (span.trace, *self._rendering.traces(sending))
+            found["traces"] = list(dict.fromkeys(filter(None, map(id_of, traces))))
+        return found
 
     def _delivered(self, turn: Turn | int | None, sending: Sending, answered: int) -> None:
         """Count what was accepted at `answered` (ms), unless it goes out again: this lane had no say any more."""
@@ -358,6 +389,20 @@ def _sent(outcome: Outcome, message: Message, seconds: float) -> Sent:
     said = outcome.said if isinstance(outcome, Accepted | Refused) else ""
     shown = "".join(character if character.isprintable() else " " for character in said)
     return Sent(round(seconds * 1000), 0 if isinstance(outcome, Blocked | Unauthorized) else len(message.body), shown)
+
+
+def _failure(outcome: Outcome) -> tuple[int, str]:
+    """The status that an attempt was answered, 0 for none, and how its failure is classed; empty for none."""
+    match outcome:
+        case Accepted(status):
+            return status, ""
+        case Refused(status):
+            return status, str(status)
+        case Unreachable(fault):
+            return 0, fault.value
+        case Blocked() | Unauthorized():
+            return 0, type(outcome).__name__.lower()
+    assert_never(outcome)
 
 
 def _verdict(decision: Decision) -> tuple[Verb, str, str, float | None]:

@@ -3,7 +3,7 @@ The events owed to one subscription, and the steps of its state (see state.py).
 
 `hub:{s}:outbox` is a stream whose ids are the event numbers (`17-0`), each with `type`, `id`, `number` (version),
 `interaction`, `at` (ms) and, if anything comes along, `included` (`Type/id/number`, joined by blanks), if it is another
-tenant's, `tenant`.
+tenant's, `tenant`, and if it is traced, `trace` (the `traceparent` of its matching).
 """
 
 from collections.abc import Mapping
@@ -127,6 +127,7 @@ class Outboxes:
             rows += (change.id, change.resource.type, change.resource.id, change.number, change.interaction, change.at)
             rows.append(" ".join(map(str, included.get(change.id, ()))))
             rows.append("" if change.resource.tenant == subscription.tenant else change.resource.tenant)
+            rows.append(change.trace)
         keys = [subscription.subscription, subscription.outbox]
         reply = await self._pipeline.run(OWE, keys, partition, *filling, self._max_backlog, *rows)
         if not reply:
@@ -348,4 +349,5 @@ def _event(id_: bytes, fields: Any) -> OwedEvent:
         at=int(named[b"at"]),
         included=tuple(map(Included.parse, named.get(b"included", b"").decode().split())),
         tenant=named.get(b"tenant", b"").decode(),
+        trace=named.get(b"trace", b"").decode(),
     )

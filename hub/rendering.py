@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from hub.disclosure import Disclosure
-from hub.keys import SubscriptionKey
+from hub.keys import ResourceId, SubscriptionKey
 from hub.outbox import Outboxes
 from hub.sight import Sight
 from hub.store import instant
@@ -109,6 +109,20 @@ class Rendering:
                 errors=tuple(_lost(sending, told, subscription.content)),
             )
         )
+
+    def traces(self, sending: Sending) -> tuple[str, ...]:
+        """What the events of a message that was made follow from; empty for those that are not traced."""
+        if sending.eventless:
+            return ()
+        return tuple(self.ahead[number].trace for number in range(sending.first, sending.last + 1))
+
+    def changes(self, sending: Sending) -> list[str]:
+        """The changes that are behind the events of a message that was made, as logs name them."""
+        if sending.eventless:
+            return []
+        owed = [self.ahead[number] for number in range(sending.first, sending.last + 1)]
+        own, version = self.key.tenant, self.key.version
+        return [ResourceId(each.tenant or own, version, each.type, each.id).change(each.version) for each in owed]
 
     async def _events(self, subscription: Subscription, sending: Sending, events: int) -> tuple[Event, ...] | None:
         """What is told of the pinned events; None if they are gone, as they are with their subscription."""

@@ -27,6 +27,7 @@ from hub.store import instant
 from hub.stream import Changes
 from hub.telling import Telling
 from hub.tenancy import Tenancy
+from hub.tracing import Traces
 from subscriptions.audit import HUB, Act, Kind
 from subscriptions.errors import Rejected
 from subscriptions.reach import Reach
@@ -100,6 +101,7 @@ class Sender:
     dice: Callable[[], float]
     now: Callable[[], datetime]
     meter: Meter = field(default_factory=Meter)
+    traces: Traces = field(default_factory=Traces)
     stopping: bool = False
     _recipients: dict[SubscriptionKey, Recipient] = field(default_factory=dict)
 

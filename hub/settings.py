@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], InAnyCase] = Field(
         "info", description="`debug`, `info`, `warning` or `error`. One JSON line per step on stderr."
     )
+    traces: Annotated[Literal["off", "otlp"], InAnyCase] = Field(
+        "off",
+        description="`off`, or `otlp`: each trip is one OpenTelemetry trace, sent by OTLP over HTTP to the collector at"
+        " `OTEL_EXPORTER_OTLP_ENDPOINT`; `traceparent` is taken up from publishers and handed to subscribers.",
+    )
     max_memory_percent: float = Field(
         80,
         gt=0,

@@ -23,6 +23,7 @@ from hub.meter import Meter
 from hub.pipeline import Pipeline, script
 from hub.suppressions import CONSENT, dishonour, honour
 from hub.terminology import TYPES, remember, unremember
+from hub.tracing import REQUEST, id_of
 from hub.vault import Vault
 from hub.wire import Argument
 from hub.write import NO_EVENTS, Events, Held, Indexed, Lock, Put, PutResult, Write, read, written
@@ -105,7 +106,9 @@ class Store:
         Store a version and its change, in one step and one round trip. Of a ValueSet or CodeSystem it also counts in
         filters before this returns, of a Consent for whom it denies; if it doesn't return, when it is matched.
         """
-        r, p = write.resource, self._partition(write.resource)
+        r, p, request = write.resource, self._partition(write.resource), REQUEST.get()
+        # What a transaction writes may be put by somebody else's request, or by the clock.
+        trace = write.trace if write.transaction else request.trace
         keys = [
             p.resource(r),
             p.changes,
@@ -130,6 +133,7 @@ class Store:
             write.transaction,
             write.lock.token if write.lock else "",
             written(write.events),
+            trace,
             *self._pairs(write.indexed),
         )
         outcome = Put(reply[0].decode())
@@ -144,7 +148,10 @@ class Store:
             return PutResult(outcome, version=version)
         interaction = Interaction(reply[2].decode())
         result = PutResult(outcome, version=int(reply[1]), interaction=interaction)
-        log.info("change.stored", extra=(ids := _ids(write, result)))
+        ids = _ids(write, result)
+        log.info("change.stored", extra=ids | ({"trace": id_of(trace)} if trace else {}))
+        if trace and trace == request.trace:
+            request.stored(r.change(result.version))
         self._meter.count(CHANGES_STORED, r.tenant, interaction)
         self._meter.tell("change.stored", r.tenant, ids)
         gone = interaction is Interaction.DELETE
@@ -376,6 +383,7 @@ class Store:
 def _ids(write: Write, result: PutResult) -> dict[str, object]:
     """What the log says of a change."""
     return {
+        "change": write.resource.change(result.version),
         "resource": str(write.resource),
         "number": result.version,
         "interaction": result.interaction,

@@ -2,8 +2,8 @@
 The stream of changes of each partition, and how far it is matched.
 
 `hub:{p}:changes` has one entry per change: `tenant`, `version`, `type`, `id`, `number` (of the version that the change
-made), `interaction`, `publisher`, `at` (ms) and, if the publisher names any, `events` (`system|code`, a line each). It
-points at the body in the store and doesn't repeat it.
+made), `interaction`, `publisher`, `at` (ms) and, if the publisher names any, `events` (`system|code`, a line each), and
+if it is traced, `trace` (the `traceparent` of the request). It points at the body in the store and doesn't repeat it.
 Its ids are Redis' own, so that a time is a place in it. What was removed from its begin is before `hub:{p}:trimmed`.
 `hub:{p}:filling` is a set of subscriptions that may want changes of the past; which ones do, they know themselves.
 `hub:{p}:matched` is the id of the last change that fan-out has finished, `hub:{p}:passed` how many up to it are there;
@@ -47,6 +47,7 @@ class Entry:
 
     events: Those that the publisher names.
     publisher: The client that wrote it.
+    trace: What it follows from, as a `traceparent`; empty when it is not traced.
     """
 
     id: str
@@ -56,6 +57,12 @@ class Entry:
     at: int
     events: Events = NO_EVENTS
     publisher: str = ""
+    trace: str = ""
+
+    @property
+    def change(self) -> str:
+        """How logs and traces name it."""
+        return self.resource.change(self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,4 +278,5 @@ def _entry(id_: str, fields: Fields) -> Entry:
         at=int(fields[b"at"]),
         events=read(fields.get(b"events", b"").decode()),
         publisher=fields.get(b"publisher", b"").decode(),
+        trace=fields.get(b"trace", b"").decode(),
     )

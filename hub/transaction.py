@@ -28,6 +28,7 @@ from hub.intent import Attempt, Blocked, Intent, Key, State
 from hub.keys import TRANSACTIONS, ResourceId, transaction
 from hub.pipeline import Pipeline, script
 from hub.store import Store, now_ms
+from hub.tracing import REQUEST
 from hub.write import Lock, Put, PutResult, Write
 from subscriptions.codes import IssueCode
 
@@ -89,7 +90,8 @@ class TransactionCoordinator:
         """Write down what will be done. Returns an earlier request's answer instead if it had the same key."""
         key = key or Key(str(uuid4()), "")
         attempt = Attempt(key.id, uuid4().hex)
-        intent = Intent(attempt, tuple(replace(write, transaction=str(attempt)) for write in writes))
+        trace = REQUEST.get().trace
+        intent = Intent(attempt, tuple(replace(write, transaction=str(attempt), trace=trace) for write in writes))
         encoded = self._store.vault.wrap(transaction(key.id), msgspec.msgpack.encode(intent.writes))
         until = time.monotonic() + PATIENCE
         while True:

@@ -60,6 +60,7 @@ class OwedEvent:
 
     included: The versions that come along, resolved when it was matched.
     tenant: Whose the resources are; empty for the subscription's own.
+    trace: What it follows from, as a `traceparent`; empty when it is not traced.
     """
 
     number: int
@@ -70,6 +71,7 @@ class OwedEvent:
     at: int
     included: tuple[Included, ...] = ()
     tenant: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

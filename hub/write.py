@@ -67,6 +67,7 @@ class Write:
     fingerprint: Of an idempotent request; the id was derived from its key.
     transaction: The transaction that has reserved the resource.
     events: What the publisher says has happened, beside the write itself.
+    trace: What it follows from, as a `traceparent`; empty when it is not traced.
     """
 
     resource: ResourceId
@@ -81,6 +82,7 @@ class Write:
     transaction: str = ""
     lock: Lock | None = None
     events: Events = NO_EVENTS
+    trace: str = ""
 
     def body(self, number: int) -> bytes:
         """The JSON of the version, if this is its number."""

@@ -83,15 +83,15 @@ def _act(kind: Kind, route: Route, request: Request) -> Act:
     id_, number = (request.path_params.get(name, "") for name in ("id", "number"))
     entity = f"{type_}/{id_}" + (f"/_history/{number}" if number else "") if id_ else f"type/{type_}"
     version = FhirVersion(route.base.rpartition("/")[2]) if route.base else None
-    return Act(kind, caller.name, entity, version, text=f"{route.method} {route.base}{_plain(route)}")
+    return Act(kind, caller.name, entity, version, text=f"{route.method} {route.base}{plain(route)}")
 
 
 def _told(route: Route, request: Request, error: Refused) -> str:
     """What was refused: the route, and not the URL, in which anything may stand."""
     peer = f" from {request.client.host}" if request.client else ""
-    return f"{error.status}: {route.method} {route.base}{_plain(route)}{peer}"
+    return f"{error.status}: {route.method} {route.base}{plain(route)}{peer}"
 
 
-def _plain(route: Route) -> str:
+def plain(route: Route) -> str:
     """A route's path as a reader knows it, without what its parts have to be like."""
     return re.sub(r":\w+\}", "}", route.path)

@@ -61,11 +61,13 @@ class RestHook:
         seconds: float,
         credentials: Credentials = NO_CREDENTIALS,
         accepted: Callable[[], None] = lambda: None,
+        trace: str = "",
     ) -> Outcome:
         """
         One attempt, over after so many seconds, whatever the endpoint does. Never raises for what it does.
 
         accepted: Called as soon as a status says so: not to be broken off any more, and over within MOST_BODY.
+        trace: The `traceparent` that it bears; empty for none.
         """
         try:
             url = _url(subscription.endpoint)
@@ -76,7 +78,7 @@ class RestHook:
         answer = _Answer()
         try:
             async with asyncio.timeout(seconds), self._clients.lent(url.host, credentials.certificate) as client:
-                attempt = _Attempt(client, url, subscription, message, credentials, answer, seconds, accepted)
+                attempt = _Attempt(client, url, subscription, message, credentials, answer, seconds, accepted, trace)
                 if credentials.oauth:
                     await self._authorized(attempt, credentials.oauth, seconds)
                 else:
@@ -137,6 +139,7 @@ class _Attempt:
     answer: _Answer
     seconds: float
     accepted: Callable[[], None]
+    trace: str
 
     async def make(self, now: int, token: str = "") -> None:
         """Send it, and keep the answer. `now` is in ms."""
@@ -160,6 +163,8 @@ class _Attempt:
         if credentials.signing:
             own += signed_headers(message.id, message.body, credentials.signing, credentials.hub_key, now=now)
         theirs = self.subscription.headers
+        if self.trace and not any(name.lower() == "traceparent" for name, _ in theirs):
+            own.append(("traceparent", self.trace))
         if token:
             theirs = tuple(header for header in theirs if header[0].lower() != "authorization")
             own.append(("Authorization", f"Bearer {token}"))

@@ -23,14 +23,12 @@ from hub.receiver import Event, Notification, Receiver, Source, Verifier
 PATIENCE = 30.0
 
 CANONICAL_BASE = "https://fhir-event-hub.example"
-PARTITIONS = 4
 
 #: All of the hub's settings: none of the caller's is inherited.
 SETTINGS = {
     "HUB_ALLOW_HTTP_ENDPOINTS": "true",
     "HUB_ALLOW_PRIVATE_ENDPOINTS": "true",
     "HUB_CANONICAL_BASE": CANONICAL_BASE,
-    "HUB_PARTITIONS": str(PARTITIONS),
 }
 
 #: How a line begins that says where something happened, not what.
@@ -59,13 +57,19 @@ class Hub:
         """The lines of one kind."""
         return (step for step in self.steps if step["event"] == event)
 
-    def total(self, name: str) -> int:
-        """The sum of a field of the lines `change.matched`."""
-        return sum(step[name] for step in self.logged("change.matched"))
+    @property
+    def matched(self) -> list[dict[str, Any]]:
+        """The lines of the changes that are matched."""
+        return list(self.logged("change.matched"))
+
+    @property
+    def events(self) -> int:
+        """How many events these made."""
+        return sum(step["events"] for step in self.matched)
 
     async def until_matched(self, changes: int) -> None:
         """Wait until so many changes are matched. TimeoutError if they aren't."""
-        await _until(self._came, lambda: self.total("changes") >= changes)
+        await _until(self._came, lambda: len(self.matched) >= changes)
 
 
 @dataclass

@@ -145,8 +145,8 @@ async def _told(report: Report, hub: Hub, subscriber: Subscriber, changes: int) 
     """Wait until all changes are matched, and what was numbered has come."""
     with suppress(TimeoutError):  # then what is missing will be said
         await hub.until_matched(changes)
-        await subscriber.until(1 + hub.total("events"))
-    report.say(f"{hub.total('changes')} changes matched in {len(list(hub.logged('change.matched')))} batches")
+        await subscriber.until(1 + hub.events)
+    report.say(f"{len(hub.matched)} changes matched, {hub.events} events")
     report.say(f"{len(subscriber.received) - 1} notifications received")
 
 

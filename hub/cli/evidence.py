@@ -1,12 +1,13 @@
 """What was seen of the demo's trip, by its publisher, its subscriber and in the hub's log, and what doesn't agree."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hub.cli.actors import PARTITIONS, Hub
+from hub.access import DEFAULT
+from hub.cli.actors import Hub
 from hub.keys import ResourceId
 from hub.receiver import Notification
 from subscriptions.codes import FhirVersion
@@ -59,28 +60,17 @@ def events(received: Iterable[tuple[float, Notification]]) -> list[Event]:
 
 
 def trips(published: Iterable[Published], told: Iterable[Event], hub: Hub) -> Iterator[Trip]:
-    """
-    The way of each event.
-
-    A partition's changes are matched one after the other, and the log says how many events each batch made: so the
-    first of a partition's events are from the first batches.
-    """
+    """The way of each event. All lines of the log name a change alike."""
     sent = {each.name: each for each in published}
-    stored = {_resource(step): _at(step) for step in hub.logged("change.stored")}
-    matched: defaultdict[int, list[float]] = defaultdict(list)
-    for step in hub.logged("change.matched"):
-        matched[step["partition"]] += [_at(step)] * step["events"]
+    stored, matched = (
+        {step["change"]: _at(step) for step in hub.logged(f"change.{done}")} for done in ("stored", "matched")
+    )
     for event in sorted({event.number: event for event in told}.values(), key=lambda event: event.number):
-        resource = next((each for each in stored if f"{each.type}/{each.id}" == event.resource), None)
-        if resource is None or not (times := matched[resource.partition(PARTITIONS)]):
+        if (each := sent.get(event.resource)) is None:
             continue
-        each = sent[event.resource]
-        yield Trip(event.number, each.name, each.sent, stored[resource], each.answered, times.pop(0), event.at)
-
-
-def _resource(step: dict[str, Any]) -> ResourceId:
-    tenant, version, type_, id_ = step["resource"].split("/")
-    return ResourceId(tenant, FhirVersion(version), type_, id_)
+        change = ResourceId(DEFAULT, FhirVersion.R4, *each.name.split("/")).change(each.version_id)
+        if change in stored and change in matched:
+            yield Trip(event.number, each.name, each.sent, stored[change], each.answered, matched[change], event.at)
 
 
 def _at(step: dict[str, Any]) -> float:
@@ -100,8 +90,8 @@ def faults(
     """
     if refused := [each.name for each in published if each.status != 201]:
         yield f"not stored: {', '.join(refused)}"
-    if hub.total("changes") != len(published):
-        yield f"{hub.total('changes')} changes were matched, not {len(published)}"
+    if (matched := len(hub.matched)) != len(published):
+        yield f"{matched} changes were matched, not {len(published)}"
     resources = Counter(event.resource for event in told)
     if missing := Counter(expected) - resources:
         yield f"missing: {', '.join(missing.elements())}"

@@ -13,7 +13,7 @@
 --       4 how many events may wait to be sent: what is beyond is numbered and dropped, and the status becomes `error`
 --       then for each change, in stream order:
 --       stream id, type, id, version number, interaction, ms, what is included (`Type/id/number …`, or ''), tenant,
---       or '' for the subscription's own
+--       or '' for the subscription's own, trace, or ''
 -- Returns  {events so far, how many of the batch were owed now, 1 if there is something to send now else 0, how many of
 --           these were dropped}
 --          {} when nothing is numbered: no such subscription, off, never active; or filled, or not yet, by others
@@ -34,14 +34,14 @@ end
 local partition, reached, goal = ARGV[1], ARGV[2], held[6]
 if reached ~= '' and not goal then return {} end
 if reached == '' and goal then
-  local last = ARGV[#ARGV - 7]
+  local last = ARGV[#ARGV - 8]
   if later(last, goal) then redis.call('HSET', KEYS[1], 'filling:' .. partition, last) end
   return {}
 end
 local events, owed = tonumber(held[2]), held[5] or '0-0'
 local owed_ms, owed_seq = parts(owed)
 local fresh, room, dropped = 0, tonumber(ARGV[4]) - (events - tonumber(held[3])), 0
-for i = 5, #ARGV, 8 do
+for i = 5, #ARGV, 9 do
   local ms, seq = parts(ARGV[i])
   if ms > owed_ms or (ms == owed_ms and seq > owed_seq) then
     fresh = fresh + 1
@@ -54,6 +54,10 @@ for i = 5, #ARGV, 8 do
     if ARGV[i + 7] ~= '' then
       event[#event + 1] = 'tenant'
       event[#event + 1] = ARGV[i + 7]
+    end
+    if ARGV[i + 8] ~= '' then
+      event[#event + 1] = 'trace'
+      event[#event + 1] = ARGV[i + 8]
     end
     if fresh <= room then
       redis.call('XADD', KEYS[2], string.format('%.0f-0', events + fresh), unpack(event))

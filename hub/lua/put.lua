@@ -8,8 +8,8 @@
 --       7, 8 the JSON before and after its version number ('' for a delete)
 --       9 now in ms   10 publisher   11 fingerprint of the idempotent request, or ''
 --       12 transaction, or ''   13 token of the lock, or ''
---       14 events that the publisher names, or ''
---       15... what it is found by: number of the index, text
+--       14 events that the publisher names, or ''   15 trace that it belongs to, or ''
+--       16... what it is found by: number of the index, text
 -- Returns  {'stored', version, interaction}
 --        | {'repeated', version}     the same idempotent request, or the same transaction, did it before
 --        | {'absent', version or 0}  a delete of what isn't there: nothing to do
@@ -57,7 +57,7 @@ else
   redis.call('HDEL', KEYS[1], 'deleted')
   redis.call('ZADD', KEYS[3], now, id)
 end
-index(held[5], id, 4, 15)
+index(held[5], id, 4, 16)
 if fingerprint ~= '' then redis.call('HSET', KEYS[1], 'key', fingerprint) end
 if transaction ~= '' then
   redis.call('HDEL', KEYS[1], 'reserved')
@@ -69,6 +69,10 @@ if ARGV[14] ~= '' then
   change[#change + 1] = 'events'
   change[#change + 1] = ARGV[14]
   redis.call('HSET', KEYS[1], 'e' .. number, ARGV[14])
+end
+if ARGV[15] ~= '' then
+  change[#change + 1] = 'trace'
+  change[#change + 1] = ARGV[15]
 end
 redis.call('XADD', KEYS[2], '*', unpack(change))
 return {'stored', version, interaction}

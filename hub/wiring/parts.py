@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
 from aiohttp.resolver import AsyncResolver
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
@@ -47,6 +48,7 @@ from hub.suppressions import Suppressions
 from hub.survey import Survey
 from hub.telling import Telling
 from hub.tenancy import Tenancy
+from hub.tracing import Traces
 from hub.transaction import TransactionCoordinator
 from hub.vault import vault
 from hub.veil import Veil, veil
@@ -106,6 +108,7 @@ class Parts:
     telling: Telling
     meter: Meter
     survey: Survey
+    traces: Traces
 
     @property
     def disclosure(self) -> Disclosure:
@@ -156,8 +159,9 @@ class Parts:
         return Sampling(self.pipeline)
 
     async def close(self) -> None:
-        """Close the connections to Redis. A pool that was handed to a client is not the client's to close."""
+        """Close the connections to Redis and to whoever collects traces."""
         await _close(self.client)
+        await self.traces.close()
 
 
 async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -169,6 +173,7 @@ async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def _close(client: Client) -> None:
+    # A pool that was handed to a client is not the client's to close.
     await client.aclose()
     if isinstance(client, Redis):
         await client.connection_pool.disconnect()
@@ -321,6 +326,7 @@ async def _built(settings: Settings, client: Client, memory: Memory, foundation:
         telling=Telling(Standings(access, settings.auth), suppressions, tenancy, now_ms),
         meter=meter,
         survey=Survey(pipeline, registry),
+        traces=_traces(settings),
     )
     await built.keyring.check()
     if foundation.layout < LAYOUT:
@@ -343,6 +349,19 @@ async def _own(settings: Settings, client: Client) -> Own:
         return await found(settings, nodes, resolver)
     finally:
         await resolver.close()
+
+
+def _traces(settings: Settings) -> Traces:
+    """As the settings ask for them. Raises NotTheHub where the packages for it are not there: they are an extra."""
+    if settings.traces == "off":
+        return Traces()
+    try:
+        exporting = import_module("hub.exporting")
+    except ModuleNotFoundError as error:
+        text = f"HUB_TRACES={settings.traces} needs packages that are not there: pip install 'fhir-event-hub[traces]'"
+        raise NotTheHub(text) from error
+    traces: Traces = exporting.Exported()
+    return traces
 
 
 async def _foundation(pipeline: Pipeline, settings: Settings) -> Foundation:

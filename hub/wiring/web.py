@@ -30,6 +30,7 @@ from hub.api.resuming import Resuming
 from hub.api.routes import Gate, Route
 from hub.api.subscriptions import Subscriptions
 from hub.api.tenants import Tenants
+from hub.api.traced import Traced, named
 from hub.api.validation import Validation
 from hub.binding import Binding
 from hub.holdings import Holdings
@@ -65,7 +66,7 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
         yield web(settings, p, refusals=refusals)
     finally:
         await ended(tasks)
-        await p.client.aclose()
+        await p.close()
 
 
 def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusals | None = None) -> FastAPI:
@@ -93,6 +94,8 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusa
 
     app = made(DEFAULT, *others)
     app.add_middleware(Tenants, p.access, made)
+    if p.traces.on:
+        app.add_middleware(Traced, p.traces)
     return app
 
 
@@ -108,6 +111,7 @@ def _application(
 ) -> FastAPI:
     """A tenant's own application."""
     topics, bases, visibility = p.tenancy.topics(tenant), p.tenancy.bases(tenant), Visibility(p.store)
+    audited = Calls(tenant, p.audit, refusals).audited
     at_bases = {
         version: _base(version, base, topics, settings, p, pressure, visibility) for version, base in bases.items()
     }
@@ -126,7 +130,7 @@ def _application(
         pressure=pressure,
         gate=gate,
         visibility=visibility,
-        around=Calls(tenant, p.audit, refusals).audited,
+        around=named(audited) if p.traces.on else audited,
         veil=p.veil,
         configuration=configuration,
         subscriptions={

@@ -57,6 +57,7 @@ def matching(p: Parts) -> Engine:
         telling=p.telling,
         audit=p.audit,
         meter=p.meter,
+        traces=p.traces,
     )
 
 
@@ -86,6 +87,7 @@ def delivering(p: Parts) -> Engine:
         dice=random.random,
         now=lambda: datetime.now(UTC),
         meter=p.meter,
+        traces=p.traces,
     )
     addressees = Addressees(p.pipeline, p.keyring, channel, operator(p))
     alerting = Alerting(p.pipeline, p.outboxes, addressees, p.foundation.epoch, p.tenancy)

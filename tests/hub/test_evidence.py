@@ -17,23 +17,23 @@ def published(id_: str, status: int = 201) -> Published:
 
 
 def stored(id_: str, second: int) -> dict[str, Any]:
-    return {"event": "change.stored", "at": AT.format(second), "resource": f"default/r4/Immunization/{id_}"}
+    return {"event": "change.stored", "at": AT.format(second), "change": f"default/r4/Immunization/{id_}/1"}
 
 
-def matched(partition: int, second: int, changes: int, events: int) -> dict[str, Any]:
-    counts = {"partition": partition, "changes": changes, "events": events}
-    return {"event": "change.matched", "at": AT.format(second), **counts}
+def matched(id_: str, second: int, events: int = 1) -> dict[str, Any]:
+    return stored(id_, second) | {"event": "change.matched", "events": events}
 
 
 def test_the_way_of_each_event() -> None:
-    """The first events of a partition are from its first batches. Here d and f are in partition 0, a in 2."""
-    hub = Hub(steps=[stored("d", 1), stored("a", 1), stored("f", 2)])
-    hub.steps += [matched(0, 2, 5, 0), matched(0, 3, 1, 1), matched(2, 4, 1, 1), matched(0, 5, 2, 1)]
+    """By what the log says of its change; of one of which it says nothing there is none."""
+    hub = Hub(steps=[stored("d", 1), stored("a", 1), stored("f", 2), stored("g", 2)])
+    hub.steps += [matched("d", 3), matched("a", 4), matched("f", 5)]
     told = [Event(1, "Immunization/d", BEGAN + 6), Event(2, "Immunization/a", BEGAN + 7)]
     told += [Event(3, "Immunization/f", BEGAN + 8), Event(3, "Immunization/f", BEGAN + 8)]
+    told += [Event(4, "Immunization/g", BEGAN + 9), Event(5, "Immunization/h", BEGAN + 9)]
     found = {
         trip.resource: tuple(at - BEGAN for at in (trip.sent, trip.stored, trip.answered, trip.matched, trip.notified))
-        for trip in trips([published(id_) for id_ in "adf"], told, hub)
+        for trip in trips([published(id_) for id_ in "adfg"], told, hub)
     }
     assert found == {
         "Immunization/d": (0, 1, 1, 3, 6),
@@ -64,7 +64,7 @@ A, B = Event(1, "Immunization/a", 0), Event(2, "Immunization/b", 0)
     ids=["as-promised", "lost", "out-of-order", "twice", "another"],
 )
 def test_what_is_not_as_promised(told: list[Event], said: list[str]) -> None:
-    hub = Hub(steps=[matched(0, 1, 2, 2)])
+    hub = Hub(steps=[matched("a", 1), matched("b", 1)])
     expected = ["Immunization/a", "Immunization/b"]
     handled = sorted({event.number for event in told})
     assert list(faults([published("a"), published("b")], expected, told, handled, hub, 2)) == said
@@ -72,7 +72,7 @@ def test_what_is_not_as_promised(told: list[Event], said: list[str]) -> None:
 
 def test_what_the_receiver_did_not_hand_over() -> None:
     """Each event once, in order, whatever came again."""
-    hub = Hub(steps=[matched(0, 1, 2, 2)])
+    hub = Hub(steps=[matched("a", 1), matched("b", 1)])
     expected = ["Immunization/a", "Immunization/b"]
     assert list(faults([published("a"), published("b")], expected, [A, B], [1, 1, 2], hub, 2)) == [
         "the receiver has handed over [1, 1, 2]"
@@ -80,7 +80,7 @@ def test_what_the_receiver_did_not_hand_over() -> None:
 
 
 def test_what_did_not_come_so_far() -> None:
-    hub = Hub(steps=[matched(0, 1, 1, 0)])
+    hub = Hub(steps=[matched("a", 1, events=0)])
     assert list(faults([published("a"), published("b", 503)], [], [], [], hub, 0)) == [
         "not stored: Immunization/b",
         "1 changes were matched, not 2",
