@@ -73,6 +73,29 @@ async def test_the_session_by_hand(hub: HubProcess) -> None:
         assert (await client.delete(f"{at_r5}/{made}")).status_code == 204
 
 
+async def test_the_guides_subscription(hub: HubProcess) -> None:
+    """It registers, and is told in the form that the guide shows of an event."""
+    wanted, event = (orjson.loads(each) for each in re.findall(r"```json\n(.*?)```", SUBSCRIBER.read_text(), re.DOTALL))
+    async with Receiver() as receiver, hub.client() as client:
+        session = Session(client, receiver, "/guide")
+        assert wanted["channel"]["endpoint"].startswith("https://")
+        wanted["channel"]["endpoint"] = f"{receiver.url}{session.path}"
+        wanted["channel"]["_payload"]["extension"][0]["valueCode"] = "id-only"
+        await session.be_told(wanted, "fixtures/r4/Immunization-example.json")
+        assert shape(receiver.at(session.path)[0].bundle) == shape(event)
+
+
+def shape(value: Any) -> Any:
+    """What JSON is made of, without its values; and without profiles, which the guide leaves out."""
+    match value:
+        case dict():
+            return {name: shape(each) for name, each in value.items() if name != "meta"}
+        case list():
+            return [shape(each) for each in value]
+        case _:
+            return type(value)
+
+
 async def test_the_session_in_r5(hub: HubProcess) -> None:
     """The same with the guide's Subscription of R5."""
     guide = SUBSCRIBER.read_text()
