@@ -9,7 +9,7 @@ import argparse
 import gc
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
@@ -95,6 +95,7 @@ COMMANDS = {
         "say from files why a change would concern a Subscription, or not",
         "0 told; 1 not told; 2 it can't be said",
     ),
+    "completion": Command("hub.cli.completion", "print what has a shell complete the words of these commands"),
     "demo": Command("hub.cli.demo", "show the trip: publish real resources, see the notification arrive"),
 }
 
@@ -126,14 +127,19 @@ def main() -> int:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line. Exits with code 2 and the usage when it is none of ours."""
-    parser = argparse.ArgumentParser(prog="hub", description="A FHIR event notification hub.")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    return parser(argv[:1]).parse_args(argv)
+
+
+def parser(known: Container[str]) -> argparse.ArgumentParser:
+    """For command lines. Of the subcommands that are `known` it has the arguments, of the others the names."""
+    found = argparse.ArgumentParser(prog="hub", description="A FHIR event notification hub.")
+    subparsers = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         epilog = f"Exit codes: {command.exits}."
         subparser = subparsers.add_parser(name, help=command.help, description=command.help, epilog=epilog)
-        if name in argv[:1]:
+        if name in known:
             _module(name).arguments(subparser)
-    return parser.parse_args(argv)
+    return found
 
 
 def _allow_files() -> None:

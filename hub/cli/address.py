@@ -89,10 +89,10 @@ class Address:
 def listening(parser: argparse.ArgumentParser) -> None:
     """Declare where to listen."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=_port, default=8000, help="port to listen on (8000); 0 takes a free one")
+    parser.add_argument("--port", type=port, default=8000, help="port to listen on (8000); 0 takes a free one")
 
 
-def _port(text: str) -> int:
+def port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} should be a port: 0 to 65535")
     return int(text)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from hub.cli.address import port
 from hub.cli.endpoint import listening
 from hub.cli.notices import Notices
 from hub.cli.registration import Registration, Wanted, canonical, register
@@ -45,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="how much is told (full-resource)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, choices=range(65536), default=0, metavar="N", help="port (a free one)")
+    parser.add_argument("--port", type=port, default=0, metavar="N", help="port (a free one)")
     parser.add_argument("--endpoint", metavar="URL", help="where the hub reaches that, if it is elsewhere")
     parser.add_argument("--keep", action="store_true", help="leave the Subscription there at the end")
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
