@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup another-python lint types walls test test-all conformance coverage node bench chaos fuzz audit demo run lock clean
+.PHONY: setup another-python lint types walls test test-all conformance coverage node bench browser chaos fuzz audit demo run lock vendor clean
 
 setup: .venv/project.stamp
 
@@ -42,9 +42,9 @@ walls: setup
 test: lint types walls
 	$(BIN)/python -m pytest -n 2
 
-# All of it, with what the tests reach, what another implementation reads, a stranger's input, what is known against the
-# packages, and the demo as a user runs it.
-test-all: lint types walls coverage node fuzz audit demo
+# All of it, with what the tests reach, what another implementation reads, the console in a browser, a stranger's input,
+# what is known against the packages, and the demo as a user runs it.
+test-all: lint types walls coverage node browser fuzz audit demo
 
 # What the standards ask of a server, and what came of it at each FHIR version's base.
 conformance: setup
@@ -65,6 +65,23 @@ tests/node/node_modules/packages.stamp: tests/node/package.json tests/node/packa
 	@command -v npm >/dev/null || \
 		{ echo "npm is missing: make test-all needs Node 20.19, or 22.12 or newer" >&2; exit 1; }
 	npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# The console in Chromium; BROWSER_SHOTS names a directory for pictures of each view.
+browser: setup .venv/browser.stamp tests/browser/node_modules/packages.stamp
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; } || \
+		{ echo "chromium is missing: install Debian's package of that name, as root" >&2; exit 1; }
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser
+
+.venv/browser.stamp: requirements-browser.lock .venv/packages.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-browser.lock
+	@touch $@
+
+tests/browser/node_modules/packages.stamp: tests/browser/package.json tests/browser/package-lock.json
+	@command -v npm >/dev/null || \
+		{ echo "npm is missing: make test-all needs Node 20.19, or 22.12 or newer" >&2; exit 1; }
+	npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 bench: setup
@@ -116,8 +133,24 @@ lock: setup
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(UV) --group pyproject.toml:fuzz --constraint requirements-dev.lock --output-file requirements-fuzz.lock
+	$(UV) --group pyproject.toml:browser --constraint requirements-dev.lock --output-file requirements-browser.lock
 	$(UV) --group pyproject.toml:audit --output-file requirements-audit.lock
 
+# What the console has of others, as npm has it, checked by the lock's hashes: after a change of the versions there.
+VENDOR := hub/console/vendor
+VENDORED ?= $(VENDOR)
+vendor:
+	rm -rf build/vendor && mkdir -p build/vendor $(VENDORED)
+	cp $(VENDOR)/package.json $(VENDOR)/package-lock.json $(VENDOR)/.npmrc build/vendor
+	npm ci --prefix build/vendor --ignore-scripts --no-audit --no-fund
+	cd build/vendor/node_modules && for name in preact htm uplot; do cp $$name/LICENSE $(abspath $(VENDORED))/LICENSE.$$name; done
+	cd build/vendor/node_modules && cp htm/dist/htm.mjs $(abspath $(VENDORED))/htm.js
+	cd build/vendor/node_modules && cp uplot/dist/uPlot.esm.js $(abspath $(VENDORED))/uplot.js
+	cd build/vendor/node_modules && cp uplot/dist/uPlot.min.css $(abspath $(VENDORED))/uplot.css
+	cd build/vendor/node_modules && sed '/^\/\/# sourceMappingURL/d' preact/dist/preact.mjs >$(abspath $(VENDORED))/preact.js
+	cd build/vendor/node_modules && sed -e '/^\/\/# sourceMappingURL/d' -e 's#from"preact"#from"./preact.js"#' \
+		preact/hooks/dist/hooks.mjs >$(abspath $(VENDORED))/hooks.js
+
 clean:
-	rm -rf .venv tests/node/node_modules *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv tests/node/node_modules tests/browser/node_modules *.egg-info build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

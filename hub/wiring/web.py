@@ -16,6 +16,7 @@ from hub.api.amending import Amending
 from hub.api.app import create_app
 from hub.api.auditing import Auditing
 from hub.api.calls import Calls
+from hub.api.console import Console
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.erasing import Erasures
 from hub.api.explaining import Explaining
@@ -87,10 +88,11 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusa
         signing_routes(p.keyring),
         guide_routes(),
     )
+    console = Console.read().routes()
 
     def made(tenant: str, *others: APIRouter) -> FastAPI:
         own = Paced(gate or gates.gate(tenant, p.tenancy.bases(tenant).values()), known, unknown)
-        return _application(tenant, settings, p, pressure, own, refusals, tuple(gates.routes()), *others)
+        return _application(tenant, settings, p, pressure, own, refusals, tuple(gates.routes()), console, *others)
 
     app = made(DEFAULT, *others)
     app.add_middleware(Tenants, p.access, made)

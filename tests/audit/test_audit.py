@@ -40,11 +40,12 @@ def test_python(lock: str) -> None:
     assert (known, left_out) == ([], [])
 
 
-def test_node() -> None:
+@pytest.mark.parametrize("folder", ["hub/console/vendor", "tests/browser", "tests/node"])
+def test_node(folder: str) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("NOT AUDITED: tests/node: npm is missing")
-    found = asked(npm, "audit", "--package-lock-only", "--json", where=ROOT / "tests" / "node")
+        pytest.skip(f"NOT AUDITED: {folder}: npm is missing")
+    found = asked(npm, "audit", "--package-lock-only", "--json", where=ROOT / folder)
     if "vulnerabilities" not in found:
-        pytest.skip(f"NOT AUDITED: tests/node: {found.get('message') or found.get('error')}")
+        pytest.skip(f"NOT AUDITED: {folder}: {found.get('message') or found.get('error')}")
     assert sorted(found["vulnerabilities"]) == []

@@ -34,6 +34,9 @@ OPEN = frozenset(
     }
 )
 
+#: Files for whoever asks, too.
+CONSOLE = frozenset({"/console", "/console/", "/console/{digest}/{file}"})
+
 
 @dataclass(frozen=True)
 class Rule:
