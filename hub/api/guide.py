@@ -56,6 +56,7 @@ _STYLE = (
     "div.table{overflow-x:auto;margin:1em 0}table{border-collapse:collapse}"
     "th,td{border:1px solid var(--line);padding:.3em .6em;text-align:left;vertical-align:top}th{background:var(--soft)}"
     "td:first-child code{overflow-wrap:normal;white-space:nowrap}"
+    "td:last-child:not(:nth-child(n+4)){min-width:16em}thead:not(:has(th:not(:empty))){display:none}"
     "@media(min-width:64em){.page{display:grid;grid-template-columns:15em minmax(0,1fr);gap:2.5em}"
     "nav{border:0;position:sticky;top:0;max-height:100vh;overflow-y:auto;align-self:start}nav ul{columns:auto}}"
     "@media print{header,nav{display:none}}"
