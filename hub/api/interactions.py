@@ -7,6 +7,7 @@ The same whether a request asks for one, or an entry of a batch.
 import time
 from collections.abc import AsyncIterator, Callable, Sequence, Set
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -25,7 +26,7 @@ from hub.store import Store, Version, now_ms
 from hub.topics import Topics
 from hub.transaction import PATIENCE, TransactionCoordinator
 from hub.visibility import Visibility
-from hub.write import NO_EVENTS, Events, Indexed, Lock, Put, PutResult, Write
+from hub.write import NO_EVENTS, NOTHING, Events, Indexed, Lock, Put, PutResult, Write
 from subscriptions.codes import FhirVersion, Interaction, IssueCode
 from subscriptions.scopes import Permission
 from subscriptions.search.asking import Context
@@ -157,7 +158,7 @@ class Interactions:
             return Write(resource, "update", at, head, tail, expected, client, indexed, events=events)
 
         write_, result = await self._put(write)
-        check_done(write_, result)
+        await self.check_done(write_, result)
         return stored(write_, result)
 
     async def delete(
@@ -170,8 +171,17 @@ class Interactions:
         write, result = await self._put(
             lambda at: Write(resource, "delete", at, expected=expected, publisher=client, events=events)
         )
-        check_done(write, result)
+        await self.check_done(write, result)
         return Answer(204, version=result.version)
+
+    async def check_done(self, write: Write, result: PutResult) -> None:
+        """Raise what a client is told of a write that was not done: of a version that it can't see, as of none."""
+        number = bool(write.expected) and write.expected != NOTHING
+        if number and result.outcome is Put.CONFLICT and not self._visibility.full:
+            version = await self._store.read(write.resource)
+            if version is not None and not all(await self._visibility.of([(write.resource, version)])):
+                result = replace(result, version=0)
+        check_done(write, result)
 
     async def one_match(
         self,

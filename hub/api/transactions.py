@@ -12,7 +12,6 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from hub.access import Caller
-from hub.api.answers import check_done
 from hub.api.entries import Entry, doubles, told_at
 from hub.api.idempotency import fingerprint_of
 from hub.api.interactions import Interactions
@@ -170,7 +169,7 @@ class Transactions:
         except Blocked as blocked:
             index = next(index for index, write in writes.items() if write.resource == blocked.write.resource)
             try:
-                check_done(blocked.write, blocked.result)
+                await self._interactions.check_done(blocked.write, blocked.result)
             except Overtaken as overtaken:
                 told = told_at(f"Bundle.entry[{index}]", overtaken)
                 again = any(step.entry.index == index and step.entry.patch for step in steps)

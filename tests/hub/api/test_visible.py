@@ -290,3 +290,27 @@ async def test_what_was_erased(normal: Hub, all_: Hub) -> None:
     assert [(await hub.get("/Immunization/i/_history")).status_code for hub in (normal, all_)] == [404, 200]
     await put(all_, "R")
     assert [(await hub.get("/Immunization/i")).status_code for hub in (normal, all_)] == [404, 200]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("around", ["", "batch", "transaction"])
+async def test_an_expectation(normal: Hub, all_: Hub, method: str, around: str) -> None:
+    """A write that expects another version is refused as where nothing is; who sees it is told which one there is."""
+    await put(all_, "R")
+    await put(all_, "R")
+
+    async def told(hub: Hub, id_: str) -> tuple[int, str]:
+        resource = labelled(id_) if method == "PUT" else None
+        if around:
+            request = {"method": method, "url": f"Immunization/{id_}", "ifMatch": 'W/"7"'}
+            entry = {"request": request} | ({"resource": resource} if resource else {})
+            answer = await hub.post("", {"resourceType": "Bundle", "type": around, "entry": [entry]})
+        else:
+            headers = {"If-Match": 'W/"7"'}
+            answer = await hub.client.request(method, f"/Immunization/{id_}", json=resource, headers=headers)
+        return answer.status_code, answer.text.replace(f"/{id_}", "/x")
+
+    assert await told(normal, "i") == await told(normal, "x")
+    assert "Immunization/x is at version 2" in (await told(all_, "i"))[1]
+    await put(all_)
+    assert "Immunization/x is at version 3" in (await told(normal, "i"))[1]
