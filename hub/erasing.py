@@ -50,6 +50,8 @@ log = getLogger("hub.erasing")
 MOST_TOLD = 10_000
 #: Seconds between two looks whether transactions have ended.
 PAUSE = 0.2
+#: Of those that were left: how many are gone on with at once, and seconds between two looks for more.
+AT_ONCE, LOOK = 4, 1
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
@@ -133,10 +135,30 @@ class Erasing:
             await asyncio.sleep(CLAIMED / 3000)
 
     async def finish(self) -> None:
-        """Go on with those that somebody has left."""
-        for id_ in await self.erasures.abandoned(self.now()):
+        """Go on with those that somebody has left, some at once: none keeps the others waiting, be it that it fails."""
+        working = dict[str, asyncio.Task[None]]()
+        try:
+            while True:
+                left = [id_ for id_ in await self.erasures.abandoned(self.now()) if id_ not in working]
+                working |= {id_: asyncio.create_task(self._finish(id_)) for id_ in left[: AT_ONCE - len(working)]}
+                if not working:
+                    return
+                await asyncio.wait(working.values(), timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+                working = {id_: task for id_, task in working.items() if not task.done()}
+        finally:
+            for task in working.values():
+                task.cancel()
+            await asyncio.gather(*working.values(), return_exceptions=True)
+
+    async def _finish(self, id_: str) -> None:
+        """Go on with one; if it fails, others come first, and it is tried again after a while."""
+        try:
             await self.go_on(id_)
             await self.erasures.forget(id_)
+        except Exception as error:  # whatever it is, it must not stop the others
+            log.error("erasure.failed", extra={"erasure": id_, "reason": type(error).__name__})
+            with suppress(Unavailable):
+                await self.erasures.claim(id_, now=self.now())
 
     async def find(self, order: Order) -> tuple[dict[ResourceId, int], Found]:
         """What would be erased: of each resource the last version that is, and all that is told of it."""

@@ -1,7 +1,7 @@
 """Erasing: what is gone, what stays, and what of it can be seen, over REST and in Redis."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,9 @@ import httpx
 import orjson
 import pytest
 
-from hub.erasures import CHUNK, Erasures, Order, Stage
+from hub.erasures import CHUNK, CLAIMED, Erasures, Order, Stage
 from hub.errors import Unavailable
-from hub.keys import ERASURES, erasure
+from hub.keys import ERASURES, ResourceId, erasure
 from hub.suppressions import honour
 from hub.turn import Sent, Turn, Verb
 from hub.wiring.erasing import erasing
@@ -425,6 +425,57 @@ async def test_it_is_audited(hub: Hub) -> None:
     rows = await hub.parts.pipeline.command("XRANGE", "hub:{audit:default}:log", "-", "+")
     texts = [fields[fields.index(b"text") + 1].decode() for _, fields in rows if b"erased" in fields]
     assert texts == [f"ordered: erasure {id_}", f"1 resources, 1 versions: erasure {id_}"]
+
+
+async def test_one_that_always_fails_keeps_none_behind_it_waiting(hub: Hub) -> None:
+    """It is tried again after a while, and not again and again."""
+    at_work, pipeline = erasing(hub.parts), hub.parts.pipeline
+    await put(hub, him())
+    failing, other = [
+        await at_work.order(Order("default", R4, "Patient", name, False, "operator")) for name in ("1", "123")
+    ]
+    await pipeline.command("HSET", erasure(failing), "order", b"of a newer release")
+    for id_, since in ((failing, 0), (other, 1)):
+        await pipeline.command("ZADD", ERASURES, since, id_)
+    await at_work.finish()
+    assert is_erased(await hub.get("/Patient/123"))
+    assert await at_work.erasures.abandoned(at_work.now()) == []
+    assert await at_work.erasures.abandoned(at_work.now() + CLAIMED) == [failing]
+
+
+async def test_one_that_waits_keeps_none_behind_it_waiting(hub: Hub) -> None:
+    """As long as a transaction is under way that began before it, say."""
+    at_work, release = erasing(hub.parts), asyncio.Event()
+    await put(hub, him())
+    waiting, other = [
+        await at_work.order(Order("default", R4, "Patient", name, False, "operator")) for name in ("1", "123")
+    ]
+    held = replace(at_work, erasures=Held(hub.parts.pipeline, waiting, release))
+    for id_, since in ((waiting, 0), (other, 1)):
+        await hub.parts.pipeline.command("ZADD", ERASURES, since, id_)
+    finishing = asyncio.create_task(held.finish())
+    await eventually(lambda: _is_done(hub, other))
+    assert not await _is_done(hub, waiting)
+    release.set()
+    await finishing
+    assert await _is_done(hub, waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Erasures):
+    """Does not get on with one of them until it is released."""
+
+    one: str
+    release: asyncio.Event
+
+    async def left(self, id_: str) -> list[tuple[ResourceId, int]]:
+        if id_ == self.one:
+            await self.release.wait()
+        return await Erasures.left(self, id_)
+
+
+async def _is_done(hub: Hub, id_: str) -> bool:
+    return bool((await hub.get(f"{BASE}/admin/erasures/{id_}")).json()["state"] == "done")
 
 
 @pytest.mark.parametrize(
