@@ -18,14 +18,15 @@ from hub.access import ANYBODY, Caller
 from hub.audit import Audit
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest.validation import issues
+from hub.keys import ResourceId
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
-from hub.store import instant
+from hub.store import Store, instant
 from hub.topics import Defined, Definition, Published, Topics
 from hub.write import NOTHING
 from subscriptions.audit import OPERATOR, Act, Kind
 from subscriptions.checking import check
-from subscriptions.codes import FhirVersion, IssueCode
+from subscriptions.codes import FhirVersion, Interaction, IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.filters import criteria
 from subscriptions.topic import Topic
@@ -48,6 +49,7 @@ class Publication:
     topics: Topics
     registry: Registry
     audit: Audit
+    store: Store
 
     async def put(
         self,
@@ -68,14 +70,16 @@ class Publication:
 
         Raises:
             Rejected: It can't be read, or can do nothing in any FHIR version that there is.
-            Refused: 405 for a built-in one; 409 when its canonical is another's, or Subscriptions on it could not go on
-                as they are; 412 when another version is there than `expected`.
+            Refused: 405 for a built-in one; 409 when its canonical is another's, R4 has a Basic of its id, or
+                Subscriptions on it could not go on as they are; 412 when another version is there than `expected`.
         """
         topic = read_topic(resource, form)
         if found := issues(resource, form):
             raise Rejected(*found)
         await self.topics.refresh()
         self._not_built_in(id_, topic.url)
+        if self.topics.named(id_) is None:
+            await self._no_basic(id_)
         warnings, unfit = await asyncio.to_thread(self._tried, topic, form)
         published, recorded = Published(id_, 0, now, form, topic, sent), False
         for _ in range(TRIES):
@@ -132,6 +136,13 @@ class Publication:
         if (named and named.built_in) or (published and published.built_in):
             text = "Built-in topics can be neither changed nor deleted."
             raise Refused(405, Issue(IssueCode.NOT_SUPPORTED, text), headers={"Allow": "GET, HEAD"})
+
+    async def _no_basic(self, id_: str) -> None:
+        """Raises Refused, 409, where R4 would read the topic in the place of a Basic. One put just now is not seen."""
+        there = await self.store.read(ResourceId(self.topics.tenant, FhirVersion.R4, "Basic", id_))
+        if there is not None and there.interaction is not Interaction.DELETE:
+            text = f"At /fhir/r4, where topics are read as Basic, Basic/{id_} is there already: take another id."
+            raise Refused.because(409, IssueCode.DUPLICATE, text, "SubscriptionTopic.id")
 
     def _tried(self, topic: Topic, form: FhirVersion) -> tuple[tuple[Issue, ...], dict[FhirVersion, Rejected]]:
         """

@@ -184,6 +184,17 @@ def _routes(
         most_looked_at=settings.max_search_scan,
     )
     transacting = Transactions(interactions, patching, store, transactions, base)
+    of_topics = TopicResources(
+        version=version,
+        base=base,
+        topics=topics,
+        publication=publication,
+        now=now_ms,
+        max_body=settings.max_body_bytes,
+        max_nesting=settings.max_nesting,
+        max_page=settings.max_page,
+        pressure=pressure,
+    )
     bundles = Bundles(
         interactions,
         conditional,
@@ -191,6 +202,7 @@ def _routes(
         histories,
         transacting,
         base,
+        of_topics if version is FhirVersion.R4 else None,
         most_bytes=settings.max_body_bytes,
         most_nesting=settings.max_nesting,
         most_entries=settings.max_bundle_entries,
@@ -202,17 +214,6 @@ def _routes(
         most_bytes=settings.max_body_bytes,
         most_nesting=settings.max_nesting,
         most_entries=settings.max_bundle_entries,
-    )
-    of_topics = TopicResources(
-        version=version,
-        base=base,
-        topics=topics,
-        publication=publication,
-        now=now_ms,
-        max_body=settings.max_body_bytes,
-        max_nesting=settings.max_nesting,
-        max_page=settings.max_page,
-        pressure=pressure,
     )
     metadata = Metadata(version, base, topics, instant(now_ms()), release, asking)
     # Before the reads, to which it would be an id.

@@ -19,11 +19,8 @@ from hub.api.permits import demand
 from hub.api.resources import Resources
 from hub.api.routes import Route
 from hub.api.search import Searches, posted
-from hub.api.topics import TopicResources
+from hub.api.topics import TOPIC, TopicResources, for_topics
 from subscriptions.scopes import Permission
-
-TOPIC = "SubscriptionTopic"
-_CODES = frozenset({"SubscriptionTopic", "http://hl7.org/fhir/fhir-types|SubscriptionTopic"})
 
 
 @dataclass(frozen=True)
@@ -108,6 +105,6 @@ class Basics:
 
 def _for_topics(exchange: Exchange, asked: Parameters) -> bool:
     """Whether a search is for topics. Refused: 403, when the caller may not search there."""
-    found = any(name == "code" and value in _CODES for name, value in asked)
+    found = for_topics(asked)
     demand(exchange.caller, TOPIC if found else "Basic", Permission.SEARCH)
     return found

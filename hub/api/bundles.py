@@ -27,6 +27,7 @@ from hub.api.patching import LARGE
 from hub.api.resources import version_number
 from hub.api.search import Searches
 from hub.api.subset import subset
+from hub.api.topics import TopicResources, for_topics
 from hub.api.transactions import Row, Transactions, key_of
 from hub.errors import HubError, Refused
 from hub.ingest.strict import parse
@@ -57,6 +58,7 @@ class Bundles:
     Batches and transactions at one FHIR base.
 
     base: Without a slash at its end.
+    topics: Where they are read as Basic; None elsewhere.
     most_bytes, most_nesting, most_entries: Of a Bundle.
     """
 
@@ -68,6 +70,7 @@ class Bundles:
         histories: Histories,
         transactions: Transactions,
         base: str,
+        topics: TopicResources | None,
         *,
         most_bytes: int,
         most_nesting: int,
@@ -79,6 +82,7 @@ class Bundles:
         self._histories = histories
         self._transactions = transactions
         self._base = base
+        self._topics = topics
         self._most_bytes = most_bytes
         self._most_nesting = most_nesting
         self._most_entries = most_entries
@@ -91,6 +95,8 @@ class Bundles:
         large = len(body) > LARGE
         found = await asyncio.to_thread(self._read, body, events) if large else self._read(body, events)
         exchange.charge(len(found.entries) - 1)
+        if self._topics:
+            found = await _with_topics(found, self._topics)
         if found.type == "batch":
             if idempotency_key:
                 text = "Idempotency-Key is for a transaction or a single create; in a batch use ifNoneExist."
@@ -172,13 +178,19 @@ class Bundles:
         if entry.history and not entry.id:
             return await self._histories.of_all(entry.type, entry.query)
         if not entry.id:
-            return await self._searches.answer(entry.type, exchange.lifted(entry.query, entry.type, veiled=True), by)
+            asked = exchange.lifted(entry.query, entry.type, veiled=True)
+            if entry.topic and self._topics:
+                return await self._topics.found(asked, by)
+            return await self._searches.answer(entry.type, asked, by)
         if entry.history and not entry.number:
             return await self._histories.answer(entry.type, entry.id, entry.query)
         wanted, rest = subset(entry.query, entry.type, self._interactions.version)
         without(rest, "`_summary` or `_elements`")
         number = version_number(entry.number) if entry.number else None
-        answer = await self._interactions.read(entry.type, entry.id, number=number)
+        if entry.topic and self._topics:
+            answer = await self._topics.found_by(entry.id, number)
+        else:
+            answer = await self._interactions.read(entry.type, entry.id, number=number)
         if entry.known.covers(answer.version, answer.at):
             return replace(answer, status=304, body=b"")
         return replace(answer, body=wanted.of(answer.body))
@@ -255,6 +267,23 @@ class Bundles:
         if prefer is Prefer.REPRESENTATION and answer.body:
             return {"resource": msgspec.Raw(answer.body), "response": response}
         return {"response": response}
+
+
+async def _with_topics(found: Bundle, topics: TopicResources) -> Bundle:
+    """The same, with the entries marked that read topics."""
+    if not any(isinstance(entry, Entry) and entry.method == "GET" and entry.type == "Basic" for entry in found.entries):
+        return found
+    await topics.topics.refresh()
+    return Bundle(found.type, [_with_topic(entry, topics) for entry in found.entries])
+
+
+def _with_topic(entry: Entry | Refused | Rejected, topics: TopicResources) -> Entry | Refused | Rejected:
+    if not isinstance(entry, Entry) or entry.method != "GET" or entry.type != "Basic":
+        return entry
+    if entry.history and not entry.number:  # topics have none
+        return entry
+    is_topic = topics.topics.named(entry.id) is not None if entry.id else for_topics(entry.query)
+    return replace(entry, topic=is_topic)
 
 
 def _place(entry: Entry) -> str:

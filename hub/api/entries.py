@@ -41,6 +41,7 @@ class Entry:
     query: Of a search or history, and the condition of a PUT, PATCH or DELETE without an id.
     draft: The resource of a POST or PUT; in a transaction also what a PATCH makes.
     patch: Of a PATCH.
+    topic: Of a GET: what it reads as Basic are topics.
     expected: What must be there, as `If-Match` and `If-None-Match: *` say.
     known: What the client of a read has, as `ifNoneMatch` and `ifModifiedSince` say.
     if_none_exist: The condition of a conditional create; None without one.
@@ -61,6 +62,7 @@ class Entry:
     events: Events = NO_EVENTS
     known: Known = field(default_factory=Known)
     patch: Patch | None = None
+    topic: bool = False
 
     @property
     def expression(self) -> str:

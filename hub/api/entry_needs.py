@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hub.access import Caller
 from hub.api.entries import Entry
 from hub.api.permits import demand
+from hub.api.topics import TOPIC
 from hub.errors import Refused, insufficient
 from hub.ingest.validation import MOST_ISSUES
 from subscriptions.codes import IssueCode
@@ -23,7 +24,7 @@ _WRITES = {
 def asked(entry: Entry) -> tuple[str, tuple[Permission, ...]]:
     """The type that an entry is about, EVERY for all, and what it does there."""
     if entry.method == "GET":
-        return entry.type or EVERY, (Permission.READ if entry.id else Permission.SEARCH,)
+        return TOPIC if entry.topic else entry.type or EVERY, (Permission.READ if entry.id else Permission.SEARCH,)
     searches = entry.if_none_exist is not None if entry.method == "POST" else not entry.id
     return entry.type, (*_WRITES[entry.method], *((Permission.SEARCH,) if searches else ()))
 

@@ -40,7 +40,11 @@ from subscriptions.search.held import Held
 from subscriptions.search.parameters import resource_types
 from subscriptions.versions.topics import topic_json
 
+TOPIC = "SubscriptionTopic"
+
 _DEFINITION = "http://hl7.org/fhir/StructureDefinition/"
+#: What a search for Basics that are topics is for.
+_CODES = frozenset({TOPIC, f"http://hl7.org/fhir/fhir-types|{TOPIC}"})
 
 
 @dataclass(frozen=True)
@@ -149,19 +153,22 @@ class TopicResources:
         """A topic, as it was sent where that was to a base of this FHIR version."""
         exchange = Exchange(request)
         wanted = exchange.subset(self.type)
-        published = await self.published(request.path_params["id"])
-        return exchange.respond_to_read(self.answer(published, 200), wanted)
+        return exchange.respond_to_read(await self.found_by(request.path_params["id"]), wanted)
 
     async def vread(self, request: Request) -> Response:
         """The version in force, if it is the one of this number: earlier ones are not kept."""
         exchange = Exchange(request)
         wanted = exchange.subset(self.type)
         number = version_number(request.path_params["number"])
-        published = await self.published(request.path_params["id"])
-        if number != published.number:
+        return exchange.respond_to_read(await self.found_by(request.path_params["id"], number), wanted)
+
+    async def found_by(self, id_: str, number: int | None = None) -> Answer:
+        """The topic of an id as it is read. Raises Refused when there is none, or it is not at the version `number`."""
+        published = await self.published(id_)
+        if number not in (None, published.number):
             text = f"Only the current version of a topic is kept, which is version {published.number}."
             raise Refused.because(404, IssueCode.NOT_FOUND, text)
-        return exchange.respond_to_read(self.answer(published, 200), wanted)
+        return self.answer(published, 200)
 
     async def published(self, id_: str) -> Published:
         """The topic of an id; Refused with 404 or 410 when there is none."""
@@ -241,6 +248,11 @@ class TopicResources:
         """A topic as it is answered."""
         location = f"{self.type}/{published.id}/_history/{published.number}"
         return Answer(status, self.written(published), location, published.number, published.at)
+
+
+def for_topics(asked: Parameters) -> bool:
+    """Whether a search for Basics is for topics."""
+    return any(name == "code" and value in _CODES for name, value in asked)
 
 
 def _either(asked: tuple[str, str]) -> tuple[str, str]:

@@ -62,7 +62,7 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     tasks = [*p.beside(), asyncio.create_task(refusals.run())]
     try:
         if settings.topics_dir:
-            publication = Publication(p.tenancy.topics(DEFAULT), p.registry, p.audit)
+            publication = Publication(p.tenancy.topics(DEFAULT), p.registry, p.audit, p.store)
             await load(settings.topics_dir, publication, now=now_ms(), max_nesting=settings.max_nesting)
         yield web(settings, p, refusals=refusals)
     finally:
@@ -128,7 +128,7 @@ def _application(
         changes=p.changes,
         transactions=p.transactions,
         topics=topics,
-        publication=Publication(topics, p.registry, p.audit),
+        publication=Publication(topics, p.registry, p.audit, p.store),
         pressure=pressure,
         gate=gate,
         visibility=visibility,

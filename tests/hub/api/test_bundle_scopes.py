@@ -282,7 +282,12 @@ async def test_a_topic_is_no_basic_to_write(clients: Clients) -> None:
         answer = await (await clients.may("lab", "system/Basic.cruds")).client.request(method, "/Basic/t", json=body)
         assert answer.status_code == 403
         assert "system/SubscriptionTopic." in issue(answer)["details"]["text"]
+    reading = (ask("GET", "Basic/t"), ask("GET", "Basic?code=SubscriptionTopic"), ask("GET", "Basic"))
+    lab = await clients.may("lab", "system/Basic.cruds")
+    assert status(await done(lab, bundle("batch", *reading))) == [403, 403, 200]
+    refused(await lab.post("", transaction(*reading)), "system/SubscriptionTopic.r system/SubscriptionTopic.s")
     lab = await clients.may("lab", "system/SubscriptionTopic.rs")
+    assert status(await done(lab, bundle("batch", *reading))) == [200, 200, 403]
     assert (await lab.get("/Basic/t")).json()["id"] == "t"
     assert (await lab.get("/Basic?code=SubscriptionTopic")).json()["total"] > 100
     refused(await lab.get("/Basic"), "system/Basic.s")

@@ -46,7 +46,7 @@ def client(parts: Parts, redis_url: str, tmp_path: Path) -> httpx.AsyncClient:
         transactions=parts.transactions,
         bases=parts.tenancy.bases(DEFAULT),
         topics=parts.tenancy.topics(DEFAULT),
-        publication=Publication(parts.tenancy.topics(DEFAULT), parts.registry, parts.audit),
+        publication=Publication(parts.tenancy.topics(DEFAULT), parts.registry, parts.audit, parts.store),
         pressure=Pressure(parts.pipeline, parts.changes, parts.settings),
         gate=OpenGate(),
         veil=parts.veil,

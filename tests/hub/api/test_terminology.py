@@ -79,7 +79,7 @@ async def loaded(hub: Hub, directory: Path, *resources: Json) -> None:
         (directory / f"{place}.json").write_text(json.dumps(resource))
     await load(
         directory,
-        Publication(hub.parts.tenancy.topics(DEFAULT), hub.parts.registry, hub.parts.audit),
+        Publication(hub.parts.tenancy.topics(DEFAULT), hub.parts.registry, hub.parts.audit, hub.parts.store),
         now=now_ms(),
         max_nesting=64,
     )

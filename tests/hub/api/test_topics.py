@@ -17,7 +17,7 @@ from hub.registry import On, TopicChanged
 from hub.store import now_ms
 from hub.topics_dir import load
 from subscriptions.codes import FhirVersion
-from tests.hub.api.bundles import done, post
+from tests.hub.api.bundles import ask, done, post
 from tests.hub.api.server import Hub, issue
 from tests.hub.conftest import BASE
 from tests.processes import subscription
@@ -102,6 +102,42 @@ async def test_other_basics_are_kept_as_ever(hub: Hub) -> None:
     assert (await hub.get("/Basic/note/_history/1")).json()["id"] == "note"
     assert await ids(hub, "/Basic") == ["note"]
     assert (await hub.delete("/Basic/note")).status_code == 204
+
+
+async def test_a_topic_does_not_take_the_place_of_a_basic(hub: Hub) -> None:
+    """It needs another id, unless the Basic was deleted."""
+    basic = {"resourceType": "Basic", "id": "given", "code": {"text": "A note"}}
+    assert (await hub.put("/Basic/given", basic)).status_code == 201
+    answer = await put(hub, topic())
+    assert (answer.status_code, issue(answer)["code"]) == (409, "duplicate")
+    assert "Basic/given is there already" in issue(answer)["diagnostics"]
+    assert (await hub.get("/Basic/given")).json()["code"] == basic["code"]
+    assert (await hub.get(f"{R5}/SubscriptionTopic/given")).status_code == 404
+    assert (await hub.delete("/Basic/given")).status_code == 204
+    assert (await put(hub, topic())).status_code == 201
+    assert (await put(hub, topic(title="another"))).status_code == 200
+
+
+@pytest.mark.parametrize("type_", ["batch", "transaction"])
+async def test_a_bundle_of_r4_reads_topics_as_a_request_of_its_own_does(hub: Hub, type_: str) -> None:
+    await published(hub, topic())
+    urls = (
+        "Basic/given",
+        "Basic/given/_history/1",
+        "Basic/given?_elements=code",
+        f"Basic/{BUILT_IN}",
+        f"Basic?code={BASIC}&_count=3",
+        "Basic",
+    )
+    read = [(await hub.get(f"/{url}")).json() for url in urls]
+    entries = await done(hub, {"resourceType": "Bundle", "type": type_, "entry": [ask("GET", url) for url in urls]})
+    assert [entry["response"]["status"] for entry in entries] == ["200 OK"] * len(urls)
+    for entry, alone in zip(entries, read, strict=True):
+        found = {name: entry["resource"].get(name) for name in ("id", "code", "total", "entry")}
+        assert found == {name: alone.get(name) for name in found}
+    known = [ask("GET", "Basic/given", ifNoneMatch='W/"1"'), ask("GET", "Basic/given/_history/2")]
+    batch = await done(hub, {"resourceType": "Bundle", "type": "batch", "entry": known})
+    assert [entry["response"]["status"][:3] for entry in batch] == ["304", "404"]
 
 
 async def test_topics_are_not_written_in_r4(hub: Hub) -> None:
@@ -314,7 +350,7 @@ async def test_a_registration_judged_by_an_earlier_version_of_its_topic_is_not_m
 async def loaded(hub: Hub, directory: Path) -> None:
     await load(
         directory,
-        Publication(hub.parts.tenancy.topics(DEFAULT), hub.parts.registry, hub.parts.audit),
+        Publication(hub.parts.tenancy.topics(DEFAULT), hub.parts.registry, hub.parts.audit, hub.parts.store),
         now=now_ms(),
         max_nesting=64,
     )
