@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
+from time import monotonic
 from typing import Any
 
 import httpx
 from redis.asyncio import Redis
 
 from hub.access import Access, Client, Key, Tenant
+from hub.belief import BELIEVED
 from hub.memory import Memory
 from hub.pipeline import Pipeline
 from hub.store import now_ms
@@ -36,6 +39,18 @@ SUBSCRIPTIONS = {
 TOPIC = "https://example.org/SubscriptionTopic/gone"
 #: Ids that both write to, in turn.
 IDS = 5
+#: Seconds after which a change of rights counts everywhere, and that a request which was begun before may still take.
+BOUND, ON_THE_WIRE = BELIEVED / 1000, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A version that a publisher made: when it began to write it, and when it was told that it had (monotonic)."""
+
+    reference: str
+    version: int
+    began: float
+    done: float
 
 
 @dataclass
@@ -46,6 +61,7 @@ class Organisation:
     name: Stands in all that it writes and in all of its URLs: whatever shows it is its own.
     step: Writes of the publisher at once, so that two of them count differently.
     written: The versions that it was told of, by reference.
+    trail: All versions that it was told of, in their order; no deletes.
     changes, deletes: How many changes it has made, and how many of these were deletes.
     """
 
@@ -54,6 +70,7 @@ class Organisation:
     receiver: Receiver
     step: int
     written: dict[str, int] = field(default_factory=dict)
+    trail: list[Written] = field(default_factory=list)
     changes: int = 0
     deletes: int = 0
     answers: Counter[int] = field(default_factory=Counter)
@@ -97,6 +114,7 @@ class Organisation:
     async def write(self, number: int) -> None:
         """So many changes at once, of which the last one is a create with a key that others use too."""
         for part in range(self.step):
+            began = monotonic()
             lot = f"{self.name}-{number}-{part}"
             id_ = f"i{(number + part) % IDS}"
             if number % 7 == 6 and f"Immunization/{id_}" in self.written:
@@ -104,14 +122,18 @@ class Organisation:
                 del self.written[f"Immunization/{id_}"]
                 self.deletes += 1
             else:
-                self.written[f"Immunization/{id_}"] = await self.fhir.put(immunization(id_, lot=lot, patient=PATIENT))
+                self._wrote(id_, await self.fhir.put(immunization(id_, lot=lot, patient=PATIENT)), began)
             self.changes += 1
-        again = {"Idempotency-Key": f"key-{number}"}
+        again, began = {"Idempotency-Key": f"key-{number}"}, monotonic()
         resource = immunization(lot=f"{self.name}-{number}", patient=PATIENT)
         answer = await self.http.post("Immunization", json=resource, headers=again)
         assert answer.status_code == 201, answer.text
-        self.written[f"Immunization/{answer.json()['id']}"] = 1
+        self._wrote(answer.json()["id"], 1, began)
         self.changes += 1
+
+    def _wrote(self, id_: str, number: int, began: float) -> None:
+        self.written[f"Immunization/{id_}"] = number
+        self.trail.append(Written(f"Immunization/{id_}", number, began, monotonic()))
 
     def below(self, tenant: str, path: str) -> str:
         """A URL of a tenant, perhaps another one's."""
@@ -123,6 +145,51 @@ class Organisation:
         self.answers[answer.status_code] += 1
         assert answer.status_code < 500, answer.text
         return answer
+
+
+@dataclass
+class Door:
+    """
+    A grant of one tenant to another, of its Immunizations, that comes and goes.
+
+    opened, shut: For each time that it did: when that was asked for first, and when it was acknowledged (monotonic).
+    """
+
+    access: Access
+    tenant: str
+    to: str
+    opened: list[tuple[float, float]] = field(default_factory=list)
+    shut: list[tuple[float, float]] = field(default_factory=list)
+
+    async def open(self) -> None:
+        self.opened.append(await self._set(Tenant(self.tenant, {self.to: Scopes.parse("system/Immunization.r")})))
+
+    async def close(self) -> None:
+        self.shut.append(await self._set(Tenant(self.tenant)))
+
+    async def _set(self, tenant: Tenant) -> tuple[float, float]:
+        began = monotonic()
+        await self.access.set(tenant)
+        return began, monotonic()
+
+    def may_show(self, began: float, ended: float) -> bool:
+        """Whether what was told between these two moments may be of the other tenant."""
+        return any(opened <= ended and began <= shut + BOUND for opened, shut in self._times())
+
+    def shows(self, began: float, ended: float) -> bool:
+        """Whether it has to be there all the time between them."""
+        shut = [asked for asked, _ in self.shut] + [inf]
+        return any(
+            opened + BOUND <= began and ended < asked for (_, opened), asked in zip(self.opened, shut, strict=False)
+        )
+
+    def late(self, at: float) -> float:
+        """For how many seconds it was shut at a moment, as had been acknowledged; negative while it was open."""
+        return min(at - shut for opened, shut in self._times() if opened <= at)
+
+    def _times(self) -> list[tuple[float, float]]:
+        shut = [acknowledged for _, acknowledged in self.shut] + [inf]
+        return [(asked, until) for (asked, _), until in zip(self.opened, shut, strict=False)]
 
 
 #: What each of them reads while both write: results, numbers and errors.
@@ -155,12 +222,19 @@ READ: tuple[tuple[str, str, Any], ...] = (
 
 
 @asynccontextmanager
-async def organisations(hub: HubProcess, *names: str) -> AsyncIterator[list[Organisation]]:
-    """So many of them on a hub that tells clients apart by keys."""
-    receivers = [Receiver() for _ in names]
+async def opened_access(hub: HubProcess) -> AsyncIterator[Access]:
+    """Who there is on a hub, to be changed."""
     async with Redis.from_url(hub.redis_url) as redis:
         access = Access(Pipeline(redis, Memory()), now_ms)
         await access.refresh()
+        yield access
+
+
+@asynccontextmanager
+async def organisations(hub: HubProcess, *names: str) -> AsyncIterator[list[Organisation]]:
+    """So many of them on a hub that tells clients apart by keys."""
+    receivers = [Receiver() for _ in names]
+    async with opened_access(hub) as access:
         found = []
         try:
             for step, (name, receiver) in enumerate(zip(names, receivers, strict=True), 1):
