@@ -1,13 +1,14 @@
 """
 Whatever is asked of a hub, it answers as `/openapi.json` says: Schemathesis makes requests of that document.
 
-FUZZ_CASES: Requests for each interaction, and if they are many a quarter of it for a hub with keys. FUZZ_SEED:
-Another one makes others.
+FUZZ_CASES: Requests for each interaction, and if they are many a quarter of it for a hub with keys, and for one with
+tokens whose client may little. FUZZ_SEED: Another one makes others.
 """
 
 import os
 import re
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from hub.api.negotiation import FHIR_JSON
 from hub.patch import JSON_PATCH
 from subscriptions.codes import FhirVersion
 from tests.fuzz.bodies import JSON_PATCHES, broken, resources
+from tests.issuer import TokenIssuer
 from tests.operator import done
 from tests.processes import HubProcess
 
@@ -76,6 +78,12 @@ HEADERS: tuple[dict[str, str], ...] = (
 
 #: Of whoever may do everything.
 SCOPES = "system/*.cruds system/AuditEvent.rs hub/admin"
+#: Of whoever may do some of it, is told ids alone, and is cleared for what has no label.
+LITTLE = (
+    "system/Immunization.cruds system/Patient.rs system/Group.r system/Subscription.cruds system/SubscriptionTopic.r"
+)
+#: Beyond that clearance.
+LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}
 
 
 @pytest.mark.timeout(120 + 60 * CASES)
@@ -88,27 +96,53 @@ async def test_no_answer_is_a_failure_or_unlike_what_the_document_says(data: Pat
         await done(data, "clients", "set", "fuzz", "--scopes", SCOPES, "--content", "full-resource")
         key = (await done(data, "keys", "create", "fuzz")).strip()
     async with HubProcess(data, {"HUB_AUTH": auth}) as hub:
-        print(f"FUZZ_CASES={CASES} FUZZ_SEED={SEED}")
-        asked = await to_thread.run_sync(_ask, hub.url, cases, key)
+        await _asked(hub, cases, key, key)
+
+
+@pytest.mark.timeout(120 + 60 * CASES)
+async def test_nor_is_one_to_a_token_of_whoever_may_little(data: Path) -> None:
+    """What it asks for is there, written by another client, and some of it beyond its scopes or its clearance."""
+    await done(data, "clients", "set", "filler", "--scopes", SCOPES, "--clearance", "V *")
+    await done(data, "clients", "set", "fuzz", "--scopes", LITTLE)
+    async with TokenIssuer() as issuer:
+        settings = {"HUB_AUTH": "smart", "HUB_SMART_ISSUER": issuer.url}
+        async with HubProcess(data, settings) as hub:
+            carried, filling = (
+                issuer.token(client_id=name, aud=hub.base, scope=SCOPES, exp=int(time()) + 86_400)
+                for name in ("fuzz", "filler")
+            )
+            asked = await _asked(hub, max(CASES // 4, 1), carried, filling)
+            assert {200, 403, 404} <= asked.keys()
+            assert 401 not in asked
+
+
+async def _asked(hub: HubProcess, cases: int, carried: str, filling: str) -> dict[int, int]:
+    """As `_ask` does, of a hub in which nothing has failed."""
+    print(f"FUZZ_CASES={CASES} FUZZ_SEED={SEED}")
+    asked = await to_thread.run_sync(_ask, hub.url, cases, carried, filling)
+    auth = hub.settings["HUB_AUTH"]
     print(f"{auth}: {sum(asked.values())} requests: {dict(sorted(asked.items()))}")
     assert not [line for line in hub.output if "request.failed" in line]
+    return asked
 
 
-def _ask(url: str, most: int, key: str) -> dict[int, int]:
+def _ask(url: str, most: int, carried: str, filling: str) -> dict[int, int]:
     """
     Make requests for each interaction; how many got which status.
 
-    key: What they carry; empty for nothing.
+    carried, filling: The keys or tokens that they carry, and that those do which write what is there; empty for none.
     """
     load_all_checks()
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    # Who says nothing of himself gets 401 everywhere: it would be most of what is asked.
+    schema.config.generation.update(with_security_parameters=False)
     checks = [CHECKS.get_one(name) for name in CHECKED]
     asked: dict[int, int] = {}
     failures: list[Exception] = []
     with requests.Session() as session:
-        if key:
-            session.headers["Authorization"] = f"Bearer {key}"
+        session.headers.update(_bearing(filling))
         _fill(url, session)
+        session.headers.clear()
         # What deletes comes last: there is more to be asked of what is there.
         for operation in sorted(map(_sound, schema.get_all_operations()), key=lambda each: each.method == "delete"):
 
@@ -122,7 +156,7 @@ def _ask(url: str, most: int, key: str) -> dict[int, int]:
             )
             @given(cases(operation))
             def ask(case: Any) -> None:
-                answer = case.call(session=session, timeout=30)
+                answer = case.call(session=session, headers=_bearing(carried), timeout=30)
                 asked[answer.status_code] = asked.get(answer.status_code, 0) + 1
                 assert answer.status_code < 500 or "Retry-After" in answer.headers, case.as_curl_command()
                 minimal = "return=minimal" in str(case.headers) and answer.status_code in (200, 201)
@@ -143,13 +177,21 @@ def _sound(found: Any) -> Any:
     return found.ok()
 
 
+def _bearing(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 def _fill(url: str, session: requests.Session) -> None:
-    """Have something there to be read and changed."""
+    """Have something there to be read and changed, some of it confidential."""
     for version in FhirVersion:
         for one in resources(version):
             if (type_ := one["resourceType"]) in (*TYPES, "Subscription"):
-                answer = session.put(f"{url}/fhir/{version}/{type_}/a", json=one | {"id": "a"}, timeout=30)
-                assert answer.status_code in (200, 201), (type_, answer.text[:300])
+                hidden = [("example", {"meta": {"security": [LABEL]}})] if type_ != "Subscription" else []
+                for id_, more in (("a", {}), *hidden):
+                    answer = session.put(
+                        f"{url}/fhir/{version}/{type_}/{id_}", json=one | more | {"id": id_}, timeout=30
+                    )
+                    assert answer.status_code in (200, 201), (type_, answer.text[:300])
 
 
 @st.composite
