@@ -25,13 +25,8 @@ def headings(page: Path) -> list[tuple[int, str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a `#` may lead to, as GitHub makes it of headings."""
-    found: set[str] = set()
-    for _, title in headings(page):
-        plain = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-        names = (plain, *(f"{plain}-{number}" for number in range(1, 100)))
-        found.add(next(name for name in names if name not in found))
-    return found
+    """What a `#` may lead to, as GitHub makes it of headings that differ."""
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for _, title in headings(page)}
 
 
 def links(page: Path) -> list[str]:

@@ -121,14 +121,13 @@ def source(name: str) -> str:
 
 
 def headings(tokens: Sequence[Token]) -> list[Heading]:
-    """Those of a page, in their order."""
+    """Those of a page, in their order. No two are called the same."""
     found: list[Heading] = []
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
             text = "".join(each.content for each in inline.children or ())
             anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
-            same = sum(1 for each in found if re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", each.anchor))
-            found.append(Heading(int(opening.tag[1]), text, f"{anchor}-{same}" if same else anchor))
+            found.append(Heading(int(opening.tag[1]), text, anchor))
     return found
 
 
