@@ -90,6 +90,9 @@ COMMANDS = {
         "register a Subscription, and show what it is told as it comes",
         "0 ended by Ctrl-C or SIGTERM; 1 no hub answers, or the Subscription did not become active; 2 refused",
     ),
+    "subscriptions": Command("hub.cli.subscriptions", "say how a hub's Subscriptions stand; test, resume, stop one"),
+    "topics": Command("hub.cli.topics", "say what can be subscribed to, and who does"),
+    "resend": Command("hub.cli.resend", "have events of a Subscription sent once more"),
     "explain": Command(
         "hub.cli.explain",
         "say from files why a change would concern a Subscription, or not",
