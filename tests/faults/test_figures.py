@@ -1,0 +1,236 @@
+"""Each figure that operators are shown, held against what publishers and subscribers have in their own logs."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.facts import eventually
+from tests.faults.agreement import differences
+from tests.faults.conftest import directory
+from tests.faults.figures import (
+    asked,
+    attempts,
+    events,
+    more,
+    page,
+    row,
+    statuses,
+    trace,
+    withheld,
+    without_refusals,
+)
+from tests.faults.ledger import BACKLOG, LATE, Moment, Seen
+from tests.faults.logbook import Subscriber, is_gone, is_slow, now_and_then, refuses, wall
+from tests.faults.written import Publisher
+from tests.fhir import Fhir
+from tests.processes import TOPIC, HubProcess, subscription, subscription_r5
+
+pytestmark = pytest.mark.timeout(150)
+
+#: Seconds for which publishers write, and that each rests after a write.
+SECONDS, REST = 16, 0.1
+
+SETTINGS = {
+    "HUB_RETRY_WAITS": "0.2,0.3,0.5,0.5,1,1,1",
+    "HUB_REQUEST_TIMEOUT": "2",
+    "HUB_MAX_BACKLOG": str(BACKLOG),
+    "HUB_RATE": "0",
+}
+
+
+def subscribers() -> list[Subscriber]:
+    """One for each way in which things go well or wrong; those for a while only are told so by the story."""
+    return [
+        Subscriber("healthy", "r4", refuses),
+        Subscriber("whole", "r4b", refuses, options={"content": "full-resource", "max_count": 10}),
+        Subscriber("filtered", "r5", refuses, patient="a", options={"max_count": 5}),
+        Subscriber("flaky", "r4b", now_and_then(500, each=4), options={"max_count": 5}),
+        Subscriber("hanging", "r5", now_and_then(None, each=9), options={"max_count": 10, "timeout": 1}, seconds=1),
+        Subscriber("slow", "r5", is_slow, options={"max_count": 20}),
+        Subscriber("away", "r4", refuses, options={"max_count": 20}),
+        Subscriber("broken", "r4", refuses, options={"max_count": 5}),
+        Subscriber("stuck", "r4b", refuses, patient="b", options={"max_count": 10, "retry_waits": "1,60"}),
+        Subscriber("kept", "r4", refuses, options={"max_count": 10}),
+        Subscriber("gone", "r4b", is_gone, options={"max_count": 10}),
+    ]
+
+
+@dataclass
+class Story:
+    """What happens, and what comes of it. `looked`: At what, and when, with what was shown then."""
+
+    hub: HubProcess
+    http: httpx.AsyncClient
+    publishers: list[Publisher]
+    seen: list[Seen]
+    faults: list[str] = field(default_factory=list)
+
+    def named(self, name: str) -> Seen:
+        return next(each for each in self.seen if each.subscriber.name == name)
+
+    async def run(self) -> None:
+        """The load, and meanwhile whatever goes wrong."""
+        async with asyncio.TaskGroup() as group:
+            for publisher in self.publishers:
+                group.create_task(publisher.run(SECONDS))
+            for name in ("flaky", "hanging", "slow", "stuck", "kept"):
+                self.named(name).subscriber.ill = True
+            group.create_task(self._break())
+            group.create_task(self._leave())
+        self.named("gone").subscriber.ill = True
+        await next(each for each in self.publishers if each.fhir == "r4b").put("last", "b")
+
+    async def _break(self) -> None:
+        """One fails until its Subscription is in error, is mended, and made active again."""
+        broken = self.named("broken")
+        await asyncio.sleep(2)
+        broken.subscriber.ill = True
+        await eventually(lambda: self._has(broken, "error"), within=30)
+        await asyncio.sleep(1)
+        broken.subscriber.ill = False
+        assert (await self.http.post(f"{broken.path}/resume")).status_code == 202
+        await eventually(lambda: self._has(broken, "active"))
+
+    async def _leave(self) -> None:
+        """One refuses connections for a while."""
+        away = self.named("away").subscriber
+        await asyncio.sleep(3)
+        await away.shut()
+        await asyncio.sleep(2.5)
+        await away.open()
+
+    async def _has(self, of: Seen, status: str) -> bool:
+        return str((await self.get(of.path))["status"]) == status
+
+    async def get(self, path: str) -> Any:
+        answer = await self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def moment(self, since: int, until: int) -> Moment:
+        return Moment(self.publishers, self.seen, since, until)
+
+    @property
+    def ended(self) -> Moment:
+        now = wall()
+        return self.moment(now, now)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Look at all of them again and again."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+        assert watching.cancelled(), watching.exception()
+
+    async def _watch(self) -> None:
+        while True:
+            began = wall()
+            shown = {each["id"]: each for each in (await self.get("/admin/subscriptions"))["subscriptions"]}
+            at = self.moment(began - LATE, wall())
+            for of in self.seen:
+                self.faults += differences(shown[of.id], row(at, of), f"while it ran: {of.subscriber.name}")
+            await asyncio.sleep(1)
+
+
+@asynccontextmanager
+async def told() -> AsyncIterator[Story]:
+    """A hub, its subscribers, all active, and its publishers, who have not begun."""
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(HubProcess(stack.enter_context(directory()), SETTINGS))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=hub.url, timeout=30))
+        bases = {version: await stack.enter_async_context(hub.client(version)) for version in ("r4", "r4b", "r5")}
+
+        async def register(subscriber: Subscriber) -> Seen:
+            await stack.enter_async_context(subscriber.serving())
+            wanted = subscription_r5 if subscriber.version == "r5" else subscription
+            patient = f"patient=Patient/{subscriber.patient}"
+            filters = [patient] if subscriber.patient else []
+            resource = wanted(subscriber.url, "Immunization", *filters, **subscriber.options)
+            id_ = await Fhir(bases[subscriber.version]).subscribe(resource)
+            return Seen(subscriber, id_, wall())
+
+        seen = [await register(each) for each in subscribers()]
+        dice = random.Random(7)
+        publishers = [Publisher(client, version, REST, dice) for version, client in bases.items()]
+        yield Story(hub, http, publishers, seen)
+
+
+async def look(story: Story) -> list[str]:
+    """What differs, when nothing happens any more, of all that there is to see."""
+    found = await _listed(story)
+    for of in story.seen:
+        found += [f"{of.subscriber.name} {each}" for each in await _one(story, of)]
+    return found
+
+
+async def _one(story: Story, of: Seen) -> list[str]:
+    """One Subscription: how it stands, its events, the traces of some of them, and the attempts."""
+    at = story.ended
+    shown = (await story.get(f"{of.path}/events?count=500"))["events"][::-1]
+    wanted = events(at, of, shown)
+    found = list(differences(shown, wanted, "events"))
+    if len(wanted) != at.events(of).high:
+        found.append(f"events: {len(wanted)}, and {at.events(of).high} were written")
+    detail = await story.get(of.path)
+    found += differences(detail, row(at, of, shown) | more(of), "detail")
+    tried = (await story.get(f"{of.path}/attempts"))["attempts"]
+    requests = attempts(of)
+    if of.subscriber.closed:
+        reached = without_refusals(of, tried)
+        found += differences(reached, [{**each, "attempt": 1} for each in requests[: len(reached)]], "attempts")
+    else:
+        found += differences(tried, requests, "attempts")
+    for number in {1, len(shown) // 2, len(shown)}:
+        told = await story.get(f"{of.path}/events/{number}")
+        found += differences(told, trace(of, shown[number - 1], tried), f"trace of {number}")
+    return found
+
+
+async def _listed(story: Story) -> list[str]:
+    """All of them, those that something is asked of, and what is told of topics and of what was lost."""
+    at, found = story.ended, list[str]()
+    every = sorted(story.seen, key=lambda each: (each.subscriber.version, each.id))
+    rows = [row(at, of) for of in every]
+    found += differences(await story.get("/admin/subscriptions?sort=id"), page(rows), "list")
+    for query, chosen in asked(at, every).items():
+        shown = await story.get(f"/admin/subscriptions?sort=id&{query}")
+        found += differences(shown, page([row(at, of) for of in chosen]), f"list of {query}")
+    topics = (await story.get("/admin/topics"))["topics"]
+    used = {each["url"]: each["subscriptions"] for each in topics if any(each["subscriptions"].values())}
+    found += differences(used, {TOPIC.format("immunization"): statuses(at)}, "topics")
+    lost = await story.get("/admin/withheld")
+    lost["lost"].sort(key=lambda each: each["kind"])
+    return [*found, *differences(lost, withheld(at), "withheld")]
+
+
+async def test_figures() -> None:
+    """Of a load with failures, while it runs and at its end."""
+    async with told() as story:
+        async with story.watched():
+            await story.run()
+        found = await agreed(story)
+    assert not found, "\n".join(found[:60])
+    assert not story.faults, "\n".join(story.faults[:60])
+
+
+async def agreed(story: Story) -> list[str]:
+    """What differs when all has been told; the last to come is what processes count, once a second."""
+    found = ["nothing was looked at"]
+
+    async def agrees() -> bool:
+        found[:] = await look(story)
+        return not found
+
+    with suppress(TimeoutError):
+        await eventually(agrees, within=LATE / 1000)
+    return found
