@@ -95,7 +95,7 @@ COMMANDS = {
     "resend": Command("hub.cli.resend", "have events of a Subscription sent once more"),
     "explain": Command(
         "hub.cli.explain",
-        "say from files why a change would concern a Subscription, or not",
+        "say from files, or ask a hub, why a change concerns a Subscription, or not",
         "0 told; 1 not told; 2 it can't be said",
     ),
     "completion": Command("hub.cli.completion", "print what has a shell complete the words of these commands"),

@@ -7,6 +7,7 @@ It runs every few seconds in each of them, so it asks Redis directly and imports
 import argparse
 import socket
 
+import msgspec
 from redis import Redis, RedisCluster
 
 from hub.errors import Unavailable
@@ -21,6 +22,7 @@ PATIENCE = 3
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("part", choices=("match", "deliver", "clock"), help="a worker of this host, or the one clock")
+    parser.add_argument("--json", action="store_true", help="say it as JSON too")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -31,6 +33,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             at_work = _at_work(arguments.part, redis)
     except FAILURES as error:
         raise unusable(error, "HUB_REDIS_URL") from error
+    if arguments.json:
+        print(msgspec.json.encode({"part": arguments.part, "atWork": at_work}).decode())
     if not at_work:
         who = "clock" if arguments.part == "clock" else f"{arguments.part} worker of this host"
         raise Unavailable(f"no {who} is at work: start it, or see why it ends in what it says on stderr")

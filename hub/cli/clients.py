@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from hub.access import DEFAULT, Client
-from hub.cli.listing import Row, json_argument, listed
+from hub.cli.listing import Row, done, json_argument, listed
 from hub.cli.reaching import data_argument, on_store
 from hub.cli.scopes import clearance, scopes
 from hub.errors import Mistaken
@@ -36,13 +36,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     setting.add_argument("--known-as", metavar="ID", help="what its tokens' issuer calls it (its name)")
     setting.add_argument("--on", action="store_true", help="turn it on again")
     listing = actions.add_parser("list", help="list the clients")
-    json_argument(listing)
     off = actions.add_parser("off", help="grant a client nothing any more; what it had is kept")
     remove = actions.add_parser("remove", help="forget a client and its keys; its Subscriptions stay under its name")
     for action in (setting, off, remove):
         action.add_argument("name", metavar="NAME")
     for action in (setting, listing, off, remove):
         data_argument(action)
+        json_argument(action)
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -58,14 +58,18 @@ async def _act(arguments: argparse.Namespace, found: Operating) -> None:
         case "set":
             client = _wanted(arguments, found)
             await found.set_client(client)
-            listed(COLUMNS, [_row(client)], as_json=False)
+            listed(COLUMNS, [_row(client)], as_json=arguments.json)
         case "off":
             await found.turn_off(arguments.name)
-            print(f"off: {arguments.name}, and its keys and tokens with it")
+            told = {"name": arguments.name, "state": "off"}
+            done(f"off: {arguments.name}, and its keys and tokens with it", told, as_json=arguments.json)
         case _:
             keys = await found.remove_client(arguments.name)
-            print(f"removed: {arguments.name}, and its keys: {keys}")
-            print("What it had registered is not sent any more, and belongs to the next client of this name.")
+            text = (
+                f"removed: {arguments.name}, and its keys: {keys}\n"
+                "What it had registered is not sent any more, and belongs to the next client of this name."
+            )
+            done(text, {"name": arguments.name, "keys": str(keys)}, as_json=arguments.json)
 
 
 def _wanted(arguments: argparse.Namespace, found: Operating) -> Client:

@@ -1,11 +1,12 @@
 """
-`hub explain`: why a change would concern a Subscription, or not; from files, with no hub and no Redis.
+`hub explain`: why a change would concern a Subscription, or not; from files, with no hub and no Redis, or of a hub.
 
 Exit codes: 0 the subscriber would be told, 1 it would not, 2 it can't be said; what is wrong with a file is a line on
 stderr for each reason.
 """
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,11 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from hub.cli.asking import ask_hub, say
+from hub.cli.clauses import FAILED, NEITHER, NO, clause, mark
+from hub.cli.listing import json_argument
+from hub.cli.remote import hub_argument
+from hub.errors import Mistaken, Unavailable
 from hub.ingest.strict import parse
 from hub.ingest.validation import issues
 from hub.settings import Settings
@@ -47,12 +53,15 @@ from subscriptions.versions.topics import read_topic
 
 TOLD, NOT_TOLD, NOT_SAID = 0, 1, 2
 
-YES, NO, FAILED, NEITHER = ("✓", "green"), ("✗", "red"), ("?", "yellow"), ("–", "dim")
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("subscription", type=Path, metavar="SUBSCRIPTION.json")
-    parser.add_argument("resource", type=Path, metavar="RESOURCE.json", help="as it is written; of a delete, as it was")
+    parser.add_argument("subscription", type=Path, metavar="SUBSCRIPTION", help="a file; of a hub, also an id or r5/ID")
+    parser.add_argument(
+        "resource",
+        type=Path,
+        metavar="RESOURCE",
+        help="a file, as it is written, of a delete as it was; of a hub, also Patient/1 or Patient/1/_history/2",
+    )
     parser.add_argument("--previous", type=Path, metavar="FILE", help="the version before: it is an update then")
     parser.add_argument(
         "--interaction", choices=[each.value for each in Interaction], help="without it a create, or an update"
@@ -67,10 +76,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a topic, ValueSet or CodeSystem that it takes, or a Bundle of them; may be repeated",
     )
     parser.add_argument("--version", choices=[each.value for each in FORMS], default="r4", help="of FHIR: %(default)s")
-    parser.add_argument("--json", action="store_true", help="print the Parameters that $explain answers with")
+    parser.add_argument("--ask", action="store_true", help="ask a hub, which knows its topics and all resources")
+    hub_argument(parser)
+    json_argument(parser, "print the Parameters that $explain answers with; of a hub, what /admin/explain does")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.ask:
+        try:
+            answer = asyncio.run(ask_hub(arguments))
+        except Unavailable as error:
+            raise Mistaken(str(error)) from error  # it can't be said
+        say(answer, in_json=arguments.json)
+        return NOT_SAID if answer["matched"] is None else TOLD if answer["matched"] else NOT_TOLD
     version = FhirVersion(arguments.version)
     bases = frozenset({f"{settings.base_url}/fhir/{version}"} if settings.base_url else ())
     files = Files(Context(version, bases, settings.allow_chained_filters), settings)
@@ -214,11 +232,11 @@ def report(explanation: Explanation, change: Change, more: str) -> Iterator[Text
     yield Text()
     for tried in explanation.trigger.tried:
         first, *others = tried.reasons
-        yield _line(_mark(tried.verdict), "trigger", first)
+        yield clause(mark(tried.verdict), "trigger", first)
         for reason in others:
-            yield _line(None, "", reason)
+            yield clause(None, "", reason)
     if not explanation.type_allowed:
-        yield _line(NO, "type", OTHER_TYPE)
+        yield clause(NO, "type", OTHER_TYPE)
     for each in explanation.filters:
         yield from _filter(each)
     if more:
@@ -238,20 +256,12 @@ def _why(explanation: Explanation) -> str:
 
 def _filter(explained: FilterExplanation) -> Iterator[Text]:
     if explained.error:
-        yield _line(FAILED, "wanted", explained.filter.text)
-        yield _line(None, "error", explained.error)
+        yield clause(FAILED, "wanted", explained.filter.text)
+        yield clause(None, "error", explained.error)
     elif explained.matched is None:
-        yield _line(NEITHER, "wanted", explained.filter.text)
-        yield _line(None, "", OTHER_TYPES)
+        yield clause(NEITHER, "wanted", explained.filter.text)
+        yield clause(None, "", OTHER_TYPES)
     else:
-        yield _line(_mark(explained.matched), "wanted", explained.filter.text)
+        yield clause(mark(explained.matched), "wanted", explained.filter.text)
         for found in explained.found or ("nothing",):
-            yield _line(None, "found", found)
-
-
-def _mark(verdict: bool | EvaluationError) -> tuple[str, str]:
-    return FAILED if isinstance(verdict, EvaluationError) else YES if verdict else NO
-
-
-def _line(mark: tuple[str, str] | None, label: str, text: str) -> Text:
-    return Text.assemble(mark or " ", " ", (f"{label:<9}", "dim"), text)
+            yield clause(None, "found", found)

@@ -6,7 +6,7 @@ import sys
 from functools import partial
 
 from hub.access import Access, Key
-from hub.cli.listing import Row, json_argument, listed, moment
+from hub.cli.listing import Row, done, json_argument, listed, moment
 from hub.cli.reaching import data_argument, on_store
 from hub.cli.scopes import scopes
 from hub.operating import Operating
@@ -28,11 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     create.add_argument("--expires", type=_lasting, metavar="90d", help="when it ends: in days, or 12h, or 30m (never)")
     listing = actions.add_parser("list", help="list the keys, without their secrets")
-    json_argument(listing)
     revoke = actions.add_parser("revoke", help="have a key be good for nothing, within two seconds")
     revoke.add_argument("id", metavar="ID", help="as it is listed; it stands in the key too: hubkey_ID_…")
     for action in (create, listing, revoke):
         data_argument(action)
+        json_argument(action)
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -44,6 +44,9 @@ async def _act(arguments: argparse.Namespace, found: Operating) -> None:
     match arguments.action:
         case "create":
             key, text = await found.create_key(arguments.client, arguments.scopes, arguments.expires)
+            if arguments.json:
+                done("", {**_row(found.access, key), "key": text}, as_json=True)
+                return
             print(text)
             ends = f"good until {moment(key.expires)}" if key.expires else "good until it is revoked"
             print(f"key {key.id} of {key.client}, {ends}; it is not shown again", file=sys.stderr)
@@ -52,7 +55,7 @@ async def _act(arguments: argparse.Namespace, found: Operating) -> None:
             listed(COLUMNS, [_row(found.access, key) for key in rows], as_json=arguments.json)
         case _:
             key = await found.revoke_key(arguments.id)
-            print(f"revoked: key {key.id} of {key.client}")
+            done(f"revoked: key {key.id} of {key.client}", {"id": key.id, "client": key.client}, as_json=arguments.json)
 
 
 def _row(access: Access, key: Key) -> Row:

@@ -19,7 +19,7 @@ UNFOLDED = 10_000
 Row = Mapping[str, str | None]
 
 
-def json_argument(parser: argparse.ArgumentParser, help_: str = "as a JSON array of objects") -> None:
+def json_argument(parser: argparse.ArgumentParser, help_: str = "as JSON") -> None:
     parser.add_argument("--json", action="store_true", help=help_)
 
 
@@ -34,6 +34,15 @@ def listed(columns: Sequence[str], rows: Iterable[Row], *, as_json: bool) -> Non
     for row in rows:
         table.add_row(*(Text(plain(row[column] or ""), overflow="fold") for column in columns))
     show(table)
+
+
+def done(text: str, row: Row, *, as_json: bool) -> None:
+    """Say what was done: in words, or by the object that it was done to."""
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(row), indent=2).decode())
+        return
+    for line in text.splitlines():
+        print(plain(line))
 
 
 def show(shown: RenderableType) -> None:

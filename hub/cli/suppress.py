@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 
 from hub.access import DEFAULT
-from hub.cli.listing import Row, json_argument, listed
+from hub.cli.listing import Row, done, json_argument, listed
 from hub.cli.reaching import data_argument, on_store
 from hub.settings import Settings
 from hub.suppressing import Suppressing
@@ -22,10 +22,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="have a rule hold no more; what it has suppressed stays untold")
     remove.add_argument("rule", metavar="RULE")
     listing = actions.add_parser("list", help="list the rules")
-    json_argument(listing)
     for action in (add, remove, listing):
         action.add_argument("--tenant", metavar="NAME", default=DEFAULT, help=f"whose resources they are ({DEFAULT})")
         data_argument(action)
+        json_argument(action)
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -40,10 +40,12 @@ async def _act(arguments: argparse.Namespace, found: Suppressing) -> None:
             listed(COLUMNS, map(_row, sorted(rules, key=lambda rule: rule.id)), as_json=arguments.json)
         case "add":
             rule = await found.add(arguments.tenant, arguments.criteria, arguments.client)
-            print(f"added: {rule.id}, which keeps {rule.criteria} from {rule.client or 'everybody'}")
+            text = f"added: {rule.id}, which keeps {rule.criteria} from {rule.client or 'everybody'}"
+            done(text, _row(rule), as_json=arguments.json)
         case _:
             rule = await found.remove(arguments.tenant, arguments.rule)
-            print(f"removed: {rule.id}, which kept {rule.criteria} from {rule.client or 'everybody'}")
+            text = f"removed: {rule.id}, which kept {rule.criteria} from {rule.client or 'everybody'}"
+            done(text, _row(rule), as_json=arguments.json)
 
 
 def _row(rule: Rule) -> Row:

@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 
 from hub.access import DEFAULT
-from hub.cli.listing import Row, json_argument, listed
+from hub.cli.listing import Row, done, json_argument, listed
 from hub.cli.reaching import data_argument, on_store
 from hub.cli.scopes import scopes
 from hub.operating import Operating
@@ -22,7 +22,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     grant = actions.add_parser("grant", help="let another tenant's clients do so much in a tenant, and no more")
     revoke = actions.add_parser("revoke", help="grant another tenant's clients nothing in a tenant any more")
     listing = actions.add_parser("list", help="list the tenants")
-    json_argument(listing)
     for action in (setting, grant, revoke):
         action.add_argument("name", metavar="TENANT")
     for action in (grant, revoke):
@@ -30,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     grant.add_argument("scopes", type=scopes, metavar="SCOPES", help='in one argument: "system/Immunization.rs"')
     for action in (setting, grant, revoke, listing):
         data_argument(action)
+        json_argument(action)
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -43,13 +43,17 @@ async def _act(arguments: argparse.Namespace, found: Operating) -> None:
             listed(COLUMNS, _rows(found), as_json=arguments.json)
         case "set":
             await found.make_tenant(arguments.name)
-            print(f"made: {arguments.name}; its base is {_base(arguments.name)}")
+            row = {"name": arguments.name, "base": _base(arguments.name)}
+            done(f"made: {arguments.name}; its base is {row['base']}", row, as_json=arguments.json)
         case "grant":
             await found.grant(arguments.name, arguments.to, arguments.scopes)
-            print(f"granted: clients of {arguments.to} may {arguments.scopes} in {arguments.name}, as far as each may")
+            row = {"name": arguments.name, "to": arguments.to, "scopes": str(arguments.scopes)}
+            text = f"granted: clients of {arguments.to} may {arguments.scopes} in {arguments.name}, as far as each may"
+            done(text, row, as_json=arguments.json)
         case _:
             await found.withdraw(arguments.name, arguments.to)
-            print(f"revoked: clients of {arguments.to} may do nothing in {arguments.name} any more")
+            text = f"revoked: clients of {arguments.to} may do nothing in {arguments.name} any more"
+            done(text, {"name": arguments.name, "to": arguments.to, "scopes": None}, as_json=arguments.json)
 
 
 def _rows(found: Operating) -> list[Row]:

@@ -1,6 +1,9 @@
 """`hub subscriptions`, `topics` and `resend`: what an operator sees and does from a shell."""
 
+import json
 import re
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -100,11 +103,69 @@ async def test_topics(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
     async with hub.client("r5") as r5:
         made = await r5.post("SubscriptionTopic", json=topic)
     assert made.status_code == 201, made.text
-    listed = await told(hub, "topics")
-    assert re.search(rf"^{url} +published +Encounter", listed, re.M)
-    assert re.search(r"/encounter-change +built-in +Encounter +1", listed, re.M)
+
+    async def listed() -> bool:
+        """A look at the Subscriptions is believed for a while."""
+        found = await told(hub, "topics")
+        assert re.search(rf"^{url} +published +Encounter", found, re.M)
+        return bool(re.search(r"/encounter-change +built-in +Encounter +1", found, re.M))
+
+    await eventually(listed)
     assert "/basic-change" in await told(hub, "topics", "--all")
     shown = await told(hub, "topics", url)
     assert "\ufffd[31m[bold]Red[/bold]\ufffd" in shown
     assert re.search(r"Encounter\?patient .*whose", shown)
     assert (await command(hub.url, "topics", "encounter-change", "--json")).json["kind"] == "built-in"
+
+
+async def test_why(hub: HubProcess, fhir: Fhir, receiver: Receiver, tmp_path: Path) -> None:
+    """`hub explain --ask`: of a Subscription and a version that the hub has, and of files; the exit code says which."""
+    id_ = await fhir.subscribe(subscription(f"{receiver.url}/a", "Immunization", "lot-number=2"))
+    stored = await fhir.post(immunization())
+    done = await command(hub.url, "explain", "--ask", id_, f"Immunization/{stored}")
+    assert done.code == 1
+    assert done.out.startswith("not told: ")
+    assert '✗ wanted   lot-number=2\n  found    Immunization.lotNumber: "1"\n' in done.out
+    file = tmp_path / "r"
+    file.write_text(json.dumps(immunization() | {"lotNumber": "2"}))
+    done = await command(hub.url, "explain", "--ask", f"r4/{id_}", str(file))
+    assert (done.code, done.out.partition(":")[0]) == (0, "told")
+    given = tmp_path / "s"
+    given.write_text(json.dumps(subscription(f"{receiver.url}/a", "Immunization", "lot-number=\x1b[2J")))
+    done = await command(hub.url, "explain", "--ask", str(given), str(file))
+    assert done.code == 1
+    assert "lot-number=\ufffd[2J" in done.out
+    assert not (await command(hub.url, "explain", "--ask", str(given), str(file), "--json")).json["matched"]
+    for wrong, said in (
+        ((id_, "Immunization/nothing"), "404: "),
+        ((id_, "nothing"), "neither a file nor a reference"),
+        (("a/b/c", str(file)), "neither a file nor the id"),
+        ((id_, str(file), "--topic", str(file)), "--topic is for files alone"),
+    ):
+        done = await command(hub.url, "explain", "--ask", *wrong)
+        assert (done.code, said in done.err) == (2, True), done.err
+    assert (await command("http://127.0.0.1:1", "explain", "--ask", id_, str(file))).code == 2
+
+
+async def test_what_was_done_in_json(hub: HubProcess) -> None:
+    """Commands that change something say in JSON what they changed, for scripts."""
+    name = f"client-{uuid4().hex[:8]}"
+
+    async def did(*words: str) -> Any:
+        done = await command(hub.url, *words, "--data", str(hub.data), "--json")
+        assert done.code == 0, done.err
+        return done.json
+
+    assert (await did("clients", "set", name, "--scopes", "system/Basic.r"))[0]["name"] == name
+    key = await did("keys", "create", name)
+    assert key["key"].startswith(f"hubkey_{key['id']}_")
+    assert (await did("keys", "revoke", key["id"])) == {"id": key["id"], "client": name}
+    assert (await did("clients", "off", name))["state"] == "off"
+    assert (await did("clients", "remove", name)) == {"name": name, "keys": "1"}
+    assert (await did("tenants", "set", f"t-{name}"))["base"] == f"/t/t-{name}/fhir/r4"
+    assert (await did("tenants", "grant", f"t-{name}", "default", "system/Basic.r"))["scopes"] == "system/Basic.r"
+    assert (await did("tenants", "revoke", f"t-{name}", "default"))["scopes"] is None
+    rule = await did("suppress", "add", "Basic?code=nothing")
+    assert await did("suppress", "remove", rule["rule"]) == rule
+    done = await command(hub.url, "check", "clock", "--json", settings={"HUB_REDIS_URL": hub.redis_url})
+    assert (done.code, done.json) == (0, {"part": "clock", "atWork": True})
