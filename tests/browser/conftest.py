@@ -1,0 +1,10 @@
+"""The console in Chromium. Playwright is installed by `make browser` alone: without it nothing is collected here."""
+
+from importlib.util import find_spec
+
+if find_spec("playwright"):
+    from tests.browser.fixtures import browser, look, scene
+
+    __all__ = ["browser", "look", "scene"]
+else:
+    collect_ignore_glob = ["test_*.py"]

@@ -1,0 +1,114 @@
+"""Each action of an operator: it asks, says what will happen, is done at the hub, and its subscriber sees it."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.looking import Look, Opening
+from tests.browser.scene import Scene, refuse
+from tests.receiver import accept
+
+pytestmark = pytest.mark.browser
+
+
+async def opened(look: Opening, scene: Scene, id_: str) -> Look:
+    looking = await look(scene.hub.url)
+    await looking.at(f"subscriptions/r4/{id_}")
+    return looking
+
+
+async def test_send_a_test(look: Opening, scene: Scene) -> None:
+    """A notification without events comes, and its attempt shows."""
+    await scene.subscribe("tested", accept)
+    looking = await opened(look, scene, "tested")
+    assert "queued" in await looking.do("Send a test…", "Send it")
+    await scene.receiver.until(lambda: len(scene.receiver.at("/tested", "heartbeat")) == 1)
+    await expect(looking.page.get_by_role("row").filter(has_text="heartbeat").first).to_contain_text("delivered")
+
+
+async def test_resend_a_range(look: Opening, scene: Scene) -> None:
+    """Those numbers come again, and no others."""
+    await scene.subscribe("resent", accept)
+    await scene.change(4)
+    await scene.receiver.numbered("/resent", 4)
+    looking = await opened(look, scene, "resent")
+    said = await looking.do("Resend events…", "Resend them", From_event="2", To_event="3")
+    assert "2" in said
+    assert "3" in said
+    await scene.receiver.until(lambda: sorted(scene.receiver.numbers("/resent")) == [1, 2, 2, 3, 3, 4])
+    await expect(looking.page.get_by_role("row").filter(has_text="once more").first).to_be_visible()
+
+
+async def test_a_range_that_is_not_there(look: Opening, scene: Scene) -> None:
+    """What the hub refuses is said in the dialog, which stays."""
+    await scene.subscribe("short", accept)
+    await scene.change(2)
+    await scene.receiver.numbered("/short", 2)
+    looking = await look(scene.hub.url, expected="40|422")
+    await looking.at("subscriptions/r4/short")
+    await looking.button("Resend events…").click()
+    dialog = looking.page.get_by_role("dialog")
+    await dialog.get_by_label("From event").fill("2")
+    await dialog.get_by_label("To event").fill("1")
+    await dialog.get_by_role("button", name="Resend them").click()
+    await expect(dialog.get_by_role("alert")).not_to_be_empty()
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_have_count(0)
+
+
+async def test_mend_and_resume(look: Opening, scene: Scene) -> None:
+    """One that was given up goes on when its endpoint is mended; what it missed is resent."""
+    await scene.subscribe("mended", accept)
+    scene.receiver.answers["/mended"] = refuse
+    await scene.change()
+    await scene.fhir.until("mended", "error", within=60)
+    looking = await opened(look, scene, "mended")
+    await expect(looking.page.get_by_role("img", name="it is error")).to_be_visible()
+    scene.receiver.answers["/mended"] = accept
+    assert "handshake" in await looking.do("Resume…", "Resume")
+    await expect(looking.page.get_by_role("img", name="it is active")).to_be_visible()
+    await expect(looking.button("Resume…")).to_have_count(0)
+    before = len(scene.receiver.numbers("/mended"))
+    await looking.do("Resend events…", "Resend them", From_event="1", To_event="1")
+    await scene.receiver.until(lambda: len(scene.receiver.numbers("/mended")) > before)
+
+
+async def test_switch_off_and_resume(look: Opening, scene: Scene) -> None:
+    """Nothing is numbered while it is off."""
+    await scene.subscribe("switched", accept)
+    looking = await opened(look, scene, "switched")
+    assert "off" in await looking.do("Switch off…", "Switch off")
+    await expect(looking.page.get_by_role("img", name="it is off")).to_be_visible()
+    await scene.change()
+    assert await scene.fhir.events("switched") == 0
+    await looking.do("Resume…", "Resume")
+    await expect(looking.page.get_by_role("img", name="it is active")).to_be_visible()
+
+
+async def test_rotate_the_secret(look: Opening, scene: Scene) -> None:
+    """It is shown this once; afterwards notifications are signed with it, too."""
+    await scene.subscribe("signed", accept)
+    looking = await opened(look, scene, "signed")
+    await looking.button("Rotate the secret…").click()
+    await looking.page.get_by_role("dialog").get_by_role("button", name="Make a new secret").click()
+    shown = looking.page.get_by_role("dialog", name="The new secret")
+    await expect(shown.locator("code")).to_contain_text("whsec_")
+    await shown.get_by_role("button", name="Close").click()
+    await expect(looking.page.get_by_role("dialog")).to_have_count(0)
+    await expect(looking.page.locator(".timeline")).to_contain_text("secret rotated")
+
+
+async def test_drain_and_resume_an_origin(look: Opening, scene: Scene) -> None:
+    """While it is drained its events wait, in order; afterwards all of them come."""
+    await scene.subscribe("drained", accept)
+    looking = await look(scene.hub.url)
+    await looking.at("origins")
+    await looking.do("Drain an origin…", "Drain it", Origin=scene.receiver.url, For_so_many_minutes="5")
+    row = looking.page.get_by_role("row").filter(has_text=scene.receiver.url)
+    await expect(row).to_contain_text("drained")
+    await scene.change(3)
+    await scene.fhir.until_events("drained", 3)
+    assert scene.receiver.numbers("/drained") == []
+    await looking.do(f"Resume… {scene.receiver.url}", "Resume")
+    await scene.receiver.numbered("/drained", 3)
+    assert scene.receiver.numbers("/drained") == [1, 2, 3]
+    await expect(looking.page.get_by_text("All origins are served")).to_be_visible()
