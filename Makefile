@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup another-python lint types walls test test-all conformance coverage node bench browser chaos fuzz audit demo run lock vendor clean
+.PHONY: setup another-python lint types walls test test-all conformance coverage node bench browser chromium chaos fuzz audit demo run lock vendor clean
 
 setup: .venv/project.stamp
 
@@ -68,11 +68,14 @@ tests/node/node_modules/packages.stamp: tests/node/package.json tests/node/packa
 	@touch $@
 
 # The console in Chromium; BROWSER_SHOTS names a directory for pictures of each view.
-browser: setup .venv/browser.stamp tests/browser/node_modules/packages.stamp
+browser: chromium
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser
+
+# Debian's, driven by Playwright, which brings none of its own.
+chromium: setup .venv/browser.stamp tests/browser/node_modules/packages.stamp
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; } || \
 		{ echo "chromium is missing: install Debian's package of that name, as root" >&2; exit 1; }
-	$(BIN)/python -m pytest -n 0 -m browser tests/browser
 
 .venv/browser.stamp: requirements-browser.lock .venv/packages.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-browser.lock
@@ -84,8 +87,8 @@ tests/browser/node_modules/packages.stamp: tests/browser/package.json tests/brow
 	npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-bench: setup
-	$(BIN)/python -m pytest -n 0 -s -m benchmark tests/benchmarks
+bench: chromium
+	$(BIN)/python -m pytest -n 0 -s -m benchmark tests/benchmarks tests/browser
 
 # Ten minutes of faults at random; the seed that it prints makes the same ones again.
 chaos: export CHAOS_SECONDS ?= 600

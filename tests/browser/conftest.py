@@ -3,8 +3,9 @@
 from importlib.util import find_spec
 
 if find_spec("playwright"):
+    from tests.benchmarks.conftest import report
     from tests.browser.fixtures import browser, look, scene
 
-    __all__ = ["browser", "look", "scene"]
+    __all__ = ["browser", "look", "report", "scene"]
 else:
     collect_ignore_glob = ["test_*.py"]

@@ -42,7 +42,7 @@ const SAID = { connecting: "Connecting", live: "Live", stale: "Stale", off: "Pau
 function Liveness() {
   const state = useLiveState();
   const since = new Date(live.since).toISOString();
-  const text = state === "stale" ? `No figures since ${moment(since).split(".")[0]}` : SAID[state];
+  const text = state === "stale" ? `Stale since ${moment(since).split(".")[0]}` : SAID[state];
   const why = state === "stale" && live.failure ? live.failure.message : "";
   return html`<span class=${`liveness ${state}`} role="status" title=${why}>
     <span class="dot" aria-hidden="true"></span>${text}

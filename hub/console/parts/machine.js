@@ -16,10 +16,10 @@ const MEANS = {
 };
 // A path, what brings it about, and where that is written.
 const WAYS = [
-  ["M99 82H156", "accepts", 128, 76],
-  ["M259 82H316", "fails", 287, 76],
+  ["M99 82H156", "accepts", 127, 75],
+  ["M259 82H316", "fails", 286, 75],
   ["M50 57C60 16 360 16 370 57", "refuses, or is resumed", 210, 20],
-  ["M210 102V153", "410, or switched off", 278, 134],
+  ["M210 102V153", "410, or switched off", 286, 134],
   ["M370 102C370 178 330 178 264 178", "", 0, 0],
   ["M161 178C90 178 50 160 50 107", "resumed", 106, 196],
 ];
@@ -38,7 +38,7 @@ export function Machine({ status, id }) {
     </g>`)}
     ${Object.entries(PLACES).map(([name, [x, y]]) => html`<g key=${name} class=${name === status ? `now ${name}` : ""}>
       <rect x=${x} y=${y} width=${WIDTH} height=${HEIGHT} rx="8" />
-      <text x=${x + WIDTH / 2} y=${y + 25}>${name === status ? `▸ ${name}` : name}</text>
+      <text x=${x + WIDTH / 2} y=${y + 26}>${name === status ? `▸ ${name}` : name}</text>
     </g>`)}
   </svg>`;
 }

@@ -92,7 +92,7 @@ function Facts({ of }) {
     ["To be sent once more", of.resend.map((each) => numbered(each.first, each.last)).join(", ") || "nothing"],
   ];
   return html`<dl class="facts">
-    ${facts.map(([title, value]) => html`<div key=${title}><dt>${title}</dt><dd>${value}</dd></div>`)}
+    ${facts.map(([title, value], number) => html`<div key=${title} class=${number ? "" : "wide"}><dt>${title}</dt><dd>${value}</dd></div>`)}
   </dl>`;
 }
 
