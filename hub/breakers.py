@@ -6,8 +6,11 @@ It is the truth. Which origins to look at stands in `hub:{origins}:…`, which e
 second, so that the breaker of an origin without failures costs nothing. They are written after it: what a crash leaves
 out is made good by the next who fails, or who finds it closed.
 
-The clock calls the probes, and rouses whoever is parked at an origin that is back. Parked subscriptions are in `wait`
-like any that wait, so none is lost with what stands here.
+While an operator has an origin drained (draining.py), all are parked there, whatever its breaker says. A handshake asks
+again each second.
+
+The clock calls the probes, and rouses whoever is parked at an origin that is back, or drained no more. Parked
+subscriptions are in `wait` like any that wait, so none is lost with what stands here.
 """
 
 from asyncio import gather
@@ -17,7 +20,7 @@ from logging import getLogger
 
 from hub.channels.origins import Origins
 from hub.due import Due
-from hub.keys import FAILING, OPEN, WAKING, OriginKeys, SubscriptionKey
+from hub.keys import DRAINED, FAILING, OPEN, WAKING, OriginKeys, SubscriptionKey
 from hub.outbox import Outboxes
 from hub.pipeline import Pipeline, script
 from subscriptions.breaker import FAILURES, FIRST, JITTER, LONGEST, PATIENCE, QUIET, connected
@@ -33,6 +36,8 @@ FORGET = 3_600_000
 CALL_AGAIN = 10_000
 #: So many are roused at once at an origin that is back, each second.
 ROUSED = 100
+#: ms until a handshake asks again whether its origin is drained still.
+ASK_AGAIN = 1_000
 #: Origins that the clock looks at in one tick.
 LOOKED_AT = 200
 
@@ -68,27 +73,34 @@ class Breakers:
     dice: Callable[[], float]
     _failing: set[str] = field(default_factory=set)
     _open: set[str] = field(default_factory=set)
+    _drained: set[str] = field(default_factory=set)
 
     async def refresh(self) -> None:
         """Learn which origins fail; to be called once a second. They are few, or nothing can be delivered anyway."""
-        failing, opened = await self.pipeline.all([("ZRANGE", FAILING, 0, -1), ("ZRANGE", OPEN, 0, -1)])
-        was, self._open = self._open, {name.decode() for name in opened}
-        self._failing = {name.decode() for name in failing} | self._open
-        for origin in was - self._open:
+        read = await self.pipeline.all([("ZRANGE", name, 0, -1) for name in (FAILING, OPEN, DRAINED)])
+        failing, opened, drained = ({name.decode() for name in names} for names in read)
+        was = self._open | self._drained
+        self._failing, self._open, self._drained = failing | opened, opened, drained
+        for origin in was - opened - drained:
             self.origins.come_back(origin)
+
+    def is_drained(self, origin: str) -> bool:
+        """Whether nothing at all is sent there now, no handshake either."""
+        return origin in self._drained
 
     async def admit(self, origin: str, subscription: SubscriptionKey, token: str) -> Pass | int:
         """Whether an event notification may be sent now; else when (ms) at the latest."""
-        if origin not in self._open:
+        if origin not in self._open and origin not in self._drained:
             return FREE
-        keys, holder = OriginKeys(origin).all, f"{subscription} {token}"
-        reply = await self.pipeline.run(ADMIT, keys, str(subscription), holder, self.probe_ms, PATIENCE)
+        keys, holder = OriginKeys(origin), f"{subscription} {token}"
+        asked = str(subscription), holder, self.probe_ms, PATIENCE
+        reply = await self.pipeline.run(ADMIT, [*keys.all, keys.drained], *asked)
         match reply[0]:
             case b"park":
                 return int(reply[1])
             case b"probe":
                 return Pass(holder)
-            case b"closed":
+            case b"closed" if origin in self._open:
                 await self._closed(origin, was_open=True)
         return FREE
 
@@ -134,7 +146,10 @@ class Caller:
     outboxes: Outboxes
 
     async def tick(self, now: int) -> None:
-        """Call the probes whose time has come, and rouse who is parked at origins that are back."""
+        """Call the probes whose time has come, and rouse who is parked at origins that are back, or drained no more."""
+        for origin in await self.pipeline.command("ZRANGEBYSCORE", DRAINED, "-inf", now, "LIMIT", 0, LOOKED_AT):
+            await self.pipeline.command("SADD", WAKING, origin)
+            await self.pipeline.command("ZREM", DRAINED, origin)
         opened, waking = await self.pipeline.all(
             [("ZRANGEBYSCORE", OPEN, "-inf", now, "LIMIT", 0, LOOKED_AT), ("SRANDMEMBER", WAKING, LOOKED_AT)]
         )

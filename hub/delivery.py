@@ -52,6 +52,7 @@ class Delivery:
     alerting: Alerting | None = None
     _running: dict[asyncio.Task[None], Lease] = field(default_factory=dict)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
+    _informed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """
@@ -69,6 +70,7 @@ class Delivery:
                 while True:
                     with suppress(Unavailable):  # the shards say so themselves
                         await asyncio.gather(self.presence.announce(), self.sender.breakers.refresh())
+                        self._informed.set()
                     await asyncio.sleep(EVERY)
         finally:
             self.sender.stopping = True
@@ -95,6 +97,7 @@ class Delivery:
     async def _serve_forever(self, shard: Shard) -> None:
         """Serve whatever becomes due in a shard; never returns by itself."""
         seen, pause = "0-0", 0.1
+        await self._informed.wait()  # to which origins nothing is sent now
         while True:
             try:
                 seen = await self._serve(shard, seen)

@@ -55,8 +55,10 @@ hub:{origin:<digest>}:probe
     string: whose notification is the probe; as long as a request may take
 hub:{origin:<digest>}:parked
     zset: subscription -> ms since which it waits for the breaker
-hub:{origins}:failing, :open
-    zset: origin -> ms: last failure to connect, next probe
+hub:{origin:<digest>}:drained
+    string: until when and since when (ms) nothing is sent there, and who wants that; as long as it is so
+hub:{origins}:failing, :open, :drained
+    zset: origin -> ms: last failure to connect, next probe, end of being drained
 hub:{origins}:waking
     set: origins that are back, while they have parked subscriptions
 hub:{registry}:subscriptions
@@ -171,6 +173,7 @@ CLOCK = "hub:{clock}:lease"
 ERASURES = "hub:{erasures}:open"
 FAILING = "hub:{origins}:failing"
 OPEN = "hub:{origins}:open"
+DRAINED = "hub:{origins}:drained"
 WAKING = "hub:{origins}:waking"
 
 
@@ -375,6 +378,10 @@ class OriginKeys:
     @property
     def parked(self) -> str:
         return self._key("parked")
+
+    @property
+    def drained(self) -> str:
+        return self._key("drained")
 
 
 def audit_keys(tenant: str) -> list[str]:

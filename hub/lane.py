@@ -13,7 +13,7 @@ from logging import getLogger
 from time import monotonic
 from typing import assert_never
 
-from hub.breakers import FREE, Pass
+from hub.breakers import ASK_AGAIN, FREE, Pass
 from hub.channels.origins import SLOW, Visit
 from hub.due import Lease
 from hub.errors import Unavailable
@@ -138,7 +138,10 @@ class Lane:
             visit = sender.origins.enter(recipient.origin, slow=slow, now=sender.due.now())
         try:
             passed: Pass | int = FREE
-            if not sending.handshake:  # its client waits for an answer
+            if sending.handshake:  # its client waits for an answer
+                if sender.breakers.is_drained(recipient.origin):
+                    return sender.due.now() + ASK_AGAIN
+            else:
                 key, token = self.lease.subscription, self.lease.token
                 passed = await sender.breakers.admit(recipient.origin, key, token)
             if isinstance(passed, int):

@@ -69,6 +69,10 @@ class Kind(StrEnum):
     RULE_ADDED = "rule-added"
     RULE_REMOVED = "rule-removed"
 
+    #: Nothing new is sent to an origin for a while; or it is again.
+    ORIGIN_DRAINED = "origin-drained"
+    ORIGIN_RESUMED = "origin-resumed"
+
     REDELIVERED = "redelivered"
     TESTED = "tested"
     RECOVERED = "recovered"

@@ -108,14 +108,19 @@ def wait(probes: int, dice: float) -> int:
     return int(min(FIRST * 2 ** min(probes, 16), LONGEST) * (1 + JITTER * dice))
 
 
-def admit(standing: Standing | None, *, now: int, parked: int | None, probing: bool) -> Admission:
+def admit(
+    standing: Standing | None, *, now: int, parked: int | None, probing: bool, drained: bool = False
+) -> Admission:
     """
     What somebody who wants to send an event notification may do.
 
     Args:
         parked: Since when it is parked; None when it isn't.
         probing: Somebody's notification is the probe already.
+        drained: An operator wants nothing to be sent there now.
     """
+    if drained:
+        return Admission.PARK
     if standing is None or standing.probes is None:
         return Admission.SEND
     if now >= standing.probe_at and not probing:

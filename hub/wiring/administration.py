@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
+from hub.access import DEFAULT
 from hub.api.admin.actions import Actions
 from hub.api.admin.attempts import AttemptLog
 from hub.api.admin.events import Events
 from hub.api.admin.explain import AdminExplain
 from hub.api.admin.index import IndexCost
 from hub.api.admin.named import Base, Named
+from hub.api.admin.origins import DrainedOrigins
 from hub.api.admin.subscriptions import Listing
 from hub.api.admin.topics import Catalogue
 from hub.api.admin.withheld import WithheldLog
@@ -33,6 +35,7 @@ def administration(tenant: str, settings: Settings, p: Parts, bases: Mapping[Fhi
     yield from WithheldLog(below, tenant, p.audit, p.survey, settings.max_page).routes()
     yield from IndexCost(tenant, p.registry, Readings(p.pipeline)).routes()
     yield from AdminExplain(named, settings.max_body_bytes, settings.max_nesting).routes()
-    yield from Actions(
-        named, p.resending, now_ms, max_body=settings.max_body_bytes, max_nesting=settings.max_nesting
-    ).routes()
+    limits = {"max_body": settings.max_body_bytes, "max_nesting": settings.max_nesting}
+    if tenant == DEFAULT:
+        yield from DrainedOrigins(p.draining, p.survey, now_ms, **limits).routes()
+    yield from Actions(named, p.resending, now_ms, **limits).routes()

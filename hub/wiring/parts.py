@@ -17,6 +17,7 @@ from hub.audit import Audit
 from hub.channels.guard import Guard
 from hub.channels.own import Own, found
 from hub.disclosure import Disclosure
+from hub.draining import Draining
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import Foundation, check, fitting
@@ -126,6 +127,10 @@ class Parts:
     @property
     def resending(self) -> Resending:
         return Resending(self.pipeline, self.outboxes, self.due, self.audit)
+
+    @property
+    def draining(self) -> Draining:
+        return Draining(self.pipeline, self.audit)
 
     @property
     def retention(self) -> Retention:

@@ -96,6 +96,8 @@ MEANINGS: Mapping[Kind, Meaning] = MappingProxyType(
         Kind.RULE_ADDED: _dicom(*_ALERT, "C", *_ATTRIBUTES),
         Kind.RULE_REMOVED: _dicom(*_ALERT, "D", *_ATTRIBUTES),
         Kind.RESENT: _rest("operation", "E"),
+        Kind.ORIGIN_DRAINED: _dicom(*_ACTIVITY, "E"),
+        Kind.ORIGIN_RESUMED: _dicom(*_ACTIVITY, "E"),
         Kind.REDELIVERED: _rest("operation", "E"),
         Kind.TESTED: _rest("operation", "E"),
         Kind.RECOVERED: _dicom(*_ACTIVITY, "E"),

@@ -223,6 +223,15 @@ async def tells_who_was_away(client: Client) -> None:
         await eventually(lambda: _resent(client), within=30)
 
 
+async def drains_an_origin(client: Client) -> None:
+    """An operator has nothing sent to the receiver for a while, and then lets it go on."""
+    draining, now = client.parts.draining, int(time.time() * 1000)
+    await draining.drain(client.receiver, now=now, milliseconds=60_000, agent="operator")
+    await client.put("a0", "drained")
+    assert await draining.resume(client.receiver, agent="operator")
+    await eventually(lambda: _roused(client), within=30)
+
+
 async def puts(client: Client) -> None:
     for number in range(8):
         await client.put(f"a{number % 2}", f"puts-{number}")
@@ -368,8 +377,8 @@ async def keeps_nothing(client: Client) -> None:
 
 STORY: list[Step] = [
     publishes_before_anybody_subscribes, publishes_a_topic, publishes_a_value_set, subscribes, subscribes_for_a_while,
-    empties_the_log, puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away, writes_a_transaction,
-    tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
+    empties_the_log, drains_an_origin, puts, posts_with_a_key, creates_unless_there_is_one, tells_who_was_away,
+    writes_a_transaction, tells_the_operator, writes_a_transaction_that_is_refused, entrusts, replaces_the_key,
     unsubscribes, forgets_a_key_that_is_lost, keeps_something_back,
     says_who_may_call, looks_at_what_was_counted, reads, puts_more,
     has_heard_of_everything, erases, keeps_nothing,

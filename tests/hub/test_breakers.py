@@ -73,7 +73,10 @@ async def probe_is_due(parts: Parts, where: str) -> None:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(("fail", "fail", "minute", "due", "hour", "admit", "admit", "probe", "late")), st.integers(0, 3)
+        st.sampled_from(
+            ("fail", "fail", "minute", "due", "hour", "admit", "admit", "probe", "late", "drain", "resume")
+        ),
+        st.integers(0, 3),
     ),
     max_size=25,
 )
@@ -84,7 +87,7 @@ steps = st.lists(
 async def test_the_scripts_do_what_the_rules_say(lasting: Parts, steps: list[tuple[str, int]], dice: float) -> None:
     """Whoever fails and asks in whatever order, against the pure functions. `late`: a probe that another followed."""
     parts, where = lasting, f"http://o{next(_names)}.example:80"
-    keys, run = OriginKeys(where).all, lasting.pipeline.run
+    keys, drained, run = OriginKeys(where).all, OriginKeys(where).drained, lasting.pipeline.run
     standing: Standing | None = None
     holder = ""
 
@@ -116,11 +119,16 @@ async def test_the_scripts_do_what_the_rules_say(lasting: Parts, steps: list[tup
             await probe_is_due(parts, where)
         elif verb == "hour":
             await parts.pipeline.command("ZADD", keys[2], "XX", now() - PATIENCE, name)
+        elif verb == "drain":
+            await parts.pipeline.command("SET", drained, "x", "PX", 60_000)
+        elif verb == "resume":
+            await parts.pipeline.command("DEL", drained)
         elif verb == "admit":
             since = await parts.pipeline.command("ZSCORE", keys[2], name)
-            reply = await run(script("admit"), keys, name, f"{name} 1", 60_000, PATIENCE)
+            reply = await run(script("admit"), [*keys, drained], name, f"{name} 1", 60_000, PATIENCE)
             parked = None if since is None else int(float(since))
-            may = admit(standing, now=now(), parked=parked, probing=bool(holder))
+            is_drained = bool(await parts.pipeline.command("EXISTS", drained))
+            may = admit(standing, now=now(), parked=parked, probing=bool(holder), drained=is_drained)
             said = {b"closed": Admission.SEND, b"send": Admission.SEND, b"probe": Admission.PROBE}
             assert said.get(reply[0], Admission.PARK) is may
             if may is Admission.PROBE:

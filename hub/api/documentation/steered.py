@@ -1,6 +1,6 @@
 """What `/openapi.json` says of what operators do."""
 
-from hub.api.documentation.schemas import NUMBER, TEXT, Schema, given, or_none, told
+from hub.api.documentation.schemas import AT, NUMBER, TEXT, Schema, about, given, listed, or_none, told, words
 from hub.api.documented import Documented
 from hub.api.needs import OPERATOR
 
@@ -36,4 +36,40 @@ ROTATE = Documented(
     {200: "The secret"},
     refusals=(404, 409),
     schema=told({"publicKey": TEXT, "previousUntil": TEXT}, text=TEXT, secret=TEXT),
+)
+ORIGIN = told(
+    origin=about(TEXT, "Scheme, host and port"),
+    state=about(words(("open", "drained", "failing")), "`open`: it is left alone, and probed now and then"),
+    since=about(or_none(AT), "When the first connection failed, or it was drained"),
+    failures=about(NUMBER, "Connections that failed since the last that was made"),
+    probeAt=about(or_none(AT), "When it is tried next"),
+    parked=about(NUMBER, "Subscriptions that wait for it"),
+    until=about(or_none(AT), "When it is drained no more"),
+    by=about(or_none(TEXT), "Who has it drained"),
+)
+ORIGINS = Documented(
+    "List the origins that are left alone, drained, or failing",
+    OPERATOR,
+    {200: "The first 200 of them"},
+    schema=told(origins=listed(ORIGIN)),
+)
+DRAIN = Documented(
+    "Send nothing new to an origin for a while: what is under way ends, and what comes is kept, in order",
+    OPERATOR,
+    {200: "All that send know within a second"},
+    body=given(
+        ("origin", "minutes"),
+        origin=about(TEXT, "Scheme, host and port of endpoints"),
+        minutes={"type": "integer", "minimum": 1, "maximum": 10_080},
+    ),
+    refusals=(404,),
+    schema=told(origin=TEXT, until=AT, text=TEXT),
+)
+RESUME_ORIGIN = Documented(
+    "Send to a drained origin again",
+    OPERATOR,
+    {200: "What waits goes on its way"},
+    body=given(("origin",), origin=TEXT),
+    refusals=(404,),
+    schema=told(origin=TEXT, text=TEXT),
 )

@@ -125,6 +125,9 @@ def _administration() -> Iterator[Rule]:
         yield Rule("POST", f"{path}/{action}", "admin", status, f"{one}/{action}", {})
     for path_ in ("topics", "withheld", "index"):
         yield Rule("GET", f"/admin/{path_}", "admin", 200)
+    yield Rule("GET", "/admin/origins", "admin", 200)
+    yield Rule("POST", "/admin/origins/drain", "admin", 400, body={})
+    yield Rule("POST", "/admin/origins/resume", "admin", 404, body={"origin": "http://none.example"})
     yield Rule("POST", "/admin/explain", "admin", 400, body={})
     yield Rule("POST", f"{path}/off", "admin", 404, "/admin/subscriptions/r4/none/off", {})
 

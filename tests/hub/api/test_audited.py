@@ -111,6 +111,11 @@ CASES = {
         on_s(Kind.SUBSCRIPTION_RESUMED),
         lambda hub: hub.put("/Subscription/s", subscription(HOOK) | {"id": "s", "status": "off"}),
     ),
+    "origin": Case(
+        lambda hub: hub.parts.draining.resume("http://a.example:80", agent="boss"),
+        Act(Kind.ORIGIN_RESUMED, "boss", "origin/http://a.example:80"),
+        lambda hub: hub.parts.draining.drain("http://a.example:80", now=0, milliseconds=60_000, agent="boss"),
+    ),
     "secret": Case(
         lambda hub: hub.client.post("/Subscription/s/$rotate-secret"), on_s(Kind.SECRET_ROTATED), subscribed
     ),
