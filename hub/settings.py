@@ -22,6 +22,7 @@ from hub.values import (
     RedisUrl,
     SecretsKey,
     Texts,
+    Token,
     Url,
     UrlOrNothing,
     Waits,
@@ -279,6 +280,12 @@ class Settings(BaseSettings):
     endpoint_ca_file: Path | None = Field(
         None,
         description="File. PEM of authorities that may vouch for endpoints, beside those that the system trusts.",
+    )
+    metrics_token: Token = Field(
+        "",
+        repr=False,
+        description="16 or more characters. Whoever sends it as `Authorization: Bearer` may read `/metrics`, and"
+        " nothing else. Empty: where callers are told apart, only operators may.",
     )
     secrets_key: SecretsKey = Field(
         "",

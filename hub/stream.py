@@ -108,9 +108,17 @@ class Changes:
 
     async def behind(self) -> Behind:
         """How far matching is behind, in all partitions together."""
+        found = (await self.each_behind()).values()
+        return Behind(max(each.seconds for each in found), sum(each.changes for each in found))
+
+    async def each_behind(self) -> dict[int, Behind]:
+        """How far it is in each partition, by its number."""
         keys = [[p.changes, p.matched, p.passed] for p in self.partitions]
         found = await asyncio.gather(*(self._pipeline.run(LAG, each) for each in keys))
-        return Behind(max(int(age) for age, _ in found) / 1000, sum(int(changes) for _, changes in found))
+        return {
+            p.number: Behind(int(age) / 1000, int(changes))
+            for p, (age, changes) in zip(self.partitions, found, strict=True)
+        }
 
     async def waits(self, resource: ResourceId, number: int) -> bool:
         """Whether the change that made this version of a resource is still to be matched."""

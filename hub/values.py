@@ -138,6 +138,12 @@ def is_network(text: str) -> bool:
     return True
 
 
+def _token(text: str) -> str:
+    if text and not re.fullmatch(r"[!-~]{16,}", text):
+        raise ValueError("should be 16 or more letters, digits and signs, without blanks")
+    return text
+
+
 #: Words that may be written in capitals too.
 InAnyCase = BeforeValidator(_lower)
 
@@ -147,6 +153,7 @@ IssuerUrl: TypeAlias = Annotated[str, AfterValidator(_of_issuer)]
 RedisUrl: TypeAlias = Annotated[str, AfterValidator(_redis_url)]
 WebhookUrl: TypeAlias = Annotated[str, AfterValidator(_webhook_url)]
 WebhookSecret: TypeAlias = Annotated[str, AfterValidator(_webhook_secret)]
+Token: TypeAlias = Annotated[str, AfterValidator(_token)]
 SecretsKey: TypeAlias = Annotated[str, AfterValidator(_secrets_key)]
 
 #: Lists are written with commas, since JSON in an environment variable is a trap.

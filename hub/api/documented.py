@@ -147,7 +147,8 @@ class Documented:
     takes: Headers and parameters of the query, as OpenAPI's Parameter Objects.
     body: OpenAPI's Request Body Object; empty for none.
     refusals: Statuses beside those that every interaction may have.
-    schema: Of an answer that is JSON and no resource; empty for a resource.
+    schema: Of an answer that is no resource; empty for a resource.
+    media_type: Of such an answer.
     """
 
     summary: str
@@ -158,6 +159,7 @@ class Documented:
     body: dict[str, Any] = field(default_factory=dict)
     refusals: tuple[int, ...] = ()
     schema: dict[str, Any] = field(default_factory=dict)
+    media_type: str = JSON
 
     @property
     def status(self) -> int:
@@ -190,7 +192,7 @@ class Documented:
         if status == 201:
             answer["headers"] = {"Location": _told("Where the version is"), "ETag": _told("Its number")}
         if self.schema:
-            return answer | {"content": {JSON: {"schema": self.schema}}}
+            return answer | {"content": {self.media_type: {"schema": self.schema}}}
         if status in (204, 304):
             return answer
         if PREFER in self.takes and self.resource and self.resource != "Bundle":

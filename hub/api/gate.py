@@ -130,6 +130,13 @@ def _key(request: Request) -> str:
     return own or bearer
 
 
+def bearer(request: Request) -> str:
+    """The token that a request bears; empty for none, and for several, of which none counts."""
+    values = request.headers.getlist("authorization")
+    found = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
+    return found[1] if found else ""
+
+
 def _bearer(request: Request) -> str:
     """What `Authorization: Bearer` has; empty for none, and for another scheme."""
     found = _BEARER.fullmatch(_single(request, "authorization"))

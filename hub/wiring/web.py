@@ -17,6 +17,7 @@ from hub.api.app import create_app
 from hub.api.auditing import Auditing
 from hub.api.calls import Calls
 from hub.api.console import Console
+from hub.api.counting import Counting
 from hub.api.entrusting import Entrusting, signing_routes
 from hub.api.erasing import Erasures
 from hub.api.explaining import Explaining
@@ -24,6 +25,7 @@ from hub.api.finding import Finding
 from hub.api.guide import guide_routes
 from hub.api.happened import Past
 from hub.api.health import health_routes
+from hub.api.metrics import Metrics, Scraping
 from hub.api.operations import Operations
 from hub.api.pacing import Allowances, Paced
 from hub.api.recovering import Recovering
@@ -52,6 +54,9 @@ from hub.wiring.parts import Parts, ended, parts
 from subscriptions.allowance import Rate
 from subscriptions.codes import FhirVersion
 from subscriptions.subscription import Style
+
+#: As it is installed.
+PACKAGE = "fhir-event-hub"
 
 
 @asynccontextmanager
@@ -91,13 +96,17 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusa
     console = Console.read().routes()
 
     def made(tenant: str, *others: APIRouter) -> FastAPI:
-        own = Paced(gate or gates.gate(tenant, p.tenancy.bases(tenant).values()), known, unknown)
+        asked = gate or gates.gate(tenant, p.tenancy.bases(tenant).values())
+        if tenant == DEFAULT and settings.metrics_token:
+            asked = Scraping(asked, settings.metrics_token)
+        own = Paced(asked, known, unknown)
         return _application(tenant, settings, p, pressure, own, refusals, tuple(gates.routes()), console, *others)
 
     app = made(DEFAULT, *others)
     app.add_middleware(Tenants, p.access, made)
     if p.traces.on:
         app.add_middleware(Traced, p.traces)
+    app.add_middleware(Counting, p.meter)
     return app
 
 
@@ -142,10 +151,19 @@ def _application(
             )
             for version, at_base in at_bases.items()
         },
-        administration=chain(administration(tenant, settings, p, at_bases), erasures.routes()),
+        administration=chain(
+            administration(tenant, settings, p, at_bases),
+            erasures.routes(),
+            _metrics(p, pressure).routes() if tenant == DEFAULT else (),
+        ),
         others=others,
-        release=version_of("fhir-event-hub"),
+        release=version_of(PACKAGE),
     )
+
+
+def _metrics(p: Parts, pressure: Pressure) -> Metrics:
+    """The figures, which are the whole hub's."""
+    return Metrics(p.pipeline, p.changes, p.due, p.survey, p.access, p.audit, pressure, now_ms, version_of(PACKAGE))
 
 
 def _base(

@@ -80,3 +80,10 @@ ERASE = Documented(
     schema=_ERASURE,
 )
 ERASURE = Documented("Tell how an erasure stands", OPERATOR, {200: "How it stands"}, refusals=(404,), schema=_ERASURE)
+METRICS = Documented(
+    "All figures of the hub, as Prometheus reads them",
+    OPERATOR,
+    {200: "What was counted since the first start, and how it stands now"},
+    schema={"type": "string"},
+    media_type="text/plain",
+)

@@ -110,6 +110,7 @@ def rules() -> Iterator[Rule]:
         yield from _below(f"/fhir/{version}", version)
     yield from _administration()
     yield Rule("POST", "/admin/erase", "admin", 400, body={})
+    yield Rule("GET", "/metrics", "admin", 200)
     yield Rule("GET", "/admin/erasures/{erasure}", "admin", 404, "/admin/erasures/none")
 
 
