@@ -128,6 +128,11 @@ class Pipeline:
             self._ask = lambda arguments: crash.around(str(arguments[0]).lower(), lambda: way.ask(arguments))
             self._run = lambda step, call: crash.around(step.name, lambda: self._evaluate(step, call))
 
+    @property
+    def lost(self) -> str:
+        """Why nothing may be asked of this Redis; empty when it may. See `Memory`."""
+        return self._memory.lost
+
     def run(self, step: Script, keys: list[str], *arguments: Argument) -> Coroutine[Any, Any, Any]:
         """Run a script. All of `keys` have one hash tag. Declined: see `Memory`."""
         self._memory.check()

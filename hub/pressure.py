@@ -24,6 +24,9 @@ log = getLogger("hub.pressure")
 #: Seconds for which an answer of Redis is believed, and after which publishers are told to come back.
 BELIEVED, COME_BACK = 1.0, 10
 
+_ROOM = "Give Redis more memory, or keep less: HUB_RETENTION_DAYS, HUB_RETENTION_BYTES"
+_WORKERS = "See that `hub worker match` is at work; start more of them, up to HUB_PARTITIONS"
+
 
 @dataclass
 class Pressure:
@@ -33,6 +36,7 @@ class Pressure:
     changes: Changes
     settings: Settings
     _found: str = ""
+    _remedy: str = ""
     _until: float = 0.0
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -52,7 +56,8 @@ class Pressure:
         if monotonic() >= self._until:
             async with self._asking:
                 if monotonic() >= self._until:
-                    before, self._found = self._found, await self._look()
+                    before = self._found
+                    self._found, self._remedy = await self._memory() or await self._behind() or ("", "")
                     self._until = monotonic() + BELIEVED
                     if self._found and not before:
                         log.warning("ingest.declined", extra={"reason": self._found})
@@ -60,24 +65,26 @@ class Pressure:
                         log.warning("ingest.resumed")
         return self._found
 
-    async def _look(self) -> str:
-        return await self._memory() or await self._behind()
+    @property
+    def remedy(self) -> str:
+        """What the operator can do about what was found last; empty when nothing was."""
+        return self._remedy
 
-    async def _memory(self) -> str:
+    async def _memory(self) -> tuple[str, str] | None:
         most = self.settings.max_memory_percent
         for info in map(read_info, await self.pipeline.of_each("INFO", "memory")):
             limit = int(info["maxmemory"]) or self.settings.max_memory_bytes or int(info["total_system_memory"])
             used = int(info["used_memory"]) - int(info.get("mem_not_counted_for_evict", 0))
             if used * 100 >= limit * most:
-                return (
-                    f"The hub is full: Redis uses {used:,} of {limit:,} bytes, and nothing is stored from {most:g} % on"
-                )
-        return ""
+                text = f"Redis uses {used:,} of {limit:,} bytes, and nothing is stored from {most:g} % on"
+                return f"The hub is full: {text}", _ROOM
+        return None
 
-    async def _behind(self) -> str:
+    async def _behind(self) -> tuple[str, str] | None:
         behind = await self.changes.behind()
         if behind.changes >= self.settings.max_unmatched:
-            return f"The hub is behind: {behind.changes:,} changes are not matched yet"
+            return f"The hub is behind: {behind.changes:,} changes are not matched yet", _WORKERS
         if behind.seconds > self.settings.max_match_lag:
-            return f"The hub is behind: the oldest change that is not matched was stored {behind.seconds:,.0f} s ago"
-        return ""
+            text = f"the oldest change that is not matched was stored {behind.seconds:,.0f} s ago"
+            return f"The hub is behind: {text}", _WORKERS
+        return None

@@ -11,6 +11,7 @@ from hub.errors import Unavailable
 from hub.foundation import Foundation
 from hub.presence import running
 from hub.pressure import Pressure
+from hub.wire import FAILURES
 
 
 def health_routes(foundation: Foundation, pressure: Pressure, audit: Audit, access: Access) -> APIRouter:
@@ -27,7 +28,7 @@ def health_routes(foundation: Foundation, pressure: Pressure, audit: Audit, acce
         """
         What is written now will be on disk. Pumps may be missing: what is written waits for them. A hub that is full is
         ready all the same, since it goes on reading, delivering and deleting: `declines` then says why nothing more is
-        stored. So is one whose audit is full: `audit` then says how many entries were left out.
+        stored. So is one whose audit is full: `audit` then says how many entries were left out. Each says what to do.
         """
         try:
             volatile = await foundation.standing()
@@ -36,15 +37,22 @@ def health_routes(foundation: Foundation, pressure: Pressure, audit: Audit, acce
             lost = await audit.lost(*{DEFAULT, *access.tenants})
             pumps = {kind: len(await running(foundation.pipeline, kind)) for kind in ("match", "deliver")}
         except Unavailable as error:
+            reason = foundation.pipeline.lost or str(error)
+            if isinstance(error.__cause__, FAILURES) and not foundation.pipeline.lost:
+                reason += ". See that the Redis at HUB_REDIS_URL runs, and what it says in its log"
             headers = {"Retry-After": str(error.retry_after)}
-            return JSONResponse({"status": "unavailable", "reason": str(error)}, 503, headers)
+            return JSONResponse({"status": "unavailable", "reason": reason}, 503, headers)
         ready: dict[str, Any] = {"status": "ready", "pumps": pumps}
+        if missing := [f"`hub worker {kind}`" for kind, count in pumps.items() if not count]:
+            start = f"start {' and '.join(missing)}, or see on stderr why it ends"
+            ready["waits"] = f"What is written waits, since nobody is there to take it: {start}"
         if volatile:
-            ready["volatile"] = volatile
+            ready["volatile"] = f"{volatile}. Change that in Redis: HUB_ALLOW_VOLATILE_REDIS=true lets it forget"
         if declines:
-            ready["declines"] = declines
+            ready["declines"] = f"{declines}. {pressure.remedy}"
         if lost:
-            ready["audit"] = f"full (HUB_AUDIT_ENTRIES): {lost} entries are left out until older ones have gone"
+            full = f"full (HUB_AUDIT_ENTRIES): {lost} entries are left out until older ones have gone"
+            ready["audit"] = f"{full}. Raise it, or lower HUB_AUDIT_DAYS"
         return JSONResponse(ready)
 
     return router
