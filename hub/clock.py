@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from logging import getLogger
+from time import monotonic
 
 from hub.breakers import Caller
 from hub.due import Due
@@ -92,9 +93,10 @@ class Clock:
         """Do a step so often while the lease is this process', and soon again when it failed; never returns."""
         while True:
             await self._mine.wait()
-            pause = seconds
+            pause, began = seconds, monotonic()
             try:
                 await step()
+                log.debug("clock.stepped", extra={"step": name, "milliseconds": round((monotonic() - began) * 1000, 1)})
             except Unavailable as error:
                 log.warning("clock.waits", extra={"step": name, "reason": str(error)})
                 pause = OFTEN

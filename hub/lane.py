@@ -59,6 +59,10 @@ FAIR_SECONDS = 1.0
 STRAY = 60_000
 
 
+#: What is said of a subscription to which nothing more is sent after a failure.
+_ENDS = {Verb.ERROR: "subscription.error", Verb.OFF: "subscription.off"}
+
+
 @dataclass
 class Lane:
     """The serving of one subscription under one lease."""
@@ -129,7 +133,7 @@ class Lane:
         """Attempt it if the origin has a place. Returns as `_attempt` does."""
         sender = self.sender
         if sending.handshake and recipient.subscription.style is not Style.TOPIC:
-            return await self._until_confirmed(lambda: self._activate(recipient))  # R4 had no handshake
+            return await self._activated(recipient)  # R4 had no handshake
         slow = recipient.slow or self.turn.attempt > 0
         visit = sender.origins.enter(recipient.origin, slow=slow, now=sender.due.now())
         while isinstance(visit, int):
@@ -216,7 +220,7 @@ class Lane:
         await self._tell(recipient, outcome, passed)
         sent = _sent(outcome, message, took)
         if isinstance(decision, Delivered) and sending.handshake:
-            turn = await self._until_confirmed(lambda: self._activate(recipient, sent))
+            turn = await self._activated(recipient, sent)
             self._delivered(turn, sending, answered)
             return turn
         verb, said, code, wait = _verdict(decision)
@@ -241,6 +245,8 @@ class Lane:
         )
         if isinstance(decision, Delivered):
             self._delivered(turn, sending, answered)
+        elif turn is not None and verb in _ENDS:
+            log.warning(_ENDS[verb], extra={"subscription": str(key), "code": code, "reason": said})
         return again_at if turn is not None and again_at is not None else turn
 
     def _span(self, subscription: Subscription, message: Message, sending: Sending) -> Span:
@@ -337,6 +343,13 @@ class Lane:
                     raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
+
+    async def _activated(self, recipient: Recipient, sent: Sent | None = None) -> Turn | int | None:
+        """Activate it, and say so."""
+        turn = await self._until_confirmed(lambda: self._activate(recipient, sent))
+        if isinstance(turn, Turn):
+            log.info("subscription.active", extra={"subscription": str(self.lease.subscription)})
+        return turn
 
     async def _activate(self, recipient: Recipient, sent: Sent | None = None) -> Turn | int | None:
         """

@@ -152,7 +152,7 @@ class Membership:
         await self.record(key, Kind.SUBSCRIPTION_CREATED, owner)
         if not await self.registry.enter(registered, instead_of=before, on=on):
             return Written(Subscribed.CONFLICT, 1)
-        return await self._write(key, "", wanted, kept, now=now, owner=owner)
+        return _said(await self._write(key, "", wanted, kept, now=now, owner=owner), key, wanted, owner)
 
     async def update(
         self,
@@ -193,7 +193,7 @@ class Membership:
         written = await self._write(key, expected, wanted, kept, now=now, owner=owner, on=On(on.place), joined=joined)
         if registered is not None and joined and written.outcome is not Subscribed.CHANGED:
             await self.registry.put(registered, joined=joined)
-        return written
+        return _said(written, key, wanted, agent)
 
     async def _write(
         self,
@@ -256,6 +256,7 @@ class Membership:
         if outcome is not Subscribed.CONFLICT:
             await self.registry.remove(member.key)
             await self.due.schedule(member.key, None, end=None)
+            log.info("subscription.deleted", extra={"subscription": str(member.key), "client": agent})
         return Written(outcome, revision)
 
     async def turn_off(self, key: SubscriptionKey, *, now: int) -> None:
@@ -266,9 +267,7 @@ class Membership:
         if state.status is not SubscriptionStatus.OFF:
             if state.end is None or state.end > now:  # it was written meanwhile
                 return await self.due.ends(key, state.end)
-            outcome = await self.switch_off(Member(key, state), now=now, agent=HUB, why="its end has come")
-            if outcome is Subscribed.CHANGED:
-                log.info("subscription.ended", extra={"subscription": str(key)})
+            await self.switch_off(Member(key, state), now=now, agent=HUB, why="its end has come")
             return None
         return await self.due.ends(key, None)
 
@@ -296,6 +295,7 @@ class Membership:
         if outcome is Subscribed.CHANGED:
             await self.registry.put(Registered(key, False, revision, now, state.resource, state.style, state.owner))
             await self.due.ends(key, None)
+            log.info("subscription.off", extra={"subscription": str(key), "client": agent, "reason": why})
         return outcome
 
     async def _conflict(self, member: Member, expected: str) -> Written | None:
@@ -363,3 +363,13 @@ class Membership:
         if replace(wanted, revision=registered.revision, since=registered.since) == registered:
             return False
         return await self.registry.put(wanted)
+
+
+def _said(written: Written, key: SubscriptionKey, wanted: Subscription, client: str) -> Written:
+    """Write of what was written, if it was, that it is."""
+    if written.outcome in (Subscribed.CREATED, Subscribed.CHANGED):
+        off = wanted.status is SubscriptionStatus.OFF
+        ids = {"subscription": str(key), "revision": written.revision, "client": client}
+        status = SubscriptionStatus.OFF if off else SubscriptionStatus.REQUESTED
+        log.info("subscription.stored", extra=ids | {"status": status})
+    return written

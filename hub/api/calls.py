@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from logging import getLogger
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +16,8 @@ from hub.refusals import Refusals
 from subscriptions.audit import Act, Kind, Outcome
 from subscriptions.codes import FhirVersion
 from subscriptions.scopes import Permission
+
+log = getLogger("hub.api")
 
 #: Where a request's scope has what entries of a Bundle came to.
 _PARTS = "audited"
@@ -35,7 +38,7 @@ class Calls:
         """A route's handler, of whose refusals the audit knows; and of what it tells, before it is told."""
         kind = _kind(route)
         told = kind if kind and self.audit.level.has(kind) else None
-        open_ = route.documented.needs.anybody
+        open_, acts = route.documented.needs.anybody, route.documented.needs.admin and route.method != "GET"
 
         async def audited(request: Request) -> Response:
             try:
@@ -49,6 +52,8 @@ class Calls:
                 await self.audit.record(self.tenant, _act(told, route, request))
             if parts := request.scope.get(_PARTS):
                 await self._parts(parts)
+            if acts and response.status_code < 300:
+                log.info("operator.acted", extra=_acted(self.tenant, route, request))
             return response
 
         return audited
@@ -84,6 +89,13 @@ def _act(kind: Kind, route: Route, request: Request) -> Act:
     entity = f"{type_}/{id_}" + (f"/_history/{number}" if number else "") if id_ else f"type/{type_}"
     version = FhirVersion(route.base.rpartition("/")[2]) if route.base else None
     return Act(kind, caller.name, entity, version, text=f"{route.method} {route.base}{plain(route)}")
+
+
+def _acted(tenant: str, route: Route, request: Request) -> dict[str, object]:
+    """What an operator has done, and to what: the parts of its path, which there are, since it was done."""
+    caller: Caller = request.scope["caller"]
+    action = f"{route.method} {plain(route)}"
+    return {"tenant": tenant, "client": caller.name, "action": action, "to": "/".join(request.path_params.values())}
 
 
 def _told(route: Route, request: Request, error: Refused) -> str:

@@ -1,12 +1,12 @@
 """
-Nothing of a patient stands in what the hub says of itself: in no log, metric, alert, error text, URL, job or process
-title, whatever is published, asked and refused, whoever fails or dies.
+Nothing of a patient stands in what the hub says of itself: in no log, metric, trace, alert, error text, URL, job or
+process title, whatever is published, asked and refused, whoever fails or dies.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
+from tests.collector import CLIENT, CONSUMER, SERVER, Collector
 from tests.dump import everything
 from tests.facts import eventually
 from tests.fhir import immunization, observation, talking_to
@@ -242,9 +243,15 @@ class Said:
                 self.add(path, (await http.get(path)).text)
 
 
+@pytest.fixture
+async def collector() -> AsyncIterator[Collector]:
+    async with Collector() as collector:
+        yield collector
+
+
 @pytest.mark.timeout(400)
-async def test_no_patient_data(data: Path, receiver: Receiver) -> None:
-    """A full life of a hub that logs all that it can."""
+async def test_no_patient_data(data: Path, receiver: Receiver, collector: Collector) -> None:
+    """A full life of a hub that logs and traces all that it can."""
     persons = list(people())
     pattern, said = telling(persons), Said()
     receiver.answers["/echo"] = echoes
@@ -255,6 +262,9 @@ async def test_no_patient_data(data: Path, receiver: Receiver) -> None:
         "HUB_RETRY_WAITS": "0.1,0.1",
         "HUB_AUDIT": "all",
         "HUB_ALLOW_CHAINED_FILTERS": "true",
+        "HUB_TRACES": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
     async with HubProcess(data, settings) as hub:
         async with talking_to(hub) as fhir:
@@ -299,6 +309,9 @@ async def test_no_patient_data(data: Path, receiver: Receiver) -> None:
     for line in hub.output:
         said.add("log", line)
     said.add("Redis' log", logs(data))
+    assert {each.kind for each in collector.spans} == {SERVER, CLIENT, CONSUMER}
+    for body in collector.bodies:
+        said.add("traces", body.decode(errors="replace"))
     for each in receiver.received:
         if each.path == "/alerts":
             said.add("alerts", each.body.decode() + str(each.headers))

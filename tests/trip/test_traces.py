@@ -28,6 +28,7 @@ def settings(collector: str) -> dict[str, str]:
     """Of a hub that tells a collector at once."""
     return {
         "HUB_TRACES": "otlp",
+        "HUB_LOG_LEVEL": "info",
         "HUB_RETRY_WAITS": "0.05,0.05,0.05",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
@@ -69,7 +70,7 @@ def parents(received: list[Received]) -> list[list[str]]:
     return found
 
 
-async def test_one_trace(publisher: Fhir, collector: Collector, receiver: Receiver) -> None:
+async def test_one_trace(traced: HubProcess, publisher: Fhir, collector: Collector, receiver: Receiver) -> None:
     """
     Its id is the one that the publisher sent and that the subscriber got, its spans come from three processes, each
     below the one before, and what failed was sent again with the same bytes.
@@ -123,6 +124,13 @@ async def test_one_trace(publisher: Fhir, collector: Collector, receiver: Receiv
     }
     assert (first.attributes["error.type"], first.failed, second.failed) == ("503", True, False)
     assert not any(b"secret" in body for body in collector.bodies)
+    said = [json.loads(line) for line in traced.output if TRACE in line]
+    assert [line["event"] for line in sorted(said, key=lambda line: line["at"])] == [
+        "change.stored",
+        "change.matched",
+        "delivery.attempted",
+        "delivery.attempted",
+    ]
 
 
 async def test_a_header_of_its_own(publisher: Fhir, receiver: Receiver) -> None:
