@@ -1,4 +1,4 @@
-// What the hub tells by itself: figures each second and, for whoever follows them, single steps. One stream for the page.
+// What the hub tells by itself: figures each second and, for whoever follows them, single steps. The page has one stream.
 import { useEffect, useState } from "./html.js";
 import { open } from "./request.js";
 import { session } from "./session.js";

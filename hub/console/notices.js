@@ -19,9 +19,12 @@ export function Notices() {
     return () => clearTimeout(timer);
   }, [said]);
   return html`<div class="notices" role="status">
-    ${said && html`<p class=${`notice ${said.kind}`} key=${said.at}>
+    ${
+      said &&
+      html`<p class=${`notice ${said.kind}`} key=${said.at}>
       <span>${said.text}</span>
       <button type="button" class="plain" aria-label="Dismiss this notice" onClick=${() => say(null)}>×</button>
-    </p>`}
+    </p>`
+    }
   </div>`;
 }

@@ -18,7 +18,7 @@ Sees = Callable[[Look, Scene], Awaitable[None]]
 async def overview(look: Look, _: Scene) -> None:
     """The sentence, what is wrong with its remedy, figures that come by themselves."""
     await expect(look.page.locator("#standing")).not_to_be_empty()
-    await expect(look.page.locator(".aside").first).to_contain_text("Subscriptions are active")
+    await expect(look.page.locator(".aside").first).to_contain_text("active, and the oldest event that waits")
     await expect(look.page.locator(".problems li").first).to_contain_text("ward-7-whiteboard")
     await expect(look.page.locator(".liveness")).to_have_text("Live")
     await expect(look.page.locator(".plot canvas")).to_have_count(4)
@@ -42,7 +42,7 @@ async def in_error(look: Look, _: Scene) -> None:
     await expect(look.page.locator(".machine .now")).to_have_text("▸ error")
     await expect(look.page.locator(".timeline")).to_contain_text("subscription failed by hub")
     await expect(look.page.get_by_role("row").filter(has_text="given up")).to_have_count(1)
-    await expect(look.page.get_by_role("row").filter(has_text="Immunization/dose-1")).to_contain_text("kept")
+    await expect(look.page.get_by_role("row").filter(has_text="Immunization/dose-1,")).to_contain_text("kept")
     await look.page.get_by_text("The resource", exact=True).click()
     await expect(look.page.locator("pre")).to_contain_text('"resourceType": "Subscription"')
 

@@ -27,9 +27,18 @@ const COLUMNS = [
   { name: "at", title: "When", cell: (row) => html`<span class="one-line"><${Moment} at=${row.at} /></span>` },
   { name: "sent", title: "What", cell: sent },
   { name: "attempt", title: "Attempt", number: true, cell: (row) => count(row.attempt) },
-  { name: "decision", title: "Then", cell: (row) => html`<span class=${`word ${DECISIONS[row.decision]?.[0] ?? ""}`}>
-    ${DECISIONS[row.decision]?.[1] ?? row.decision}</span>` },
-  { name: "said", title: "Why", long: true, cell: (row) => html`${row.said}${row.answer && html`<div class="small code">${row.answer}</div>`}` },
+  {
+    name: "decision",
+    title: "Then",
+    cell: (row) => html`<span class=${`word ${DECISIONS[row.decision]?.[0] ?? ""}`}>
+    ${DECISIONS[row.decision]?.[1] ?? row.decision}</span>`,
+  },
+  {
+    name: "said",
+    title: "Why",
+    long: true,
+    cell: (row) => html`${row.said}${row.answer && html`<div class="small code">${row.answer}</div>`}`,
+  },
   { name: "took", title: "Took", number: true, cell: (row) => ms(row.milliseconds) },
   { name: "bytes", title: "Sent", number: true, cell: (row) => (row.bytes ? bytes(row.bytes) : "nothing") },
 ];

@@ -44,23 +44,28 @@ export function Chart({ title, about, series, points, write }) {
       <span class="about">${about}</span>
     </figcaption>
     <ul class="legend">
-      ${series.map((each, number) => html`<li key=${each.name}>
+      ${series.map(
+        (each, number) => html`<li key=${each.name}>
         <svg viewBox="0 0 24 6" aria-hidden="true" class=${each.colour}>
           <line x1="0" x2="24" y1="3" y2="3" stroke-dasharray=${DASHES[number].join(" ")} />
         </svg>
         <span> ${each.title} </span><b>${value(told?.[each.name], write)}</b>
-      </li>`)}
+      </li>`,
+      )}
       <li class="when">${when}</li>
     </ul>
     <div class="plot" ref=${place} aria-hidden="true"></div>
     <button type="button" class="plain" aria-expanded=${table} onClick=${() => show(!table)}>
       ${table ? "Hide the table" : "Show as a table"}<span class="unseen">: ${title}</span>
     </button>
-    ${table && html`<${Table} caption=${`${title}, the latest first`} keyOf=${(row) => row.at} rows=${latest(points)}
+    ${
+      table &&
+      html`<${Table} caption=${`${title}, the latest first`} keyOf=${(row) => row.at} rows=${latest(points)}
       empty="There are no figures yet." columns=${[
         { name: "at", title: "Time", cell: (row) => CLOCK.format(new Date(row.at)) },
         ...series.map(({ name, title }) => ({ name, title, number: true, cell: (row) => value(row[name], write) })),
-      ]} />`}
+      ]} />`
+    }
   </figure>`;
 }
 

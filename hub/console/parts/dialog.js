@@ -39,9 +39,12 @@ export function Dialog({ title, children, action, act, done, close, fatal }) {
       ${failure && html`<p class="failure" role="alert">${failure}</p>`}
       <div class="choices">
         <button type="button" onClick=${close}>${action ? "Cancel" : "Close"}</button>
-        ${action && html`<button type="submit" class=${fatal ? "main fatal" : "main"} disabled=${busy}>
+        ${
+          action &&
+          html`<button type="submit" class=${fatal ? "main fatal" : "main"} disabled=${busy}>
           ${busy ? "Working…" : action}
-        </button>`}
+        </button>`
+        }
       </div>
     </form>
   </dialog>`;

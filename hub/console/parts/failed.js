@@ -5,11 +5,14 @@ import { html } from "../html.js";
 export function Fetched({ fetched, what, children }) {
   const { told, failure } = fetched;
   return html`
-    ${failure && html`<div class="failure" role="alert">
+    ${
+      failure &&
+      html`<div class="failure" role="alert">
       <p>${told ? `${what} could not be read again, and is shown as it was before. ` : `${what} could not be read. `}
         ${reason(failure)}</p>
       <button type="button" onClick=${fetched.again}>Try again</button>
-    </div>`}
+    </div>`
+    }
     ${!told && !failure && html`<p class="waiting" role="status">Reading…</p>`}
     ${told && children}
   `;

@@ -14,20 +14,28 @@ export function Header({ places, place }) {
   return html`<header class="bar">
     <div class="top">
       <a class="name" href="#/"><${Mark} />FHIR event hub</a>
-      ${!session.wanted && html`<button type="button" class="menu" aria-expanded=${open} aria-controls="places"
-        onClick=${() => set(!open)}>Menu</button>`}
+      ${
+        !session.wanted &&
+        html`<button type="button" class="menu" aria-expanded=${open} aria-controls="places"
+        onClick=${() => set(!open)}>Menu</button>`
+      }
       ${!session.wanted && html`<${Liveness} />`}
       <${ThemeSwitch} />
       ${session.key && html`<button type="button" class="quiet" onClick=${() => session.leave()}>Sign out</button>`}
     </div>
-    ${!session.wanted && html`<nav id="places" class=${open ? "open" : ""} aria-label="Views">
+    ${
+      !session.wanted &&
+      html`<nav id="places" class=${open ? "open" : ""} aria-label="Views">
       <ul>
-        ${Object.entries(places).map(([name, [title]]) => html`<li key=${name}>
+        ${Object.entries(places).map(
+          ([name, [title]]) => html`<li key=${name}>
           <a href=${`#/${name}`} aria-current=${name === place ? "page" : null} onClick=${() => set(false)}>${title}</a>
-        </li>`)}
+        </li>`,
+        )}
         <li><a href=${GUIDE}>Guide</a></li>
       </ul>
-    </nav>`}
+    </nav>`
+    }
   </header>`;
 }
 

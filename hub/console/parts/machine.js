@@ -32,13 +32,17 @@ export function Machine({ status, id }) {
         <path class="head" d="M0 0 10 5 0 10z" />
       </marker>
     </defs>
-    ${WAYS.map(([path, why, x, y]) => html`<g key=${path}>
+    ${WAYS.map(
+      ([path, why, x, y]) => html`<g key=${path}>
       <path class="way" d=${path} marker-end="url(#arrow)" marker-start=${why.includes("refuses") ? "url(#arrow)" : null} />
       ${why && html`<text class="why" x=${x} y=${y}>${why}</text>`}
-    </g>`)}
-    ${Object.entries(PLACES).map(([name, [x, y]]) => html`<g key=${name} class=${name === status ? `now ${name}` : ""}>
+    </g>`,
+    )}
+    ${Object.entries(PLACES).map(
+      ([name, [x, y]]) => html`<g key=${name} class=${name === status ? `now ${name}` : ""}>
       <rect x=${x} y=${y} width=${WIDTH} height=${HEIGHT} rx="8" />
       <text x=${x + WIDTH / 2} y=${y + 26}>${name === status ? `▸ ${name}` : name}</text>
-    </g>`)}
+    </g>`,
+    )}
   </svg>`;
 }

@@ -25,6 +25,7 @@ export function State({ status }) {
 }
 
 export function Verdict({ met, yes = "met", no = "not met", unknown = "not looked at" }) {
-  const [mark, text, kind] = met === true ? ["✓", yes, "yes"] : met === false ? ["✗", no, "no"] : ["–", unknown, "none"];
+  const [mark, text, kind] =
+    met === true ? ["✓", yes, "yes"] : met === false ? ["✗", no, "no"] : ["–", unknown, "none"];
   return html`<span class=${`verdict ${kind}`}><span aria-hidden="true">${mark}</span> <span>${text}</span></span>`;
 }

@@ -9,14 +9,20 @@ export function Table({ caption, hidden, columns, rows, keyOf, empty, busy, mark
     <table role="table" aria-busy=${busy ? "true" : null}>
       <caption class=${hidden ? "unseen" : ""}>${caption}</caption>
       <thead role="rowgroup"><tr role="row">
-        ${columns.map((column) => html`<th key=${column.name} role="columnheader" scope="col"
-          class=${column.number ? "number" : ""}>${column.title}</th>`)}
+        ${columns.map(
+          (column) => html`<th key=${column.name} role="columnheader" scope="col"
+          class=${column.number ? "number" : ""}>${column.title}</th>`,
+        )}
       </tr></thead>
       <tbody role="rowgroup">
-        ${rows.map((row) => html`<tr key=${keyOf(row)} role="row" class=${marked?.(row) ? "marked" : ""}>
-          ${columns.map((column) => html`<td key=${column.name} role="cell" data-title=${column.title}
-            class=${column.number ? "number" : column.long ? "long" : ""}><div>${column.cell(row)}</div></td>`)}
-        </tr>`)}
+        ${rows.map(
+          (row) => html`<tr key=${keyOf(row)} role="row" class=${marked?.(row) ? "marked" : ""}>
+          ${columns.map(
+            (column) => html`<td key=${column.name} role="cell" data-title=${column.title}
+            class=${column.number ? "number" : column.long ? "long" : ""}><div>${column.cell(row)}</div></td>`,
+          )}
+        </tr>`,
+        )}
       </tbody>
     </table>
   </div>`;

@@ -43,8 +43,9 @@ function Resend({ of, post, done, close }) {
   const act = (form) => post("redeliver", { from: Number(form.get("from")), to: Number(form.get("to")) });
   return html`<${Dialog} title="Resend events?" action="Resend them" act=${act} done=${done} close=${close}>
     <p>Events that the hub still keeps are sent once more, with the numbers that they have, before anything new. A
-      subscriber knows by the number what it already has.${of.status !== "active" &&
-      html` <strong>It is ${of.status}: resume it first.</strong>`}</p>
+      subscriber knows by the number what it already has.${
+        of.status !== "active" && html` <strong>It is ${of.status}: resume it first.</strong>`
+      }</p>
     <div class="fields">
       <div><label for="from">From event</label>
         <input id="from" name="from" type="number" min="1" max=${of.events} value=${missed} required /></div>
@@ -56,9 +57,8 @@ function Resend({ of, post, done, close }) {
 }
 
 function Resume({ of, post, done, close }) {
-  const kept = of.undelivered
-    ? ` ${several(of.undelivered, "event")} that ${of.undelivered === 1 ? "waits is" : "wait are"} then skipped: they stay kept, and can be resent.`
-    : "";
+  const waiting = `${several(of.undelivered, "event")} that ${of.undelivered === 1 ? "waits is" : "wait are"}`;
+  const kept = of.undelivered ? ` ${waiting} then skipped: kept for a while, and can be resent.` : "";
   return html`<${Dialog} title="Resume it?" action="Resume" act=${() => post("resume")} done=${done} close=${close}>
     <p>The endpoint at ${of.origin || "its origin"} is asked by a handshake. If it accepts, the Subscription is active and
       new events are sent; if not, it goes back to error.${kept}</p>

@@ -21,8 +21,10 @@ export function Charts({ whole }) {
     <div class="heading">
       <h2 id="charts">How it went</h2>
       <div class="segments" role="group" aria-label="Of the charts, the last">
-        ${SPANS.map(([title, each]) => html`<button key=${each} type="button" aria-pressed=${each === minutes}
-          onClick=${() => choose(each)}>${title}</button>`)}
+        ${SPANS.map(
+          ([title, each]) => html`<button key=${each} type="button" aria-pressed=${each === minutes}
+          onClick=${() => choose(each)}>${title}</button>`,
+        )}
       </div>
     </div>
     ${history.failure && minutes > 0 && html`<p class="failure" role="alert">${history.failure.message}</p>`}
@@ -38,11 +40,14 @@ export function Charts({ whole }) {
           { name: "p95", title: "95 %", colour: "series-2" },
           { name: "p99", title: "99 %", colour: "series-3" },
         ]} />
-      ${whole && html`
+      ${
+        whole &&
+        html`
         <${Chart} title="Matching is behind" about="age of the oldest change that is not matched" points=${points}
           write=${lasting} series=${[{ name: "behindSeconds", title: "behind", colour: "series-1" }]} />
         <${Chart} title="Changes to match" about="that wait" points=${points} write=${count}
-          series=${[{ name: "unmatched", title: "changes", colour: "series-1" }]} />`}
+          series=${[{ name: "unmatched", title: "changes", colour: "series-1" }]} />`
+      }
     </div>
   </section>`;
 }

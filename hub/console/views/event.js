@@ -19,17 +19,22 @@ export function EventTrace({ version, id, number }) {
       <div class="heading"><h1 id="event">Event ${count(Number(number))} of ${id}</h1>
         ${told && html`<${State} status=${told.event.state} />`}</div>
       <${Fetched} fetched=${fetched} what="The trace">
-        ${told && html`<ol class="steps">
+        ${
+          told &&
+          html`<ol class="steps">
           <${Step} title="The change" kind=${told.change ? "yes" : ""}><${Change} of=${told.change} event=${told.event} /><//>
           <${Step} title="Matched" kind=${told.matched ? kindOf(told.matched.matched) : ""}><${Matched} of=${told.matched} /><//>
           <${Step} title=${`Got number ${count(told.event.number)}`} kind="yes">
             <p>Numbers of a Subscription rise by one, and an event keeps its own.</p><//>
           <${Step} title="Attempts" kind=${kindOf(tried(told.attempts))}>
-            ${told.attempts.length
-              ? html`<${Attempts} rows=${told.attempts} caption="Attempts at notifications with this event, the latest first" />`
-              : html`<p class="aside">Of the attempts that are still known, none had it.</p>`}<//>
+            ${
+              told.attempts.length
+                ? html`<${Attempts} rows=${told.attempts} caption="Attempts at notifications with this event, the latest first" />`
+                : html`<p class="aside">Of the attempts that are still known, none had it.</p>`
+            }<//>
           <${Step} title="Outcome" kind=${kindOf({ delivered: true, dropped: false }[told.event.state])}><p>${told.outcome}</p><//>
-        </ol>`}
+        </ol>`
+        }
       <//>
     </section>
   `;
@@ -50,12 +55,17 @@ function tried(attempts) {
 const DONE = { create: "created", update: "updated", delete: "deleted" };
 
 function Change({ of, event }) {
-  if (!of) return html`<p class="aside">It is not kept any more, or may not be told any more${event.at && html`; it happened at <${Moment} at=${event.at} />`}.</p>`;
+  if (!of) {
+    const when = event.at && html`; it happened at <${Moment} at=${event.at} />`;
+    return html`<p class="aside">It is not kept any more, or may not be told any more${when}.</p>`;
+  }
   return html`<p><code>${of.type}/${of.id}</code> was ${DONE[of.interaction] ?? of.interaction} at <${Moment} at=${of.at} />${" "}
     as version ${of.versionId}${of.publisher && `, by ${of.publisher}`}. ${of.stillKept ? "" : " That version is not kept any more."}</p>`;
 }
 
 function Matched({ of }) {
   if (!of) return html`<p class="aside">It can't be said any more by which clause.</p>`;
-  return html`<p>${of.text}</p>${of.remarks.map((each) => html`<p class="aside" key=${each}>${each}</p>`)}<${Clauses} of=${of} />`;
+  return html`<p>${of.text}</p>
+    ${of.remarks.map((each) => html`<p class="aside" key=${each}>${each}</p>`)}
+    <${Clauses} of=${of} />`;
 }

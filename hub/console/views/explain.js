@@ -44,25 +44,31 @@ export function Explain({ query }) {
       </div>
       <fieldset><legend>Subscription</legend>
         <${Either} name="subscription-by" one="One that is registered" other="Paste one" is=${pasted} choose=${paste} />
-        ${pasted
-          ? html`<label for="subscription">Subscription, as JSON</label>
+        ${
+          pasted
+            ? html`<label for="subscription">Subscription, as JSON</label>
             <textarea id="subscription" name="subscription" rows="10" required spellcheck="false"></textarea>`
-          : html`<label for="registered">Its id</label>
+            : html`<label for="registered">Its id</label>
             <input id="registered" name="registered" list="suggestions" required autocomplete="off" spellcheck="false"
               defaultValue=${query.get("subscription") ?? ""} onInput=${(event) => suggest(event.target.value)} />
-            <datalist id="suggestions">${suggestions.map((each) => html`<option key=${each.id} value=${each.id}>${each.status}</option>`)}</datalist>`}
+            <datalist id="suggestions">
+              ${suggestions.map((each) => html`<option key=${each.id} value=${each.id}>${each.status}</option>`)}
+            </datalist>`
+        }
       </fieldset>
       <fieldset><legend>Resource</legend>
         ${!pasted && html`<${Either} name="resource-by" one="Paste one" other="One that the hub holds" is=${held} choose=${hold} />`}
-        ${held && !pasted
-          ? html`<label for="reference">Its reference</label>
+        ${
+          held && !pasted
+            ? html`<label for="reference">Its reference</label>
             <input id="reference" name="reference" required placeholder="Immunization/17/_history/2" spellcheck="false" />`
-          : html`<label for="resource">Resource, as JSON</label>
+            : html`<label for="resource">Resource, as JSON</label>
             <textarea id="resource" name="resource" rows="10" required spellcheck="false"></textarea>
             <details><summary>It was something else before</summary>
               <label for="previous">The previous version, as JSON</label>
               <textarea id="previous" name="previous" rows="6" spellcheck="false"></textarea>
-            </details>`}
+            </details>`
+        }
       </fieldset>
       <button type="submit" class="main" disabled=${busy}>${busy ? "Working…" : "Explain"}</button>
     </form>
@@ -82,7 +88,7 @@ function Either({ name, one, other, is, choose }) {
 
 function Answer({ of }) {
   const kind = of.matched === true ? "yes" : of.matched === false ? "no" : "";
-  const text = of.matched === true ? "It would be told." : of.matched === false ? "It would not be told." : "It can't be said.";
+  const text = { yes: "It would be told.", no: "It would not be told." }[kind] ?? "It can't be said.";
   return html`<div class=${`panel answer ${kind}`}><h2>${text}</h2><p>${of.text}</p>
     ${of.remarks.map((each) => html`<p class="aside" key=${each}>${each}</p>`)}<${Clauses} of=${of} /></div>`;
 }

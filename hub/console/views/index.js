@@ -34,14 +34,31 @@ function Criteria({ rows }) {
   </section>`;
 }
 
+function topics(row) {
+  return row.topics.map((each) => `${lastPart(each.topic)} (${count(each.scanned)})`).join(", ") || NONE;
+}
+
 const TYPES = [
-  { name: "type", title: "Type", cell: (row) => html`${row.type} <span class="small">${row.version.toUpperCase()}</span>` },
+  {
+    name: "type",
+    title: "Type",
+    cell: (row) => html`${row.type} <span class="small">${row.version.toUpperCase()}</span>`,
+  },
   { name: "scanned", title: "Subscriptions", number: true, cell: (row) => count(row.scanned) },
-  { name: "topics", title: "Of topics", long: true, cell: (row) => row.topics.map((each) => `${lastPart(each.topic)} (${count(each.scanned)})`).join(", ") || NONE },
+  { name: "topics", title: "Of topics", long: true, cell: (row) => topics(row) },
 ];
 const CRITERIA = [
-  { name: "id", title: "Subscription", cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>` },
-  { name: "filters", title: "Filters", long: true, cell: (row) => html`<span class="code">${row.filters.join(" and ") || NONE}</span>` },
+  {
+    name: "id",
+    title: "Subscription",
+    cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>`,
+  },
+  {
+    name: "filters",
+    title: "Filters",
+    long: true,
+    cell: (row) => html`<span class="code">${row.filters.join(" and ") || NONE}</span>`,
+  },
   { name: "took", title: "Took", number: true, cell: (row) => lasting(row.microseconds / 1e6) },
   { name: "share", title: "Share", number: true, cell: (row) => `${Math.round(row.share * 100)} %` },
 ];

@@ -6,7 +6,9 @@ import { NONE, bytes, count, lasting, several } from "../words.js";
 export function Machinery({ told }) {
   return html`
     <section aria-labelledby="totals"><h2 id="totals">Since the hub began to count</h2><${Totals} of=${told.totals} /></section>
-    ${told.matching && html`<div class="beside">
+    ${
+      told.matching &&
+      html`<div class="beside">
       <section aria-labelledby="partitions">
         <h2 id="partitions">Partitions</h2>
         <${Table} caption="Partitions of the changes, and who matches them" hidden=${true} rows=${told.matching.partitions}
@@ -19,13 +21,19 @@ export function Machinery({ told }) {
         <p class="aside">${several(told.leases, "Subscription")} ${told.leases === 1 ? "is" : "are"} being served at this moment.</p>
       </section>
     </div>
-    <section aria-labelledby="redis"><h2 id="redis">Redis</h2><${Redis} told=${told} /></section>`}
+    <section aria-labelledby="redis"><h2 id="redis">Redis</h2><${Redis} told=${told} /></section>`
+    }
   `;
 }
 
 const PARTITIONS = [
   { name: "number", title: "Partition", cell: (row) => row.number },
-  { name: "matcher", title: "Matched by", long: true, cell: (row) => row.matcher ?? html`<strong class="bad">nobody</strong>` },
+  {
+    name: "matcher",
+    title: "Matched by",
+    long: true,
+    cell: (row) => row.matcher ?? html`<strong class="bad">nobody</strong>`,
+  },
   { name: "unmatched", title: "To match", number: true, cell: (row) => count(row.unmatched) },
   { name: "behind", title: "Behind", number: true, cell: (row) => lasting(row.behindSeconds) },
 ];
@@ -55,9 +63,11 @@ const TOTALS = [
 
 function Totals({ of }) {
   return html`<dl class="facts">
-    ${TOTALS.filter(([name]) => of[name] !== undefined).map(([name, title]) => html`<div key=${name}>
+    ${TOTALS.filter(([name]) => of[name] !== undefined).map(
+      ([name, title]) => html`<div key=${name}>
       <dt>${title}</dt><dd>${count(of[name])}</dd>
-    </div>`)}
+    </div>`,
+    )}
   </dl>`;
 }
 

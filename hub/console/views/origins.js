@@ -22,16 +22,32 @@ export function Origins() {
   };
   const origins = fetched.told?.origins;
   const columns = [
-    { name: "origin", title: "Origin", long: true, cell: (row) => html`<a href=${to(["subscriptions"], { origin: row.origin })}>${row.origin}</a>` },
+    {
+      name: "origin",
+      title: "Origin",
+      long: true,
+      cell: (row) => html`<a href=${to(["subscriptions"], { origin: row.origin })}>${row.origin}</a>`,
+    },
     { name: "state", title: "State", cell: (row) => html`<${State} status=${row.state} />` },
     { name: "since", title: "Since", cell: (row) => html`<${Ago} at=${row.since} />` },
     { name: "failures", title: "Failures", number: true, cell: (row) => count(row.failures) },
     { name: "parked", title: "Subscriptions that wait", number: true, cell: (row) => count(row.parked) },
-    { name: "next", title: "Then", cell: (row) => (row.state === "drained"
-      ? html`goes on <${Ago} at=${row.until} />` : html`tried again <${Ago} at=${row.probeAt} />`) },
-    { name: "action", title: "Action", cell: (row) => (row.state === "drained"
-      ? html`<button type="button" onClick=${() => begin({ resume: row.origin })}>Resume…<span class="unseen"> ${row.origin}</span></button>`
-      : html`<button type="button" onClick=${() => begin({ drain: row.origin })}>Drain…<span class="unseen"> ${row.origin}</span></button>`) },
+    {
+      name: "next",
+      title: "Then",
+      cell: (row) =>
+        row.state === "drained"
+          ? html`goes on <${Ago} at=${row.until} />`
+          : html`tried again <${Ago} at=${row.probeAt} />`,
+    },
+    {
+      name: "action",
+      title: "Action",
+      cell: (row) =>
+        row.state === "drained"
+          ? html`<${Begin} title="Resume…" origin=${row.origin} begin=${() => begin({ resume: row.origin })} />`
+          : html`<${Begin} title="Drain…" origin=${row.origin} begin=${() => begin({ drain: row.origin })} />`,
+    },
   ];
   return html`<section aria-labelledby="origins">
     <div class="heading"><h1 id="origins">Origins</h1>
@@ -39,21 +55,28 @@ export function Origins() {
     <p class="aside">The scheme, host and port of endpoints. One that can't be reached is left alone and tried now and then.
       Drain one while it is being worked on: its events are numbered and kept, and all are sent afterwards, in order.</p>
     <${Fetched} fetched=${fetched} what="The origins">
-      ${origins
-        ? html`<${Table} caption="Origins that something is the matter with" rows=${origins} keyOf=${(row) => row.origin}
+      ${
+        origins
+          ? html`<${Table} caption="Origins that something is the matter with" rows=${origins} keyOf=${(row) => row.origin}
             hidden=${true} columns=${columns} empty="All origins are served: none is left alone, none is drained." />`
-        : html`<p>Only the whole hub's operator sees its origins.</p>`}
+          : html`<p>Only the whole hub's operator sees its origins.</p>`
+      }
     <//>
     ${asked?.drain !== undefined && html`<${Drain} origin=${asked.drain} done=${done} close=${close} />`}
     ${asked?.resume && html`<${Resume} origin=${asked.resume} done=${done} close=${close} />`}
   </section>`;
 }
 
+function Begin({ title, origin, begin }) {
+  return html`<button type="button" onClick=${begin}>${title}<span class="unseen"> ${origin}</span></button>`;
+}
+
 function Drain({ origin, done, close }) {
-  const act = (form) => ask("admin/origins/drain", {
-    method: "POST",
-    body: { origin: form.get("origin").trim(), minutes: Number(form.get("minutes")) },
-  });
+  const act = (form) =>
+    ask("admin/origins/drain", {
+      method: "POST",
+      body: { origin: form.get("origin").trim(), minutes: Number(form.get("minutes")) },
+    });
   return html`<${Dialog} title="Drain an origin?" action="Drain it" act=${act} done=${done} close=${close}>
     <p>Nothing new is sent to any Subscription there until the time is over or it is resumed. What is under way ends.
       Events are numbered and kept, and none is lost.</p>

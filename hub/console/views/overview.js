@@ -10,13 +10,17 @@ import { count, lasting, several } from "../words.js";
 
 export function Overview() {
   const fetched = useFetched("admin/overview", 5);
-  return html`<${Fetched} fetched=${fetched} what="How the hub stands">
-    ${fetched.told && html`
+  return html`${!fetched.told && html`<h1>Overview</h1>`}
+  <${Fetched} fetched=${fetched} what="How the hub stands">
+    ${
+      fetched.told &&
+      html`
       <${Standing} told=${fetched.told} />
       <${Tiles} told=${fetched.told} />
       <${Charts} whole=${Boolean(fetched.told.matching)} />
       <${Worst} told=${fetched.told} />
-      <${Machinery} told=${fetched.told} />`}
+      <${Machinery} told=${fetched.told} />`
+    }
   <//>`;
 }
 
@@ -25,20 +29,26 @@ function Standing({ told }) {
   const errors = problems.filter((each) => each.severity === "error").length;
   const kind = errors ? "bad" : problems.length ? "middling" : "good";
   return html`<section class=${`standing ${kind}`} aria-labelledby="standing">
-    <h1 id="standing" role="status">${verdict(errors, problems.length)}</h1>
+    <div role="status"><h1 id="standing">${verdict(errors, problems.length)}</h1></div>
     <p class="aside">${sentence(told)}</p>
-    ${problems.length > 0 && html`<ol class="problems">
-      ${problems.map((each) => html`<li key=${each.text} class=${each.severity}>
+    ${
+      problems.length > 0 &&
+      html`<ol class="problems">
+      ${problems.map(
+        (each) => html`<li key=${each.text} class=${each.severity}>
         <span class="severity">${each.severity === "error" ? "Error" : "Warning"}</span>
         <p>${each.text}</p>
         <a class="button" href=${each.link}>${each.action}</a>
-      </li>`)}
-    </ol>`}
+      </li>`,
+      )}
+    </ol>`
+    }
   </section>`;
 }
 
 function verdict(errors, all) {
-  if (errors) return `The hub needs you: ${several(errors, "error")}${all > errors ? `, ${several(all - errors, "warning")}` : ""}.`;
+  if (errors)
+    return `The hub needs you: ${several(errors, "error")}${all > errors ? `, ${several(all - errors, "warning")}` : ""}.`;
   return all ? `The hub works, with ${several(all, "thing")} to look at.` : "All is well.";
 }
 
@@ -47,10 +57,10 @@ function sentence({ subscriptions, rates, at, release }) {
   const { requested, active, error, off, oldest } = subscriptions;
   const all = requested + active + error + off;
   if (!all) return "Nobody has subscribed yet.";
-  const standing = all === active ? `${all === 1 ? "The one Subscription is" : `All ${count(all)} Subscriptions are`} active` : `${count(active)} of ${several(all, "Subscription")} ${active === 1 ? "is" : "are"} active`;
-  const waits = oldest
-    ? `the oldest event that waits has waited for ${lasting(Math.max(Math.round((Date.parse(at) - Date.parse(oldest.at)) / 1000), 0))}`
-    : "no event waits";
+  const whole = all === 1 ? "The one Subscription is" : `All ${count(all)} Subscriptions are`;
+  const part = `${count(active)} of ${several(all, "Subscription")} ${active === 1 ? "is" : "are"}`;
+  const waited = oldest && Math.max(Math.round((Date.parse(at) - Date.parse(oldest.at)) / 1000), 0);
+  const waits = oldest ? `the oldest event that waits has waited for ${lasting(waited)}` : "no event waits";
   const busy = rates.stored || rates.delivered ? "" : " Nothing has come in lately.";
-  return `${standing}, and ${waits}.${busy}${release ? ` Release ${release}.` : ""}`;
+  return `${all === active ? whole : part} active, and ${waits}.${busy}${release ? ` Release ${release}.` : ""}`;
 }

@@ -14,17 +14,25 @@ import { Events } from "./events.js";
 
 export function Subscription({ version, id }) {
   const path = `admin/subscriptions/${version}/${encodeURIComponent(id)}`;
-  const fetched = useFetched(path, 3);
+  const fetched = useFetched(path, 5);
   const attempts = useFetched(`${path}/attempts`, 3);
   const { told } = fetched;
+  // What was asked for is done at once, or within a second.
   const again = () => {
-    fetched.again();
-    attempts.again();
+    for (const wait of [0, 1000, 2500]) {
+      setTimeout(() => {
+        fetched.again();
+        attempts.again();
+      }, wait);
+    }
   };
   return html`
     <p><a href=${to(["subscriptions"])}>All Subscriptions</a></p>
+    ${!told && html`<h1>${id}</h1>`}
     <${Fetched} fetched=${fetched} what="The Subscription">
-      ${told && html`
+      ${
+        told &&
+        html`
         <section aria-labelledby="subscription">
           <div class="heading">
             <h1 id="subscription">${told.id}</h1>
@@ -39,18 +47,28 @@ export function Subscription({ version, id }) {
             ${told.updated && html`<p class="aside">${told.status} since <${Moment} at=${told.updated} />.</p>`}
             <${Timeline} of=${told.timeline} />
           </section>
-          <section aria-labelledby="facts"><h2 id="facts">What it asks for, and what it got</h2><${Facts} of=${told} /></section>
+          <section aria-labelledby="facts"><h2 id="facts">What it asks for, and what it got</h2>
+            <${Facts} of=${told} />
+          </section>
         </div>
         <section aria-labelledby="attempts"><h2 id="attempts">Last attempts</h2>
           <${Fetched} fetched=${attempts} what="The attempts">
-            ${attempts.told && html`<${Attempts} rows=${attempts.told.attempts.slice(0, 50)} hidden=${true}
-              caption=${`Attempts at ${id}, the latest first`} />`}
+            ${
+              attempts.told &&
+              html`<${Attempts} rows=${attempts.told.attempts.slice(0, 50)} hidden=${true}
+              caption=${`Attempts at ${id}, the latest first`} />`
+            }
           <//>
         </section>
         <${Events} path=${path} version=${version} id=${id} events=${told.events} />
         <section><details><summary>The resource</summary>
-          ${told.resource ? html`<${Json} of=${told.resource} />` : html`<p>Its headers are sealed by a key that the hub does not have.</p>`}
-        </details></section>`}
+          ${
+            told.resource
+              ? html`<${Json} of=${told.resource} />`
+              : html`<p>Its headers are sealed by a key that the hub does not have.</p>`
+          }
+        </details></section>`
+      }
     <//>
   `;
 }
@@ -62,12 +80,20 @@ function standing(of) {
   const next = of.nextAt ? ` The next attempt is ${ago(of.nextAt)}.` : "";
   switch (of.status) {
     case "active":
-      if (of.failing) return `${several(waits, "event")} ${waits === 1 ? "waits" : "wait"}, since attempts fail: ${of.error || of.outcome}.${oldest}${next}`;
-      return waits ? `${several(waits, "event")} ${waits === 1 ? "is" : "are"} on the way.${oldest}` : "All its events are delivered.";
+      if (of.failing) {
+        return `${several(waits, "event")} ${waits === 1 ? "waits" : "wait"}, since attempts fail: ${of.error || of.outcome}.${oldest}${next}`;
+      }
+      return waits
+        ? `${several(waits, "event")} ${waits === 1 ? "is" : "are"} on the way.${oldest}`
+        : "All its events are delivered.";
     case "requested":
       return `Its endpoint is being asked by a handshake.${of.error ? ` ${of.error}.` : ""}${next}`;
     case "error":
-      return `The hub has given up: ${of.error || "the reason is not known"}. ${several(waits, "event")} ${waits === 1 ? "is" : "are"} kept and not sent; more are numbered and kept. Mend the endpoint, resume it, and resend what it missed.`;
+      return [
+        `The hub has given up: ${of.error || "the reason is not known"}.`,
+        `${several(waits, "event")} ${waits === 1 ? "is" : "are"} kept and not sent; more are numbered and kept.`,
+        "Mend the endpoint, resume it, and resend what it missed.",
+      ].join(" ");
     default:
       return `It is off${of.error ? `: ${of.error}` : ""}. Nothing is numbered or sent until it is resumed.`;
   }
@@ -87,7 +113,7 @@ function Facts({ of }) {
     ["Skipped", count(of.skipped)],
     ["Failures of what is sent now", count(of.attempt)],
     ["Next attempt", html`<${Ago} at=${of.nextAt} />`],
-    ["Last outcome", html`${of.outcome || "nothing was sent yet"} ${of.outcomeAt && html`<span class="small"><${Ago} at=${of.outcomeAt} /></span>`}`],
+    ["Last outcome", html`${of.outcome || "nothing was sent yet"} ${of.outcomeAt && html`<${Ago} at=${of.outcomeAt} />`}`],
     ["On its way", of.sending ? sent(of.sending) : "nothing"],
     ["To be sent once more", of.resend.map((each) => numbered(each.first, each.last)).join(", ") || "nothing"],
   ];
@@ -98,10 +124,19 @@ function Facts({ of }) {
 
 function Timeline({ of }) {
   return html`<h3>Timeline</h3>
-    ${of.length ? html`<ol class="timeline">
-      ${of.map((each, number) => html`<li key=${`${each.at} ${of.length - number}`}>
+    ${
+      of.length
+        ? html`<ol class="timeline">
+      ${of.map(
+        (each, number) => html`<li key=${`${each.at} ${of.length - number}`}>
         <${Moment} at=${each.at} />
-        <div><b>${each.what.replaceAll("-", " ")}</b>${each.by && ` by ${each.by}`}${each.text && html`<div class="small">${each.text}</div>`}</div>
-      </li>`)}
-    </ol>` : html`<p class="nothing">The audit says nothing of it.</p>`}`;
+        <div>
+          <b>${each.what.replaceAll("-", " ")}</b>${each.by && ` by ${each.by}`}
+          ${each.text && html`<div class="small">${each.text}</div>`}
+        </div>
+      </li>`,
+      )}
+    </ol>`
+        : html`<p class="nothing">The audit says nothing of it.</p>`
+    }`;
 }

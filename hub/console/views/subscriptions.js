@@ -28,13 +28,16 @@ export function Subscriptions({ query }) {
     </div>
     <${Filters} asked=${asked} ask=${ask} />
     <${Fetched} fetched=${fetched} what="The list of Subscriptions">
-      ${told && html`<${Table} caption="Subscriptions, and how each stands" hidden=${true} rows=${told.subscriptions}
+      ${
+        told &&
+        html`<${Table} caption="Subscriptions, and how each stands" hidden=${true} rows=${told.subscriptions}
         busy=${fetched.asking} keyOf=${(row) => `${row.version}/${row.id}`} columns=${COLUMNS}
         empty=${given.length > 1 ? "No Subscription is like that." : "Nobody has subscribed yet."} />
       <nav class="paging" aria-label="Pages">
         ${asked.page && html`<a class="button" href=${to(["subscriptions"], { ...asked, page: "" })}>First page</a>`}
         ${next && html`<a class="button" href=${to(["subscriptions"], { ...asked, page: next })}>Next page</a>`}
-      </nav>`}
+      </nav>`
+      }
     <//>
   </section>`;
 }
@@ -87,14 +90,28 @@ function Chosen({ name, title, choices, words, asked, ask }) {
 }
 
 const COLUMNS = [
-  { name: "id", title: "Subscription", cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>
-    <div class="small">${row.version.toUpperCase()}${row.owner && `, ${row.owner}`}</div>` },
+  {
+    name: "id",
+    title: "Subscription",
+    cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>
+    <div class="small">${row.version.toUpperCase()}${row.owner && `, ${row.owner}`}</div>`,
+  },
   { name: "status", title: "Status", cell: (row) => html`<${State} status=${row.status} />` },
-  { name: "topic", title: "Topic", long: true, cell: (row) => html`<span title=${row.topic}>${lastPart(row.topic)}</span>` },
+  {
+    name: "topic",
+    title: "Topic",
+    long: true,
+    cell: (row) => html`<span title=${row.topic}>${lastPart(row.topic)}</span>`,
+  },
   { name: "origin", title: "Origin", long: true, cell: (row) => row.origin },
   { name: "waiting", title: "Waiting", number: true, cell: (row) => count(row.undelivered) },
   { name: "oldest", title: "Oldest", cell: (row) => html`<${Ago} at=${row.oldestAt} />` },
   { name: "delivered", title: "Events", number: true, cell: (row) => count(row.events) },
-  { name: "outcome", title: "Last outcome", long: true, cell: (row) => html`${row.error || row.outcome || "Nothing was sent yet"}
-    ${row.outcomeAt && html`<div class="small"><${Ago} at=${row.outcomeAt} /></div>`}` },
+  {
+    name: "outcome",
+    title: "Last outcome",
+    long: true,
+    cell: (row) => html`${row.error || row.outcome || "Nothing was sent yet"}
+    ${row.outcomeAt && html`<div class="small"><${Ago} at=${row.outcomeAt} /></div>`}`,
+  },
 ];

@@ -48,12 +48,15 @@ export function Tail() {
     <p class="aside">Each step of changes and notifications, the latest first: ids only, never content. The last
       ${" "}${count(SHOWN)} are shown.</p>
     <div class="fields"><div><label for="sought">Only those with</label>
-      <input id="sought" type="search" value=${sought} placeholder="an id, a type, a word" onInput=${(event) => seek(event.target.value)} /></div></div>
+      <input id="sought" type="search" value=${sought} placeholder="an id, a type, a word"
+        onInput=${(event) => seek(event.target.value)} /></div></div>
     ${!shown.length && html`<p class="nothing">${waiting(state, paused, steps.length)}</p>`}
     <ol class="tail" role="log" aria-live="off" aria-label="Steps" tabindex="0">
-      ${shown.map((each) => html`<li key=${each.key}>
+      ${shown.map(
+        (each) => html`<li key=${each.key}>
         <time datetime=${each.at}>${moment(each.at)}</time><b>${TITLES[each.step] ?? each.step}</b><span>${told(each)}</span>
-      </li>`)}
+      </li>`,
+      )}
     </ol>
   </section>`;
 }
@@ -76,7 +79,8 @@ function told(step) {
   const resource = step.resource?.split("/").slice(2).join("/");
   switch (step.step) {
     case "change.stored":
-      return html`<code>${resource}</code> ${step.interaction}, version ${step.number}${step.publisher && `, by ${step.publisher}`}`;
+      return html`<code>${resource}</code> ${step.interaction}, version ${step.number}
+        ${step.publisher && `, by ${step.publisher}`}`;
     case "change.matched":
       return html`<code>${resource}</code> version ${step.number}, for ${several(step.subscriptions, "Subscription")}`;
     case "delivery.attempted": {
@@ -88,7 +92,9 @@ function told(step) {
     case "left-out":
       return `${several(step.steps, "step")}: more happened than is told`;
     default:
-      return Object.entries(step).filter(([name]) => !["at", "step", "key", "tenant"].includes(name))
-        .map(([name, value]) => `${name} ${value}`).join(", ");
+      return Object.entries(step)
+        .filter(([name]) => !["at", "step", "key", "tenant"].includes(name))
+        .map(([name, value]) => `${name} ${value}`)
+        .join(", ");
   }
 }

@@ -36,21 +36,28 @@ function Listed({ topics }) {
 
 function Topic({ of }) {
   const all = subscribed(of);
+  const standing = STATES.filter((each) => of.subscriptions[each]).map(
+    (each) => `${count(of.subscriptions[each])} ${each}`,
+  );
+  const retired = of.retired ? ", retired: nobody may subscribe any more" : "";
   return html`<h2>${of.title || lastPart(of.url)}</h2>
-    <p class="small"><code>${of.url}</code>${of.version && `, version ${of.version}`}, ${of.kind}${of.retired ? ", retired: nobody may subscribe any more" : ""}</p>
+    <p class="small"><code>${of.url}</code>${of.version && `, version ${of.version}`}, ${of.kind}${retired}</p>
     ${of.description && html`<p>${of.description}</p>`}
     ${of.purpose && html`<p><b>What it is for:</b> ${of.purpose}</p>`}
     <p class="small">On ${of.resourceTypes.join(", ") || "no type"}. ${filters(of)}</p>
-    <p>${all
-      ? html`<a href=${to(["subscriptions"], { topic: of.url })}>${several(all, "Subscription")}</a>: ${STATES.filter((each) => of.subscriptions[each])
-          .map((each) => `${count(of.subscriptions[each])} ${each}`).join(", ")}`
-      : "Nobody has subscribed."}</p>`;
+    <p>${
+      all
+        ? html`<a href=${to(["subscriptions"], { topic: of.url })}>${several(all, "Subscription")}</a>: ${standing.join(", ")}`
+        : "Nobody has subscribed."
+    }</p>`;
 }
 
 function filters({ filters }) {
   if (!filters) return "Can be filtered by whatever the hub can evaluate.";
   if (!filters.length) return "Takes no filters.";
-  const all = filters.map(({ parameter, description }) => html`<span key=${parameter} title=${description}>${parameter}</span>`);
+  const all = filters.map(
+    ({ parameter, description }) => html`<span key=${parameter} title=${description}>${parameter}</span>`,
+  );
   return html`Can be filtered by ${all.map((each, number) => html`${number ? ", " : ""}${each}`)}.`;
 }
 

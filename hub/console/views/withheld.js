@@ -13,8 +13,11 @@ export function Withheld({ query }) {
   const fetched = useFetched(`admin/withheld?${new URLSearchParams({ count: ROWS, ...(page && { page }) })}`, 10);
   return html`<h1>Withheld and expired</h1>
     <${Fetched} fetched=${fetched} what="What was not told">
-      ${fetched.told && html`<${Lost} rows=${fetched.told.lost} />
-        <${Kept} told=${fetched.told} page=${page} busy=${fetched.asking} />`}
+      ${
+        fetched.told &&
+        html`<${Lost} rows=${fetched.told.lost} />
+        <${Kept} told=${fetched.told} page=${page} busy=${fetched.asking} />`
+      }
     <//>`;
 }
 
@@ -45,7 +48,8 @@ function Kept({ told, page, busy }) {
 const SUBSCRIPTION = {
   name: "id",
   title: "Subscription",
-  cell: (row) => (row.id ? html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>` : `of tenant ${row.tenant}`),
+  cell: (row) =>
+    row.id ? html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>` : `of tenant ${row.tenant}`,
 };
 const LOST = [
   SUBSCRIPTION,

@@ -18,7 +18,11 @@ export function Worst({ told }) {
 }
 
 const COLUMNS = [
-  { name: "id", title: "Subscription", cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>` },
+  {
+    name: "id",
+    title: "Subscription",
+    cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>`,
+  },
   { name: "status", title: "Status", cell: (row) => html`<${State} status=${row.status} />` },
   { name: "undelivered", title: "Waiting", number: true, cell: (row) => count(row.undelivered) },
   { name: "oldest", title: "Oldest", cell: (row) => html`<${Ago} at=${row.oldestAt} />` },
