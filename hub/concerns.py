@@ -20,13 +20,14 @@ import msgspec
 
 from hub.audit import Audit
 from hub.families import EVALUATIONS_FAILED, EVENTS_WITHHELD
-from hub.holdings import Holdings
+from hub.holdings import Holdings, Views
 from hub.in_force import InForce
 from hub.keys import SubscriptionKey
 from hub.meter import TIMED, Meter
 from hub.store import Store, instant
 from hub.stream import Entry
 from hub.telling import Judgement, Telling
+from hub.visibility import Cleared
 from subscriptions.abroad import Apart, abroad, is_elsewhere
 from subscriptions.audit import HUB, Act, Kind
 from subscriptions.change import Change, Resource
@@ -162,33 +163,34 @@ class Concerns:
         What they want to know of other resources is fetched for all of them at once, and those that wanted it are
         matched again. Nothing is fetched when none does.
         """
-        known: dict[tuple[str, FhirVersion], Held] = {}
-        waiting: list[tuple[int, Change, Held]] = []
+        known: dict[tuple[str, FhirVersion], Views] = {}
+        waiting: list[tuple[int, Change, Views]] = []
         for place, (entry, change) in enumerate(zip(entries, changes, strict=True)):
             if change is not None:
-                shared = known.setdefault((entry.resource.tenant, change.version), Held(change.at))
+                shared = known.setdefault((entry.resource.tenant, change.version), Views(Held(change.at)))
                 waiting.append((place, change, shared.at_time(change.at)))
         found: dict[int, _One] = {}
         while waiting:
             again = []
-            for place, change, held in waiting:
-                entry, held.wanted = entries[place], set()
+            for place, change, views in waiting:
+                entry = entries[place]
+                views.forget_wanted()
                 try:
                     clock = perf_counter if self.meter.timing() else None
-                    one = _match(entry.resource.tenant, change, held, asked, self.telling, clock)
+                    one = _match(entry.resource.tenant, change, views, asked, self.telling, clock)
                 except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
                     self.set_aside("matching", entry, type(bug).__name__)
                     continue
-                if held.wanted:
-                    known[entry.resource.tenant, change.version].wanted |= held.wanted
-                    again.append((place, change, held))
+                if views.want():
+                    again.append((place, change, views))
                 else:
                     found[place] = one
             await asyncio.gather(
                 *(
-                    Holdings(self.store, tenant, version).fetch(shared)
+                    Holdings(self.store, tenant, version, Cleared(clearance)).fetch(held)
                     for (tenant, version), shared in known.items()
-                    if shared.wanted
+                    for clearance, held in shared.all()
+                    if held.wanted
                 )
             )
             waiting = again
@@ -228,9 +230,15 @@ class Concerns:
 
 
 def _match(
-    tenant: str, change: Change, held: Held, asked: InForce, telling: Telling, clock: Clock | None = None
+    tenant: str, change: Change, views: Views, asked: InForce, telling: Telling, clock: Clock | None = None
 ) -> _One:
+    held = views.full
     found = _One(asked.index(tenant, change.version).match(change, held, clock))
+    for clearance, index in asked.cleared(tenant, change.version).items():
+        matches = index.match(change, views.of(clearance), clock)
+        found.matches.costs.extend(matches.costs)
+        found.matches.keys.extend(matches.keys)
+        found.matches.failures.extend(matches.failures)
     if others := asked.others(tenant, change.type, change.version):
         seen = abroad(change, asked.tenancy.base(tenant, change.version))
         for index in others:

@@ -6,8 +6,9 @@ when that change is matched.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
@@ -15,8 +16,9 @@ import msgspec
 
 from hub.keys import Index, ResourceId
 from hub.store import LookUp, Store, Version, instant
-from hub.visibility import Visibility
+from hub.visibility import Cleared, Visibility
 from subscriptions.change import Resource
+from subscriptions.clearance import FULL, Clearance
 from subscriptions.codes import FhirVersion
 from subscriptions.errors import EvaluationError
 from subscriptions.search.held import Held, Membership, WantedReferrers, WantedResource, WantedRosters
@@ -41,7 +43,7 @@ class Holdings:
     store: Store
     tenant: str
     version: FhirVersion
-    visibility: Visibility | None = None
+    visibility: Visibility | Cleared | None = None
 
     async def settled(self, held: Held, evaluate: Callable[[], _T]) -> _T:
         """
@@ -157,6 +159,49 @@ class Holdings:
 
     def _look_up(self, index: Index, key: str, type_: str = "") -> LookUp:
         return LookUp(index, self.tenant, self.version, type_, key)
+
+
+@dataclass(slots=True)
+class Views:
+    """
+    Other resources, as whoever looks at them is cleared for.
+
+    full: As whoever may see everything.
+    batch: What all changes of a batch have in common; None for that itself.
+    """
+
+    full: Held
+    batch: "Views | None" = None
+    cleared: dict[Clearance, Held] = field(default_factory=dict)
+
+    def at_time(self, at: datetime) -> "Views":
+        """The same for a change of the batch, at its own time."""
+        return Views(self.full.at_time(at), self)
+
+    def of(self, clearance: Clearance) -> Held:
+        held = self.cleared.get(clearance)
+        if held is None:
+            held = self.batch.of(clearance).at_time(self.full.at) if self.batch else Held(self.full.at)
+            self.cleared[clearance] = held
+        return held
+
+    def all(self) -> Iterator[tuple[Clearance, Held]]:
+        yield FULL, self.full
+        yield from self.cleared.items()
+
+    def forget_wanted(self) -> None:
+        for _, held in self.all():
+            held.wanted = set()
+
+    def want(self) -> bool:
+        """Whether something is wanted, which is noted for whoever fetches it for the batch."""
+        found = False
+        for clearance, held in self.all():
+            if held.wanted and self.batch:
+                common = self.batch.full if held is self.full else self.batch.of(clearance)
+                common.wanted |= held.wanted
+                found = True
+        return found
 
 
 def _close(same: set[str], merged: Mapping[str, Iterable[str]]) -> None:

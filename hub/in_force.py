@@ -1,20 +1,23 @@
 """The subscriptions in force: a process' copy of the registry, made into an index for matching."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from logging import getLogger
 from sys import intern
 
 import msgspec
 
-from hub.access import ANYBODY, Access
+from hub.access import ANYBODY, Access, Client
 from hub.keys import SubscriptionKey
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
+from hub.standing import Standings
 from hub.suppressions import Suppressions
 from hub.tenancy import Tenancy
+from subscriptions.clearance import FULL, Clearance
 from subscriptions.codes import FhirVersion
+from subscriptions.filters import look_beyond, topic_looks_beyond
 from subscriptions.matching import Index
 from subscriptions.shapes import Shapes, shapes
 from subscriptions.subscription import Style
@@ -43,6 +46,7 @@ class InForce:
     A process' copy of the registry, as an index for matching. `refresh` brings it up to date.
 
     suppressions: Refreshed along with it, if they are asked by whoever matches.
+    standings: What owners are cleared for: by that they see the other resources that filters look at. None for all.
     broken: Subscriptions that can't be understood (any more), and why: set aside, counted and shown.
     """
 
@@ -50,8 +54,14 @@ class InForce:
     tenancy: Tenancy
     access: Access
     suppressions: Suppressions | None = None
+    standings: Standings | None = None
     broken: dict[str, str] = field(default_factory=dict)
     _indexes: dict[tuple[str, FhirVersion], Index[SubscriptionKey]] = field(default_factory=dict)
+    #: The indexes over those whose filters look at other resources, not all of which their owners may see.
+    _cleared: dict[tuple[str, FhirVersion], dict[Clearance, Index[SubscriptionKey]]] = field(default_factory=dict)
+    #: For what the owners of all of these were cleared when they were put into one; and by which copy of the clients.
+    _clearances: dict[SubscriptionKey, Clearance] = field(default_factory=dict)
+    _clients: Mapping[str, Client] = field(default_factory=dict)
     _keys: dict[str, SubscriptionKey] = field(default_factory=dict)
     _shapes: dict[SubscriptionKey, Shapes] = field(default_factory=dict)
     _owners: dict[SubscriptionKey, str] = field(default_factory=dict)
@@ -61,15 +71,23 @@ class InForce:
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def index(self, tenant: str, version: FhirVersion) -> Index[SubscriptionKey]:
-        """The index over a tenant's subscriptions of one FHIR version."""
+        """The index over a tenant's subscriptions of one FHIR version, but for those in `cleared`."""
         if (tenant, version) not in self._indexes:
             self._indexes[tenant, version] = Index(self.tenancy.context(tenant, version))
         return self._indexes[tenant, version]
 
+    def cleared(self, tenant: str, version: FhirVersion) -> Mapping[Clearance, Index[SubscriptionKey]]:
+        """
+        The indexes over those whose filters look at other resources, not all of which their owners may see: by what
+        these are cleared for.
+        """
+        return self._cleared.get((tenant, version), {})
+
     def others(self, tenant: str, type_: str, version: FhirVersion) -> list[Index[SubscriptionKey]]:
         """The indexes of the other tenants that may be told of a tenant's resources of a type."""
         grantees = self.access.grantees(tenant, type_)
-        return [index for to in grantees if (index := self._indexes.get((to, version))) is not None]
+        found = [index for to in grantees if (index := self._indexes.get((to, version))) is not None]
+        return found + [index for to in grantees for index in self.cleared(to, version).values()]
 
     def shapes(self, key: SubscriptionKey) -> Shapes | None:
         """What comes along with the changes that concern a subscription; None when nothing ever does."""
@@ -91,15 +109,18 @@ class InForce:
         await self.access.current()
         # One at a time: what was read earlier must not be set later, over what another partition's matcher has seen.
         async with self._refreshing:
+            clients = self.access.clients
             while True:
                 found = await self.registry.changed(self._mark) if self._mark else None
                 if found is None:
                     await self._load()
                     continue
                 mark, names = found
-                if not names:
+                moved = [] if clients is self._clients else self._moved()
+                if not names and not moved:
+                    self._clients = clients
                     return
-                unique = await self._concerned(names)
+                unique = list(dict.fromkeys([*await self._concerned(names), *moved]))
                 for chunk in (unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)):
                     read = await self.registry.read(chunk)
                     await self._meet(read)
@@ -107,6 +128,20 @@ class InForce:
                         self._set(name, registered)
                         await _let_others_run(count)
                 self._mark = mark
+
+    def _moved(self) -> list[str]:
+        """The names of those whose owners are cleared for something else by now."""
+        held = self._clearances.items()
+        return [key.registered_as for key, clearance in held if self._clearance(self.owner(key)) != clearance]
+
+    def _clearance(self, owner: str) -> Clearance:
+        """What an owner is cleared for. Who is no client any more is told nothing at all."""
+        client = self.access.clients.get(owner)
+        return client.rights.clearance if client else FULL
+
+    @property
+    def _told_apart(self) -> bool:
+        return self.standings is not None and not self.standings.open
 
     async def _concerned(self, names: list[str]) -> list[str]:
         """The names of the Subscriptions that changed, or whose topics or ValueSets did."""
@@ -129,8 +164,10 @@ class InForce:
         Have the indexes of these tenants understand by the terminology that there is now; the names of those whom it
         concerns.
         """
-        concerned = {place: index for place, index in self._indexes.items() if place[0] in tenants}
-        asking = (index.understand(self.tenancy.context(*place)) for place, index in concerned.items())
+        own = [(place, index) for place, index in self._indexes.items() if place[0] in tenants]
+        for place, cleared in self._cleared.items():
+            own += [(place, index) for index in cleared.values() if place[0] in tenants]
+        asking = (index.understand(self.tenancy.context(*place)) for place, index in own)
         return [key.registered_as for keys in asking for key in keys]
 
     async def _meet(self, found: Iterable[Registered | None]) -> None:
@@ -159,7 +196,7 @@ class InForce:
     def _set(self, name: str, registered: Registered | None) -> None:
         old = self._keys.pop(name, None)
         if old is not None:
-            self.index(old.tenant, old.version).remove(old)
+            self._remove(old)
             self._shapes.pop(old, None)
             self._owners.pop(old, None)
             self._at_home.discard(old)
@@ -168,7 +205,7 @@ class InForce:
             return
         key = registered.key
         try:
-            come_along = self._put(self.index(key.tenant, key.version), registered)
+            come_along = self._put(registered)
             if come_along:
                 self._shapes[key] = come_along
             if registered.owner != ANYBODY.name:
@@ -176,43 +213,56 @@ class InForce:
             if registered.style is not Style.TOPIC:
                 self._at_home.add(key)
         except Exception as error:  # whatever it is, it must not stop the others
+            self._remove(key)
             self.broken[name] = str(error)
             log.error("subscription.broken", extra={"subscription": name, "reason": str(error)})
         else:
             self._keys[name] = key
+
+    def _remove(self, key: SubscriptionKey) -> None:
+        self._home(key).remove(key)
+        cleared, clearance = self._cleared.get((key.tenant, key.version), {}), self._clearances.pop(key, FULL)
+        if clearance in cleared and not len(cleared[clearance]):
+            del cleared[clearance]
 
     async def alone(self, key: SubscriptionKey) -> "InForce | None":
         """A subscription by itself, as it is registered now; None when it isn't, is off, or can't be understood."""
         (registered,) = await self.registry.read([key.registered_as])
         if registered is None or registered.key != key or not registered.on or key.registered_as in self.broken:
             return None
-        index = Index[SubscriptionKey](self.tenancy.context(key.tenant, key.version))
+        found = InForce(self.registry, self.tenancy, self.access, self.suppressions, self.standings)
         try:
-            come_along = self._put(index, registered)
+            come_along = found._put(registered)
         except Exception as error:  # it, or its topic, has changed since the last refresh
             log.error("subscription.broken", extra={"subscription": key.registered_as, "reason": str(error)})
             return None
-        return InForce(
-            self.registry,
-            self.tenancy,
-            self.access,
-            self.suppressions,
-            _indexes={(key.tenant, key.version): index},
-            _shapes={key: come_along} if come_along else {},
-            _owners={key: registered.owner},
-            _at_home=set() if registered.style is Style.TOPIC else {key},
-        )
+        found._shapes = {key: come_along} if come_along else {}
+        found._owners = {key: registered.owner}
+        found._at_home = set() if registered.style is Style.TOPIC else {key}
+        return found
 
-    def _put(self, index: Index[SubscriptionKey], registered: Registered) -> Shapes | None:
-        """Put a subscription into an index; returns what comes along with the changes that concern it."""
+    def _put(self, registered: Registered) -> Shapes | None:
+        """Put a subscription into its index; returns what comes along with the changes that concern it."""
         key, resource = registered.key, msgspec.json.decode(registered.resource)
         interest = FORMS[key.version].read_interest(resource, legacy=registered.style)
         topic = interest.own_topic or self.tenancy.topics(key.tenant).find(key.version, interest.topic)
         if topic is None:
             raise LookupError(f"topic {interest.topic} is not known any more")
         come_along = shapes(topic, self.tenancy.context(key.tenant, key.version)) if topic.shapes else None
-        index.put(key, topic, interest.filters)
+        if self._told_apart and (look_beyond(interest.filters) or topic_looks_beyond(topic)):
+            self._clearances[key] = self._clearance(registered.owner)
+        self._home(key).put(key, topic, interest.filters)
         return come_along
+
+    def _home(self, key: SubscriptionKey) -> Index[SubscriptionKey]:
+        """The index that a subscription is in."""
+        clearance, place = self._clearances.get(key, FULL), (key.tenant, key.version)
+        if clearance == FULL:
+            return self.index(*place)
+        cleared = self._cleared.setdefault(place, {})
+        if clearance not in cleared:
+            cleared[clearance] = Index(self.tenancy.context(*place))
+        return cleared[clearance]
 
 
 async def _let_others_run(count: int) -> None:

@@ -7,6 +7,7 @@ confidential is not read in its history either. A delete is there for whoever wa
 
 from collections.abc import Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from hub.access import Caller
 from hub.keys import ResourceId
@@ -17,6 +18,22 @@ from subscriptions.labels import labels_in
 
 #: Of whoever has not said who it is.
 LEAST = Clearance("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """Knows what is there for whoever has a clearance."""
+
+    clearance: Clearance
+
+    @property
+    def full(self) -> bool:
+        """Whether everything is there."""
+        return self.clearance == FULL
+
+    def shows(self, body: bytes | None) -> bool:
+        """Whether the version in force is there. `body`: Its JSON."""
+        return self.full or body is None or self.clearance.cover(labels_in(body))
 
 
 class Visibility:
@@ -33,11 +50,15 @@ class Visibility:
     @property
     def full(self) -> bool:
         """Whether everything is there."""
-        return self._clearance.get() == FULL
+        return self._cleared.full
 
     def shows(self, body: bytes | None) -> bool:
         """Whether the version in force is there. `body`: Its JSON."""
-        return self.full or body is None or self._clearance.get().cover(labels_in(body))
+        return self._cleared.shows(body)
+
+    @property
+    def _cleared(self) -> Cleared:
+        return Cleared(self._clearance.get())
 
     async def of(self, versions: Sequence[tuple[ResourceId, Version]]) -> list[bool]:
         """Which of these versions are there."""

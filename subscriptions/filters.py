@@ -22,6 +22,7 @@ from subscriptions.search.comparison import Criterion
 from subscriptions.search.compiling import criterion, is_evaluated
 from subscriptions.search.escapes import split
 from subscriptions.search.parameters import SearchParameter, parameters, resource_types
+from subscriptions.search.paths import path
 from subscriptions.subscription import Filter
 from subscriptions.topic import ANY, Topic
 
@@ -202,6 +203,19 @@ def understood(filters: Iterable[Filter], topic: Topic, context: Context) -> Ite
 def ask_vocabulary(filters: Iterable[Filter]) -> bool:
     """Whether what they mean may depend on the vocabulary of their context."""
     return any((filter_.modifier or "").rpartition(":")[2] in _OF_VOCABULARY for filter_ in filters)
+
+
+def look_beyond(filters: Iterable[Filter]) -> bool:
+    """Whether some look at other resources than the one that they are held against."""
+    paths = (path(each.parameter, each.modifier) for each in filters)
+    return any(each.links or each.code == "_in" for each in paths)
+
+
+def topic_looks_beyond(topic: Topic) -> bool:
+    """Whether a topic's triggers do."""
+    queries = (trigger.query for trigger in topic.triggers if trigger.query)
+    texts = (text for query in queries for text in (query.previous, query.current) if text)
+    return any(look_beyond(parse(text)) for text in texts)
 
 
 def search(query: Iterable[tuple[str, str]], resource_type: str, context: Context) -> tuple[Criterion, ...]:

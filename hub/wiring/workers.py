@@ -51,7 +51,7 @@ def matching(p: Parts) -> Engine:
         store=p.store,
         outboxes=p.outboxes,
         due=p.due,
-        in_force=InForce(p.registry, p.tenancy, p.access, p.suppressions),
+        in_force=InForce(p.registry, p.tenancy, p.access, p.suppressions, p.telling.standings),
         batch=p.settings.match_batch,
         presence=Presence(p.pipeline, "match", process_name()),
         telling=p.telling,

@@ -54,7 +54,7 @@ def fanout(parts: Parts, *, changes: Changes | None = None, name: str = "", batc
         store=parts.store,
         outboxes=parts.outboxes,
         due=parts.due,
-        in_force=InForce(parts.registry, parts.tenancy, parts.access, parts.suppressions),
+        in_force=InForce(parts.registry, parts.tenancy, parts.access, parts.suppressions, parts.telling.standings),
         batch=batch,
         presence=Presence(parts.pipeline, "match", name or f"match-{next(_names)}"),
         telling=parts.telling,

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from subscriptions.codes import Comparator, FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected
-from subscriptions.filters import criteria, parse, search, searchable
+from subscriptions.filters import criteria, look_beyond, parse, search, searchable, topic_looks_beyond
 from subscriptions.search.asking import Context
 from subscriptions.search.compiling import criterion
 from subscriptions.search.escapes import escape
 from subscriptions.search.parameters import parameters, resource_types
 from subscriptions.subscription import Filter
-from subscriptions.topic import ResourceTrigger, Topic
+from subscriptions.topic import QueryCriteria, ResourceTrigger, Topic
 from tests.subscriptions.alone import nothing_else
 
 EXAMPLES = Path(__file__).parents[2] / "fixtures" / "r4"
@@ -337,3 +337,23 @@ def test_not_is_met_by_whatever_has_none_of_the_values() -> None:
     assert met.matches(said, nothing_else())
     assert not met.matches(said | {"status": "finished"}, nothing_else())
     assert met.matches({"resourceType": "Encounter"}, nothing_else())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("status=completed", False),
+        ("patient=Patient/1", False),
+        ("value-quantity=5.4", False),
+        ("patient.gender=male", True),
+        ("patient:Patient.name:exact=a.b", True),
+        ("patient._in=Group/1", True),
+        ("_in=Group/1", True),
+        ("_has:Observation:patient:status=final", True),
+    ],
+)
+def test_what_looks_at_other_resources(text: str, expected: bool) -> None:
+    """Filters, and a topic's triggers."""
+    trigger = ResourceTrigger("Immunization", query=QueryCriteria(current=text))
+    assert look_beyond(parse(text)) is expected
+    assert topic_looks_beyond(Topic("urn:t", "", "", "", (trigger,))) is expected
