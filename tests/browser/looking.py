@@ -64,7 +64,8 @@ class Look:
         await expect(dialog).to_have_count(0)
         notice = self.page.locator(".notice span")
         await expect(notice).to_be_visible()
-        return await notice.inner_text()
+        text: str = await notice.inner_text()
+        return text
 
     async def accessible(self) -> list[str]:
         """What axe finds wrong: the rule, and where."""
