@@ -64,8 +64,8 @@ class Look:
         await expect(dialog).to_have_count(0)
         notice = self.page.locator(".notice span")
         await expect(notice).to_be_visible()
-        text: str = await notice.inner_text()
-        return text
+        said: str = await notice.inner_text()
+        return said
 
     async def accessible(self) -> list[str]:
         """What axe finds wrong: the rule, and where."""
