@@ -7,8 +7,8 @@ but sealing these anew, and no body has to be written again.
 
 A sealed body is \\0\\1, a nonce, the length of what is sealed, that, and the number of its version: `put` puts that
 there, who knows it first. What is sealed is bound to the resource's name: at another place it doesn't open. The number
-is not bound, since it is given in the very step that stores the body: whoever can write to Redis can have one version of
-a resource read as another, as he could by taking back the whole hash. Sealing is against whoever reads.
+is not bound, since it is given in the very step that stores the body: whoever can write to Redis can have one version
+of a resource read as another, as he could by taking back the whole hash. Sealing is against whoever reads.
 
 What was stored before stays in clear, is read and found, and is sealed when it is written again; when sealing is turned
 off, what was sealed stays so, and is read and found. Of that the key has to stay.
