@@ -75,6 +75,11 @@ class State:
     owner: str = ANYBODY.name
 
     @property
+    def undelivered(self) -> int:
+        """Events that wait: to be sent, or for an activation."""
+        return self.events - self.delivered - (self.untold.behind(self.delivered) if self.untold else 0)
+
+    @property
     def waiting(self) -> bool:
         """Whether there is something to send: a handshake, events, or a test notification."""
         active = self.status is SubscriptionStatus.ACTIVE

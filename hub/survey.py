@@ -21,7 +21,7 @@ from hub.registered import Registered
 from hub.registry import Registry
 from hub.store import instant
 from subscriptions.codes import SubscriptionStatus
-from subscriptions.ranges import Range
+from subscriptions.ranges import Dropped, Range
 from subscriptions.versions.forms import FORMS
 
 #: Seconds for which a look is believed; and it takes at most this part of the time.
@@ -34,7 +34,7 @@ CHUNK = 100
 FIELDS = (
     "status", "revision", "updated", "events", "delivered", "dropped_events", "skipped_events", "attempt", "next",
     "failing", "failing_code", "error", "error_code", "outcome", "outcome_at", "sending", "resend", "dropped",
-    "skipped",
+    "skipped", "untold",
 )  # fmt: skip
 
 
@@ -60,6 +60,7 @@ class Row:
 
     updated, next_at, outcome_at, oldest_at: ms since 1970; None for never, or for nothing that waits.
     dropped, skipped: How many events ever.
+    lost: How many of those behind the last delivered one were dropped, and don't wait.
     attempt: Failures so far of what is being sent.
     error, code: Why the status is `error` or `off`, or else what goes wrong while attempts go on.
     failing: Whether it does.
@@ -85,6 +86,7 @@ class Row:
     code: str
     outcome: str
     outcome_at: int | None
+    lost: int = 0
     sending: str = ""
     resend: tuple[Range, ...] = ()
     dropped_last: Range | None = None
@@ -93,7 +95,8 @@ class Row:
 
     @property
     def undelivered(self) -> int:
-        return self.events - self.delivered
+        """Events that wait."""
+        return self.events - self.delivered - self.lost
 
     @property
     def lags(self) -> bool:
@@ -208,6 +211,7 @@ def _row(registered: Registered, wanted: Wanted, fields: dict[str, bytes | None]
         code=text("error_code") if error else text("failing_code"),
         outcome=text("outcome"),
         outcome_at=number("outcome_at") or None,
+        lost=Dropped.parse(text("untold")).behind(number("delivered")) if text("untold") else 0,
         sending=text("sending"),
         resend=tuple(map(Range.parse, text("resend").split())),
         dropped_last=Range.parse(text("dropped")) if text("dropped") else None,

@@ -44,6 +44,12 @@ class Dropped:
         of, many = text.split("/")
         return cls(Range.parse(of), int(many))
 
+    def behind(self, delivered: int) -> int:
+        """How many of them are behind this number. Of those up to it, all from the first one on were dropped."""
+        if self.range.last <= delivered:
+            return 0
+        return self.many - max(0, delivered - self.range.first + 1)
+
     @property
     def words(self) -> str:
         """What a subscriber is told of it."""

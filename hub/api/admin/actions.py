@@ -80,7 +80,7 @@ class Actions:
         if status not in (SubscriptionStatus.ERROR, SubscriptionStatus.OFF):
             raise _as_it_is(f"It is `{status}`: only what is in `error` or `off` can be resumed.")
         _done(await self.named.base(member).resuming.resume(exchange.caller, member), member)
-        missed = member.state.events - member.state.delivered
+        missed = member.state.undelivered
         kept = f" The {missed} events that wait are kept, not sent: send them once more when it is." if missed else ""
         return json({"text": f"It is `requested`: the handshake goes out now, and then it is active.{kept}"}, 202)
 

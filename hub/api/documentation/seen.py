@@ -19,7 +19,7 @@ ROW: dict[str, Schema] = {
     "status": words(SubscriptionStatus),
     "events": about(NUMBER, "Numbers that were given"),
     "delivered": about(NUMBER, "The highest that needs no sending any more"),
-    "undelivered": NUMBER,
+    "undelivered": about(NUMBER, "Events that wait: to be sent, or for an activation"),
     "oldestAt": about(or_none(AT), "When the oldest one happened that waits"),
     "dropped": about(NUMBER, "Events ever that were removed before they could be sent"),
     "skipped": about(NUMBER, "Events ever that were passed by when it became active again"),

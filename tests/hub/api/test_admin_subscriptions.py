@@ -57,6 +57,18 @@ async def test_how_one_stands(hub: Hub) -> None:
     assert said["nextAt"] > iso(before)
 
 
+async def test_what_was_dropped_does_not_wait(hub: Hub) -> None:
+    """It is counted apart; and what was dropped and passed by counts no more of what waits."""
+    key = await subscribed(hub, "a", "b", "c", "d")
+    await hub.parts.pipeline.command("HSET", key.subscription, "dropped_events", 2, "untold", "3-4/2")
+    said = (await hub.get(f"{ADMIN}/r4/s")).json()
+    assert (said["events"], said["undelivered"], said["dropped"]) == (4, 2, 2)
+    await hub.parts.pipeline.command("HSET", key.subscription, "delivered", 4)
+    assert (await hub.get(f"{ADMIN}/r4/s")).json()["undelivered"] == 0
+    await hub.parts.pipeline.command("HSET", key.subscription, "delivered", 1, "untold", "1-4/3")
+    assert (await hub.get(f"{ADMIN}/r4/s")).json()["undelivered"] == 1
+
+
 async def test_what_is_asked_for(hub: Hub) -> None:
     """By status, topic, owner, origin, version, words and lag; each alone."""
     await subscribed(hub, "a")
