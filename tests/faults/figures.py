@@ -17,22 +17,16 @@ OWNER = "anonymous"
 APART = 1_500
 
 
-def row(at: Moment, of: Seen, events: list[dict[str, Any]] | None = None) -> dict[str, Expected]:
-    """
-    How a Subscription stands.
-
-    Args:
-        events: As the hub tells of them, which was held against the logs before; None: nobody has asked.
-    """
+def row(at: Moment, of: Seen) -> dict[str, Expected]:
+    """How a Subscription stands."""
     who, failed = of.subscriber, last_failures(of) if at.over else []
     pending = who.name == "stuck" and bool(failed)
     waits = at.over and at.undelivered(of).high > 0
-    when = {each["number"]: each["at"] for each in events or []}
     oldest: Expected = ANYTHING
     if at.over and (not waits or who.name == "gone"):
         oldest = None
-    elif at.over and events is not None:
-        oldest = when[int(at.delivered(of).high) + 1]
+    elif at.over:
+        oldest = of.events[int(at.delivered(of).high) + 1]["at"]
     last = who.log[-1] if at.over else None
     return {
         "version": who.version,
@@ -212,9 +206,10 @@ def without_refusals(of: Seen, shown: list[dict[str, Any]]) -> list[dict[str, An
     """
     The attempts that reached a subscriber, each as if there were no others.
 
-    The rest must be from when it refused connections.
+    The rest must be from when it refused connections, and are noted.
     """
     found, times, before = list[dict[str, Any]](), 0, None
+    of.refused.clear()
     for each in reversed(shown):
         pinned = each["firstEvent"], each["lastEvent"], each["kind"]
         times, before = (times + 1 if pinned == before else 1), pinned
@@ -223,6 +218,7 @@ def without_refusals(of: Seen, shown: list[dict[str, Any]]) -> list[dict[str, An
             assert any(began <= ms(each["at"]) <= ended + APART for began, ended in of.subscriber.closed), each
             assert each["answer"] == ""
             assert each["decision"] == "again"
+            of.refused.append(each)
         else:
             found.append({**each, "attempt": 1})
     return found[::-1]

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from tests.faults.agreement import Between
 from tests.faults.logbook import Entry, Subscriber
@@ -10,6 +11,12 @@ from tests.faults.written import Publisher, Write
 
 #: Events that may wait for one subscription; the ms that the hub may take to say what happened.
 BACKLOG, LATE = 60, 6_000
+
+#: Attempts that an endpoint refuses a connection while it is away, at most.
+MOST_REFUSED = 20
+
+#: ms within which the hub notices an answer, on a machine that is busy.
+NOTICED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +26,27 @@ class Seen:
 
     id: Of its Subscription.
     active: When it was active, in ms.
+    events: By number, as the hub tells of them at the end; they are held against the logs first.
+    refused: Attempts that were refused a connection, which nobody has seen but the hub: they are from when they were.
     """
 
     subscriber: Subscriber
     id: str
     active: int
+    events: dict[int, dict[str, Any]] = field(default_factory=dict)
+    refused: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def path(self) -> str:
         return f"/admin/subscriptions/{self.subscriber.version}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Between how many seconds something took, as those who were at its ends know."""
+
+    least: float
+    most: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +102,22 @@ class Moment:
             high = int(self.events(of).high)
         return Between(low, high)
 
-    def undelivered(self, of: Seen) -> Between:
+    def behind(self, of: Seen) -> Between:
+        """The events from the last one on that needs no sending any more."""
         events, delivered = self.events(of), self.delivered(of)
         return Between(max(0, events.low - delivered.high), max(0, events.high - delivered.low))
+
+    def undelivered(self, of: Seen) -> Between:
+        """Those of them that wait."""
+        behind, dropped = self.behind(of), self.dropped(of)
+        return Between(max(0, behind.low - dropped.high), behind.high - dropped.low)
 
     def dropped(self, of: Seen) -> Between:
         """What found no room in its backlog."""
         if of.subscriber.name != "kept":
             return Between(0, 0)
-        waits = self.undelivered(of)
-        return Between(max(0, waits.low - BACKLOG), max(0, waits.high - BACKLOG))
+        behind = self.behind(of)
+        return Between(max(0, behind.low - BACKLOG), max(0, behind.high - BACKLOG))
 
     def skipped(self, of: Seen) -> Between:
         """What it never accepted, and is past."""
@@ -108,19 +133,53 @@ class Moment:
         low, high = (len(of.subscriber.told(of.subscriber.over(at))) for at in (self.since, self.until))
         return Between(low, high)
 
-    def attempts(self, of: Seen) -> Between:
-        """Requests that are over; and those that were refused a connection, which only their makers have seen."""
-        refused = 60 * len(of.subscriber.closed)
-        low, high = (len(list(of.subscriber.over(at))) for at in (self.since, self.until))
-        return Between(low, high + refused)
-
     def tried(self) -> dict[tuple[str, str], Between]:
-        """All attempts by kind and outcome, without those that were refused a connection."""
+        """All attempts by kind and outcome."""
         low, high = (
             Counter((each.kind, each.outcome) for of in self.seen for each in of.subscriber.over(at))
             for at in (self.since, self.until)
         )
+        for of in self.seen:
+            low["events", "unreachable"] += len(of.refused)
+            high["events", "unreachable"] += len(of.refused) if self.over else MOST_REFUSED * len(of.subscriber.closed)
         return {place: Between(low[place], high[place]) for place in high}
+
+    def trips(self) -> list[Trip]:
+        """From each change's being stored to the answer of the first that accepted a notification of it."""
+        found = list[Trip]()
+        for of in self.seen:
+            first: dict[int, Entry] = {}
+            for each in of.subscriber.log:
+                if each.accepted:
+                    first.update({number: each for number in each.received.numbers if number not in first})
+            for number, each in first.items():
+                write = self.written(of, number)
+                assert each.answered is not None
+                least, most = each.answered - write.acknowledged, each.answered - write.sent + NOTICED
+                found.append(Trip(max(0, least) / 1000, most / 1000))
+        return found
+
+    def lasted(self) -> list[Trip]:
+        """The requests that are over, from their coming to their answer."""
+        found = [Trip(0, NOTICED / 1000) for of in self.seen for _ in of.refused]
+        for of in self.seen:
+            for each in of.subscriber.over(self.until):
+                ended = each.at + of.subscriber.seconds * 1000 if each.answered is None else each.answered
+                found.append(Trip(max(0, ended - each.at - 2) / 1000, (ended - each.at + NOTICED) / 1000))
+        return found
+
+    def oldest(self, of: Seen) -> int:
+        """When the event happened that has waited longest."""
+        return self.written(of, int(self.delivered(of).high) + 1).acknowledged
+
+    def written(self, of: Seen, number: int) -> Write:
+        """What was written that got this number, as the hub tells it; that was held against the logs before."""
+        event = of.events[number]
+        return next(
+            each
+            for each in self.concerning(of, self.until, acknowledged=True)
+            if (each.id, each.number) == (event["id"], event["versionId"])
+        )
 
     def total(self, figures: Iterable[Between]) -> Between:
         each = list(figures)

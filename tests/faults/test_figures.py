@@ -13,6 +13,7 @@ import pytest
 from tests.facts import eventually
 from tests.faults.agreement import differences
 from tests.faults.conftest import directory
+from tests.faults.counted import Requests, disagree
 from tests.faults.figures import (
     asked,
     attempts,
@@ -63,12 +64,17 @@ def subscribers() -> list[Subscriber]:
 
 @dataclass
 class Story:
-    """What happens, and what comes of it. `looked`: At what, and when, with what was shown then."""
+    """
+    What happens, and what comes of it.
 
-    hub: HubProcess
+    requests: All that the hub was asked.
+    faults: What differed while it happened.
+    """
+
     http: httpx.AsyncClient
     publishers: list[Publisher]
     seen: list[Seen]
+    requests: Requests
     faults: list[str] = field(default_factory=list)
 
     def named(self, name: str) -> Seen:
@@ -147,8 +153,18 @@ async def told() -> AsyncIterator[Story]:
     """A hub, its subscribers, all active, and its publishers, who have not begun."""
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(HubProcess(stack.enter_context(directory()), SETTINGS))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=hub.url, timeout=30))
-        bases = {version: await stack.enter_async_context(hub.client(version)) for version in ("r4", "r4b", "r5")}
+        requests: Requests = []
+
+        async def client(path: str = "") -> httpx.AsyncClient:
+            async def note(answer: httpx.Response) -> None:
+                requests.append((wall(), answer.request.method, answer.status_code))
+
+            hooks = {"response": [note]}
+            made = httpx.AsyncClient(base_url=f"{hub.url}{path}", timeout=30, event_hooks=hooks)
+            return await stack.enter_async_context(made)
+
+        http = await client()
+        bases = {version: await client(f"/fhir/{version}/") for version in ("r4", "r4b", "r5")}
 
         async def register(subscriber: Subscriber) -> Seen:
             await stack.enter_async_context(subscriber.serving())
@@ -162,27 +178,30 @@ async def told() -> AsyncIterator[Story]:
         seen = [await register(each) for each in subscribers()]
         dice = random.Random(7)
         publishers = [Publisher(client, version, REST, dice) for version, client in bases.items()]
-        yield Story(hub, http, publishers, seen)
+        yield Story(http, publishers, seen, requests)
 
 
 async def look(story: Story) -> list[str]:
     """What differs, when nothing happens any more, of all that there is to see."""
-    found = await _listed(story)
+    found = list[str]()
     for of in story.seen:
         found += [f"{of.subscriber.name} {each}" for each in await _one(story, of)]
-    return found
+    found += await _listed(story)
+    scraped = (await story.http.get("/metrics")).text
+    return [*found, *disagree(scraped, story.ended, story.requests)]
 
 
 async def _one(story: Story, of: Seen) -> list[str]:
     """One Subscription: how it stands, its events, the traces of some of them, and the attempts."""
     at = story.ended
     shown = (await story.get(f"{of.path}/events?count=500"))["events"][::-1]
+    of.events.update({each["number"]: each for each in shown})
     wanted = events(at, of, shown)
     found = list(differences(shown, wanted, "events"))
     if len(wanted) != at.events(of).high:
         found.append(f"events: {len(wanted)}, and {at.events(of).high} were written")
     detail = await story.get(of.path)
-    found += differences(detail, row(at, of, shown) | more(of), "detail")
+    found += differences(detail, row(at, of) | more(of), "detail")
     tried = (await story.get(f"{of.path}/attempts"))["attempts"]
     requests = attempts(of)
     if of.subscriber.closed:
