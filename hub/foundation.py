@@ -227,7 +227,7 @@ async def _volatile(pipeline: Pipeline, settings: Settings) -> str:
     """What this Redis may forget; empty when nothing. NotTheHub when that is not allowed."""
     if settings.durability_attested:
         return ""
-    found = {name: await _setting(pipeline, name) for name in NEEDED}
+    found = {name: await redis_setting(pipeline, name) for name in NEEDED}
     wrong = [f"{name} is {found[name]}, not {value}" for name, value in NEEDED.items() if found[name] != value]
     if wrong and not settings.allow_volatile_redis:
         raise NotTheHub(
@@ -237,7 +237,8 @@ async def _volatile(pipeline: Pipeline, settings: Settings) -> str:
     return "; ".join(wrong)
 
 
-async def _setting(pipeline: Pipeline, name: str) -> str:
+async def redis_setting(pipeline: Pipeline, name: str) -> str:
+    """One of Redis' settings; `unreadable` where it doesn't say."""
     try:
         reply = await pipeline.command("CONFIG GET", name)
     except Unavailable as error:

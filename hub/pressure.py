@@ -14,6 +14,7 @@ from logging import getLogger
 from time import monotonic
 
 from hub.errors import Declined
+from hub.keeping import memory
 from hub.pipeline import Pipeline, read_info
 from hub.settings import Settings
 from hub.stream import Changes
@@ -73,8 +74,7 @@ class Pressure:
     async def _memory(self) -> tuple[str, str] | None:
         most = self.settings.max_memory_percent
         for info in map(read_info, await self.pipeline.of_each("INFO", "memory")):
-            limit = int(info["maxmemory"]) or self.settings.max_memory_bytes or int(info["total_system_memory"])
-            used = int(info["used_memory"]) - int(info.get("mem_not_counted_for_evict", 0))
+            used, limit = memory(info, self.settings)
             if used * 100 >= limit * most:
                 text = f"Redis uses {used:,} of {limit:,} bytes, and nothing is stored from {most:g} % on"
                 return f"The hub is full: {text}", _ROOM

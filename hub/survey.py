@@ -112,6 +112,7 @@ class Survey:
     registry: Registry
     now: Callable[[], float] = monotonic
     _rows: tuple[Row, ...] = ()
+    _of_tenant: dict[str, list[Row]] = field(default_factory=dict)
     _until: float = -1.0
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _wanted: dict[SubscriptionKey, tuple[int, Wanted]] = field(default_factory=dict)
@@ -123,12 +124,16 @@ class Survey:
                 if self.now() >= self._until:
                     began = self.now()
                     self._rows = tuple([row async for row in self._look()])
+                    self._of_tenant = {}
                     self._until = self.now() + max(BELIEVED, (self.now() - began) / PART)
         return self._rows
 
     async def of(self, tenant: str) -> list[Row]:
-        """Those of a tenant."""
-        return [row for row in await self.rows() if row.key.tenant == tenant]
+        """Those of a tenant: the same list for as long as a look is believed."""
+        rows = await self.rows()
+        if tenant not in self._of_tenant:
+            self._of_tenant[tenant] = [row for row in rows if row.key.tenant == tenant]
+        return self._of_tenant[tenant]
 
     async def one(self, key: SubscriptionKey) -> Row | None:
         """One as it stands now; None when there is none."""

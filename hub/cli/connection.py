@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from hub.api.endless import is_endless
 from hub.api.outcome import MEDIA_TYPE, outcome
 from hub.api.protection import PROTECTION, WITHOUT_CACHE
 from subscriptions.codes import IssueCode
@@ -192,6 +193,12 @@ class Connection(HttpToolsProtocol):
         if self._taking:
             self._taking.cancel()
         super().resume_writing()
+
+    def shutdown(self) -> None:
+        if self._busy and is_endless(self.cycle.scope):
+            self._close()
+        else:
+            super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()

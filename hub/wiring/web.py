@@ -47,7 +47,7 @@ from hub.tenancy import url
 from hub.topics import Topics
 from hub.topics_dir import load
 from hub.visibility import Visibility
-from hub.wiring.administration import administration
+from hub.wiring.administration import Watched, administration
 from hub.wiring.erasing import erasing
 from hub.wiring.gates import Gates
 from hub.wiring.parts import Parts, ended, parts
@@ -94,13 +94,14 @@ def web(settings: Settings, p: Parts, gate: Gate | None = None, refusals: Refusa
         guide_routes(),
     )
     console = Console.read().routes()
+    watched = Watched.of(p, pressure)
 
     def made(tenant: str, *others: APIRouter) -> FastAPI:
         asked = gate or gates.gate(tenant, p.tenancy.bases(tenant).values())
         if tenant == DEFAULT and settings.metrics_token:
             asked = Scraping(asked, settings.metrics_token)
         own = Paced(asked, known, unknown)
-        return _application(tenant, settings, p, pressure, own, refusals, tuple(gates.routes()), console, *others)
+        return _application(tenant, settings, p, watched, own, refusals, tuple(gates.routes()), console, *others)
 
     app = made(DEFAULT, *others)
     app.add_middleware(Tenants, p.access, made)
@@ -114,7 +115,7 @@ def _application(
     tenant: str,
     settings: Settings,
     p: Parts,
-    pressure: Pressure,
+    watched: Watched,
     gate: Gate,
     refusals: Refusals,
     configuration: Sequence[Route],
@@ -122,9 +123,11 @@ def _application(
 ) -> FastAPI:
     """A tenant's own application."""
     topics, bases, visibility = p.tenancy.topics(tenant), p.tenancy.bases(tenant), Visibility(p.store)
+    release = version_of(PACKAGE)
     audited = Calls(tenant, p.audit, refusals).audited
     at_bases = {
-        version: _base(version, base, topics, settings, p, pressure, visibility) for version, base in bases.items()
+        version: _base(version, base, topics, settings, p, watched.pressure, visibility)
+        for version, base in bases.items()
     }
     erasures = Erasures(
         tenant, url(settings.base_url, tenant), erasing(p), settings.max_body_bytes, settings.max_nesting
@@ -138,7 +141,7 @@ def _application(
         transactions=p.transactions,
         topics=topics,
         publication=Publication(topics, p.registry, p.audit, p.store),
-        pressure=pressure,
+        pressure=watched.pressure,
         gate=gate,
         visibility=visibility,
         around=named(audited) if p.traces.on else audited,
@@ -152,12 +155,12 @@ def _application(
             for version, at_base in at_bases.items()
         },
         administration=chain(
-            administration(tenant, settings, p, at_bases),
+            administration(tenant, settings, p, watched, at_bases, release),
             erasures.routes(),
-            _metrics(p, pressure).routes() if tenant == DEFAULT else (),
+            _metrics(p, watched.pressure).routes() if tenant == DEFAULT else (),
         ),
         others=others,
-        release=version_of(PACKAGE),
+        release=release,
     )
 
 

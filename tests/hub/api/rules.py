@@ -124,7 +124,8 @@ def _administration() -> Iterator[Rule]:
     yield Rule("GET", f"{path}/events/{{event}}", "admin", 404, f"{one}/events/1")
     for action, status in (("redeliver", 404), ("test", 409), ("resume", 409), ("rotate-secret", 200)):
         yield Rule("POST", f"{path}/{action}", "admin", status, f"{one}/{action}", {})
-    for path_ in ("topics", "withheld", "index"):
+    yield Rule("GET", "/admin/live", "admin", 200, "/admin/live?seconds=1")
+    for path_ in ("overview", "history", "topics", "withheld", "index"):
         yield Rule("GET", f"/admin/{path_}", "admin", 200)
     yield Rule("GET", "/admin/origins", "admin", 200)
     yield Rule("POST", "/admin/origins/drain", "admin", 400, body={})
