@@ -1,22 +1,25 @@
 """What publishers and subscribers have in their logs, added up for some moment."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.agreement import Between
+from tests.faults.agreement import Between, ms
 from tests.faults.logbook import Entry, Subscriber
 from tests.faults.written import Publisher, Write
 
 #: Events that may wait for one subscription; the ms that the hub may take to say what happened.
 BACKLOG, LATE = 60, 6_000
 
+#: ms by which an instant may be off that both sides note, on a machine that is busy.
+APART = 1_500
+
 #: Attempts that an endpoint refuses a connection while it is away, at most.
 MOST_REFUSED = 20
 
 #: ms within which the hub notices an answer, on a machine that is busy.
-NOTICED = 200
+NOTICED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Seen:
     active: When it was active, in ms.
     events: By number, as the hub tells of them at the end; they are held against the logs first.
     refused: Attempts that were refused a connection, which nobody has seen but the hub: they are from when they were.
+    told: The steps `delivery.attempted` of the live stream, by the first and last number and the outcome, in order;
+        they are held against the logs as well.
     """
 
     subscriber: Subscriber
@@ -35,6 +40,7 @@ class Seen:
     active: int
     events: dict[int, dict[str, Any]] = field(default_factory=dict)
     refused: list[dict[str, Any]] = field(default_factory=list)
+    told: defaultdict[tuple[int, int, str], list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def path(self) -> str:
@@ -145,27 +151,38 @@ class Moment:
         return {place: Between(low[place], high[place]) for place in high}
 
     def trips(self) -> list[Trip]:
-        """From each change's being stored to the answer of the first that accepted a notification of it."""
-        found = list[Trip]()
+        return [trip for _, trip in self.arrivals()]
+
+    def arrivals(self) -> list[tuple[int, Trip]]:
+        """When each event was accepted first, in ms; and the way there, from its change's being stored."""
+        found = list[tuple[int, Trip]]()
+        if not self.over:
+            return found
         for of in self.seen:
             first: dict[int, Entry] = {}
             for each in of.subscriber.log:
                 if each.accepted:
                     first.update({number: each for number in each.received.numbers if number not in first})
             for number, each in first.items():
-                write = self.written(of, number)
+                stored = ms(of.events[number]["at"])
+                noticed = of.told[each.received.numbers[0], each.received.numbers[-1], "accepted"]
                 assert each.answered is not None
-                least, most = each.answered - write.acknowledged, each.answered - write.sent + NOTICED
-                found.append(Trip(max(0, least) / 1000, most / 1000))
+                least, most = each.answered - stored - 1, (noticed[0]["at"] if noticed else each.answered) - stored + 1
+                found.append((each.answered, Trip(max(0, least) / 1000, max(0, most) / 1000)))
         return found
 
     def lasted(self) -> list[Trip]:
-        """The requests that are over, from their coming to their answer."""
+        """The requests that are over, from their coming to their answer; and those that were refused a connection."""
         found = [Trip(0, NOTICED / 1000) for of in self.seen for _ in of.refused]
         for of in self.seen:
-            for each in of.subscriber.over(self.until):
-                ended = each.at + of.subscriber.seconds * 1000 if each.answered is None else each.answered
-                found.append(Trip(max(0, ended - each.at - 2) / 1000, (ended - each.at + NOTICED) / 1000))
+            again = Counter[tuple[int, int, str]]()
+            for ended, each in of.subscriber.ended():
+                numbers, most = each.received.numbers or [0], ended - each.at + NOTICED
+                place = numbers[0], numbers[-1], each.outcome
+                if len(of.told[place]) > again[place]:
+                    most = min(most, of.told[place][again[place]]["milliseconds"] + 1)
+                again[place] += 1
+                found.append(Trip(max(0, ended - each.at - 2) / 1000, most / 1000))
         return found
 
     def oldest(self, of: Seen) -> int:
@@ -174,12 +191,11 @@ class Moment:
 
     def written(self, of: Seen, number: int) -> Write:
         """What was written that got this number, as the hub tells it; that was held against the logs before."""
-        event = of.events[number]
-        return next(
-            each
-            for each in self.concerning(of, self.until, acknowledged=True)
-            if (each.id, each.number) == (event["id"], event["versionId"])
+        event, (publisher,) = (
+            of.events[number],
+            (each for each in self.publishers if each.fhir == of.subscriber.version),
         )
+        return publisher.made[event["id"], event["versionId"]]
 
     def total(self, figures: Iterable[Between]) -> Between:
         each = list(figures)

@@ -69,7 +69,7 @@ class Subscriber:
     behave: Behaviour
     patient: str = ""
     options: dict[str, object] = field(default_factory=dict)
-    seconds: float = 2.0
+    seconds: float = 4.0
     ill: bool = False
     log: list[Entry] = field(default_factory=list)
     closed: list[tuple[int, int]] = field(default_factory=list)
@@ -126,9 +126,12 @@ class Subscriber:
 
     def over(self, until: int) -> Iterator[Entry]:
         """The requests that were answered by then, or given up."""
+        return (each for ended, each in self.ended() if ended <= until)
+
+    def ended(self) -> Iterator[tuple[int, Entry]]:
+        """Each with the time, in ms, at which it is answered or given up."""
         for each in self.log:
-            if (each.at + self.seconds * 1000 if each.answered is None else each.answered) <= until:
-                yield each
+            yield int(each.at + self.seconds * 1000) if each.answered is None else each.answered, each
 
     def begun(self, until: int) -> Iterator[Entry]:
         """Those that had come by then."""

@@ -49,6 +49,7 @@ class Publisher:
 
     rest: Seconds between two.
     log: What was answered, in order.
+    made: By id and version, what was stored.
     """
 
     http: httpx.AsyncClient
@@ -56,6 +57,7 @@ class Publisher:
     rest: float
     dice: random.Random
     log: list[Write] = field(default_factory=list)
+    made: dict[tuple[str, int], Write] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)
 
     async def run(self, seconds: float) -> None:
@@ -95,6 +97,7 @@ class Publisher:
         written = Write(method, self.fhir, id_, patient, sent, wall(), answer.status_code)
         if answer.is_success:
             written = self._stored(written, answer)
+            self.made[written.id, written.number] = written
         self.log.append(written)
 
     def _stored(self, written: Write, answer: httpx.Response) -> Write:
