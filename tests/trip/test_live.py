@@ -31,16 +31,15 @@ async def test_what_happens_is_seen_as_it_happens(data: Path, receiver: Receiver
         await fhir.subscribe(subscription(f"{receiver.url}/all"))
         async with http.stream("GET", f"{hub.url}/admin/live?tail=true") as answer:
             assert answer.status_code == 200
-            steps, delivered = set[str](), 0.0
+            steps, delivered, stream = set[str](), 0.0, told(answer)
             async with asyncio.timeout(30):
-                async for name, seen in told(answer):
+                while not (delivered and {"change.stored", "change.matched", "delivery.attempted"} <= steps):
+                    name, seen = await anext(stream)
                     if name == "figures":
                         delivered += seen["delivered"]
                         await fhir.put(immunization("i"))
                     else:
                         steps.add(seen["step"])
-                    if delivered and {"change.stored", "change.matched", "delivery.attempted"} <= steps:
-                        break
             began = time.monotonic()
             assert await hub.stop() == 0
             took = time.monotonic() - began
