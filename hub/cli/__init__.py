@@ -90,6 +90,16 @@ COMMANDS = {
         "register a Subscription, and show what it is told as it comes",
         "0 ended by Ctrl-C or SIGTERM; 1 no hub answers, or the Subscription did not become active; 2 refused",
     ),
+    "status": Command(
+        "hub.cli.status",
+        "say what is wrong with a hub and what to do, and its figures",
+        "0 nothing is wrong; 1 no hub answers; 2 refused; 3 something is wrong; 4 something may soon be",
+    ),
+    "tail": Command(
+        "hub.cli.tail",
+        "show what a hub does, step by step, as it happens",
+        "0 ended by Ctrl-C; 1 no hub answers; 2 refused",
+    ),
     "subscriptions": Command("hub.cli.subscriptions", "say how a hub's Subscriptions stand; test, resume, stop one"),
     "topics": Command("hub.cli.topics", "say what can be subscribed to, and who does"),
     "resend": Command("hub.cli.resend", "have events of a Subscription sent once more"),

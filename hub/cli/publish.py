@@ -30,7 +30,7 @@ from hub.settings import Settings
 from subscriptions.codes import FhirVersion
 
 #: Requests at once: the least that keeps a hub busy, and the most that anybody may ask for.
-AT_ONCE, MOST_AT_ONCE = 16, 256
+AT_ONCE, MOST_AT_ONCE = 16, 64
 
 #: Pieces that are read ahead.
 AHEAD = 256

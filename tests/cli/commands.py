@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,20 +26,27 @@ class Done:
         return msgspec.json.decode(self.out)
 
 
-async def begun(url: str, *words: str, settings: Mapping[str, str] = NONE) -> asyncio.subprocess.Process:
-    """A command that talks to the hub at a URL; whoever begins it ends it."""
-    return await asyncio.create_subprocess_exec(
+@asynccontextmanager
+async def begun(url: str, *words: str, settings: Mapping[str, str] = NONE) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command that talks to the hub at a URL, and is killed if it hasn't ended before."""
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hub", *words),
         env=os.environ | {"HUB_URL": url, "COLUMNS": "80"} | dict(settings),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 async def command(url: str, *words: str, given: bytes = b"", settings: Mapping[str, str] = NONE) -> Done:
     """`given` comes by stdin."""
-    process = await begun(url, *words, settings=settings)
-    async with asyncio.timeout(60):
-        out, err = await process.communicate(given)
-    return Done(process.returncode or 0, out.decode(), err.decode())
+    async with begun(url, *words, settings=settings) as process:
+        async with asyncio.timeout(60):
+            out, err = await process.communicate(given)
+        return Done(process.returncode or 0, out.decode(), err.decode())

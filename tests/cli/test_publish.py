@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -138,10 +139,8 @@ async def test_killed_and_taken_up(hub: HubProcess, fhir: Fhir, tmp_path: Path, 
     file, journal = tmp_path / "all.ndjson", tmp_path / "journal"
     file.write_bytes(lines(given))
     words = ("publish", str(file), "--journal", str(journal), "--json")
-    process = await begun(hub.url, *words)
-    await eventually(lambda: journal.exists() and journal.read_text().count("done") > 100)
-    process.kill()
-    await process.communicate()
+    async with begun(hub.url, *words):
+        await eventually(lambda: journal.exists() and journal.read_text().count("done") > 100)
     before = journal.read_text().count("done")
     assert before < len(given)
     done = await command(hub.url, *words)
@@ -247,19 +246,19 @@ async def test_whose_patience_ends(receiver: Receiver, tmp_path: Path) -> None:
 
 async def test_what_comes_while_it_waits(hub: HubProcess, fhir: Fhir, run: str) -> None:
     """A line that is piped in is published though the next one isn't there yet; SIGINT then ends it."""
-    process = await begun(hub.url, "publish", "-")
-    assert process.stdin is not None
-    process.stdin.write(lines([basic(f"{run}-1")]))
 
     async def there() -> bool:
         return (await fhir.http.get(f"Basic/{run}-1")).status_code == 200
 
-    await eventually(there)
-    process.send_signal(2)
-    async with asyncio.timeout(10):
-        await process.wait()
-    assert process.returncode == 130
-    assert b"published: 1" in await process.stdout.read()  # type: ignore[union-attr]
+    async with begun(hub.url, "publish", "-") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(lines([basic(f"{run}-1")]))
+        await eventually(there)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            assert await process.wait() == 130
+        assert b"published: 1" in await process.stdout.read()
 
 
 @pytest.mark.parametrize(
@@ -268,7 +267,7 @@ async def test_what_comes_while_it_waits(hub: HubProcess, fhir: Fhir, run: str) 
         pytest.param(["{tmp}/nothing"], "nothing: No such file or directory", id="missing"),
         pytest.param(["{tmp}"], "no file in it ends in .json, .ndjson, .jsonl", id="empty-directory"),
         pytest.param(["-", "-"], "- is stdin, which can be read once only", id="stdin-twice"),
-        pytest.param(["-", "--parallel", "0"], "should be a number from 1 to 256", id="parallel"),
+        pytest.param(["-", "--parallel", "0"], "should be a number from 1 to 64", id="parallel"),
         pytest.param(["-", "--patience", "nan"], "should be a number of seconds", id="patience"),
         pytest.param(["-", "--journal", "{tmp}/no/j"], "No such file or directory", id="journal"),
         pytest.param(["-", "--journal", "{tmp}/other.txt"], "no journal of `hub publish`", id="no-journal"),
@@ -289,14 +288,12 @@ async def test_a_journal_of_a_run_that_goes_on(receiver: Receiver, tmp_path: Pat
     """Two at once would send the same twice; and that of another hub says nothing of this one."""
     receiver.answers = {"/fhir/r4/metadata": accepting, "/fhir/r4/Basic": busy(503, 10**6, [])}
     words = ("publish", "-", "--journal", str(tmp_path / "j"))
-    process = await begun(receiver.url, *words)
-    assert process.stdin is not None
-    process.stdin.write(lines([basic()]))
-    await eventually(lambda: any(each.path == "/fhir/r4/Basic" for each in receiver.received))
-    done = await command(receiver.url, *words)
-    assert (done.code, "a run that goes on" in done.err) == (2, True)
-    process.kill()
-    await process.communicate()
+    async with begun(receiver.url, *words) as process:
+        assert process.stdin is not None
+        process.stdin.write(lines([basic()]))
+        await eventually(lambda: any(each.path == "/fhir/r4/Basic" for each in receiver.received))
+        done = await command(receiver.url, *words)
+        assert (done.code, "a run that goes on" in done.err) == (2, True)
     done = await command("http://127.0.0.1:1", *words)
     assert (done.code, f"that of a run to {receiver.url}/fhir/r4" in done.err) == (2, True)
     assert os.stat(tmp_path / "j").st_mode & 0o777 == 0o600

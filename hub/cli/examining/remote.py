@@ -56,7 +56,7 @@ async def _answers(asked: Remote) -> AsyncIterator[Finding]:
     took = time.monotonic() - at
     told = ready.json() if "json" in ready.headers.get("Content-Type", "") else {}
     if ready.status_code == 503 and "reason" in told:
-        yield fail(HUB, f"it is not ready: {told['reason']}", "It takes and sends nothing until that is mended.")
+        yield fail(HUB, f"it is not ready: {told['reason']}", "")
     elif not ready.is_success or "pumps" not in told:
         yield fail(HUB, f"what answers at {asked.url} is no hub ({ready.status_code})", "Say where it is by --hub.")
         return
@@ -74,7 +74,7 @@ async def _answers(asked: Remote) -> AsyncIterator[Finding]:
 
 
 def _ready(told: Mapping[str, Any]) -> list[Finding]:
-    """What the hub says of itself."""
+    """What the hub says of itself; and most of it is what to do."""
     found = []
     workers = {"match": "nothing is matched", "deliver": "nothing is sent"}
     for kind, without in workers.items():
@@ -82,12 +82,11 @@ def _ready(told: Mapping[str, Any]) -> list[Finding]:
             todo = f"Start one: `hub worker {kind}`, or see why it ends in its log."
             found.append(fail(HUB, f"no {kind} worker is at work: {without}", todo))
     if "declines" in told:
-        todo = "See the guide on a hub that is full or behind: memory, workers, retention."
-        found.append(fail(HUB, f"it takes nothing: {told['declines']}", todo))
+        found.append(fail(HUB, f"it takes nothing: {told['declines']}", ""))
     if "volatile" in told:
-        found.append(warn(HUB, f"its Redis may forget: {told['volatile']}", "Change these settings of Redis."))
+        found.append(warn(HUB, f"its Redis may forget: {told['volatile']}", ""))
     if "audit" in told:
-        found.append(warn(HUB, f"the audit is {told['audit']}", "Raise HUB_AUDIT_ENTRIES, or shorten HUB_AUDIT_DAYS."))
+        found.append(warn(HUB, f"the audit is {told['audit']}", ""))
     counts = ", ".join(f"{number} {kind}" for kind, number in told["pumps"].items())
     return found or [ok(HUB, f"it is ready; workers: {counts}")]
 
