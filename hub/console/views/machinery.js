@@ -43,9 +43,11 @@ const WORKERS = [
   { name: "has", title: "Has", cell: has },
 ];
 
-function has({ partitions, leases }) {
-  if (partitions) return partitions.length ? `partitions ${partitions.join(", ")}` : "no partition";
-  return leases === undefined || leases === null ? NONE : several(leases, "Subscription");
+const HAS = { deliver: "whatever is due", clock: "what time alone brings about" };
+
+function has({ kind, partitions }) {
+  if (!partitions) return HAS[kind] ?? NONE;
+  return partitions.length ? `partitions ${partitions.join(", ")}` : "no partition";
 }
 
 const TOTALS = [

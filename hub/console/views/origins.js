@@ -12,7 +12,7 @@ import { ask } from "../request.js";
 import { count } from "../words.js";
 
 export function Origins() {
-  const fetched = useFetched("admin/overview", 3);
+  const fetched = useFetched("admin/origins", 3);
   const [asked, begin] = useState(null);
   const close = () => begin(null);
   const done = (told) => {
@@ -37,7 +37,7 @@ export function Origins() {
       title: "Then",
       cell: (row) =>
         row.state === "drained"
-          ? html`goes on <${Ago} at=${row.until} />`
+          ? html`goes on <${Ago} at=${row.until} />${row.by && `, says ${row.by}`}`
           : html`tried again <${Ago} at=${row.probeAt} />`,
     },
     {
@@ -54,14 +54,15 @@ export function Origins() {
       ${origins && html`<button type="button" onClick=${() => begin({ drain: "" })}>Drain an origin…</button>`}</div>
     <p class="aside">The scheme, host and port of endpoints. One that can't be reached is left alone and tried now and then.
       Drain one while it is being worked on: its events are numbered and kept, and all are sent afterwards, in order.</p>
-    <${Fetched} fetched=${fetched} what="The origins">
-      ${
-        origins
-          ? html`<${Table} caption="Origins that something is the matter with" rows=${origins} keyOf=${(row) => row.origin}
-            hidden=${true} columns=${columns} empty="All origins are served: none is left alone, none is drained." />`
-          : html`<p>Only the whole hub's operator sees its origins.</p>`
-      }
-    <//>
+    ${
+      fetched.failure?.status === 404
+        ? html`<p>Only the whole hub's operator sees its origins.</p>`
+        : html`<${Fetched} fetched=${fetched} what="The origins">
+            ${origins && html`<${Table} caption="Origins that something is the matter with" rows=${origins} hidden=${true}
+              keyOf=${(row) => row.origin} columns=${columns}
+              empty="All origins are served: none is left alone, none is drained." />`}
+          <//>`
+    }
     ${asked?.drain !== undefined && html`<${Drain} origin=${asked.drain} done=${done} close=${close} />`}
     ${asked?.resume && html`<${Resume} origin=${asked.resume} done=${done} close=${close} />`}
   </section>`;

@@ -1,15 +1,27 @@
 // What an operator needs first: how the hub stands in a sentence, what is wrong with its remedy, then figures.
 import { useFetched } from "../fetched.js";
-import { html } from "../html.js";
+import { html, useEffect } from "../html.js";
 import { Fetched } from "../parts/failed.js";
+import { Coded } from "../parts/coded.js";
 import { Charts } from "./charts.js";
 import { Machinery } from "./machinery.js";
 import { Tiles } from "./tiles.js";
 import { Worst } from "./worst.js";
 import { count, lasting, several } from "../words.js";
 
-export function Overview() {
+export function Overview({ query }) {
   const fetched = useFetched("admin/overview", 5);
+  const at = query.get("at");
+  const there = Boolean(fetched.told);
+  // A problem's button leads to the part of the page that shows it.
+  useEffect(() => {
+    const part = at && document.getElementById(at);
+    if (part) {
+      part.tabIndex = -1;
+      part.scrollIntoView();
+      part.focus({ preventScroll: true });
+    }
+  }, [at, there]);
   return html`${!fetched.told && html`<h1>Overview</h1>`}
   <${Fetched} fetched=${fetched} what="How the hub stands">
     ${
@@ -35,9 +47,9 @@ function Standing({ told }) {
       problems.length > 0 &&
       html`<ol class="problems">
       ${problems.map(
-        (each) => html`<li key=${each.text} class=${each.severity}>
+        (each, number) => html`<li key=${number} class=${each.severity}>
         <span class="severity">${each.severity === "error" ? "Error" : "Warning"}</span>
-        <p>${each.text}</p>
+        <p><${Coded} text=${each.text} /></p>
         <a class="button" href=${each.link}>${each.action}</a>
       </li>`,
       )}
