@@ -43,6 +43,12 @@ async def guarded() -> AsyncIterator[Guarded]:
             north = await _key(access, "north-shift", "north", "hub/admin")
             client = await _key(access, "laboratory", DEFAULT, "system/Immunization.crs")
             await eventually(lambda: hub.have(1))
+            async with hub.client() as http:
+
+                async def known() -> bool:
+                    return (await http.get(f"{hub.url}/t/north/console/")).status_code == 200
+
+                await eventually(known)
             yield Guarded(hub, operator, north, client)
 
 

@@ -8,6 +8,7 @@ from playwright.async_api import expect
 
 from tests.browser.looking import Look, Opening
 from tests.browser.scene import Scene
+from tests.facts import eventually
 from tests.fhir import immunization
 
 pytestmark = pytest.mark.browser
@@ -19,7 +20,8 @@ async def overview(look: Look, _: Scene) -> None:
     """The sentence, what is wrong with its remedy, figures that come by themselves."""
     await expect(look.page.locator("#standing")).not_to_be_empty()
     await expect(look.page.locator(".aside").first).to_contain_text("active, and the oldest event that waits")
-    await expect(look.page.locator(".problems li").first).to_contain_text("ward-7-whiteboard")
+    await expect(look.page.locator(".problems li").first).to_contain_text("Subscription in error")
+    await expect(look.page.get_by_role("link", name="See them, and resume")).to_be_visible()
     await expect(look.page.locator(".liveness")).to_have_text("Live")
     await expect(look.page.locator(".plot canvas")).to_have_count(4)
     table = look.button("Show as a table: In and out")
@@ -99,11 +101,13 @@ async def tail(look: Look, scene: Scene) -> None:
     await expect(look.page.locator(".liveness")).to_have_text("Live")
     steps = look.page.locator(".tail li")
 
-    async def seen() -> None:
+    async def seen() -> bool:
+        """All processes of the hub tell what they do from the second on in which they learn that somebody looks."""
         await scene.change()
-        await expect(steps.filter(has_text="Attempt").filter(has_text="vaccination-register").first).to_be_visible()
+        await look.page.wait_for_timeout(200)
+        return await steps.filter(has_text="Attempt").filter(has_text="vaccination-register").count() > 0
 
-    await seen()
+    await eventually(seen)
     await expect(steps.filter(has_text=f"Immunization/dose-{scene.changes}").first).to_be_visible()
     await look.page.get_by_label("Only those with").fill("stored")
     await expect(steps.filter(has_text="Attempt")).to_have_count(0)

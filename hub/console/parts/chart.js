@@ -38,6 +38,7 @@ export function Chart({ title, about, series, points, write }) {
 
   const told = points[pointed ?? points.length - 1];
   const when = pointed === null || !told ? "now" : CLOCK.format(new Date(told.at));
+  const shows = table ? "Hide the table" : "Show as a table";
   return html`<figure class="chart">
     <figcaption>
       <span class="title">${title}</span>
@@ -55,9 +56,8 @@ export function Chart({ title, about, series, points, write }) {
       <li class="when">${when}</li>
     </ul>
     <div class="plot" ref=${place} aria-hidden="true"></div>
-    <button type="button" class="plain" aria-expanded=${table} onClick=${() => show(!table)}>
-      ${table ? "Hide the table" : "Show as a table"}<span class="unseen">: ${title}</span>
-    </button>
+    <button type="button" class="plain" aria-expanded=${table} aria-label=${`${shows}: ${title}`}
+      onClick=${() => show(!table)}>${shows}</button>
     ${
       table &&
       html`<${Table} caption=${`${title}, the latest first`} keyOf=${(row) => row.at} rows=${latest(points)}

@@ -51,13 +51,13 @@ export function Tail() {
       <input id="sought" type="search" value=${sought} placeholder="an id, a type, a word"
         onInput=${(event) => seek(event.target.value)} /></div></div>
     ${!shown.length && html`<p class="nothing">${waiting(state, paused, steps.length)}</p>`}
-    <ol class="tail" role="log" aria-live="off" aria-label="Steps" tabindex="0">
+    <div role="log" aria-live="off" aria-label="Steps" tabindex="0"><ol class="tail">
       ${shown.map(
         (each) => html`<li key=${each.key}>
         <time datetime=${each.at}>${moment(each.at)}</time><b>${TITLES[each.step] ?? each.step}</b><span>${told(each)}</span>
       </li>`,
       )}
-    </ol>
+    </ol></div>
   </section>`;
 }
 
