@@ -19,8 +19,8 @@ def where(pattern: str) -> set[str]:
 
 
 def test_every_request_passes_the_failpoint() -> None:
-    """Clients are made in one place, where they are wrapped; the command's own are no hub's."""
-    assert {name.split("/")[0] for name in where(r"httpx\.AsyncClient\(")} == {"cli"}
+    """Clients are made in one place, where they are wrapped; those of the command and of a receiver are no hub's."""
+    assert {name.split("/")[0] for name in where(r"httpx\.AsyncClient\(")} == {"cli", "receiver"}
     assert where(r"(?<!class )\bTransport\(") == {"channels/clients.py"}
     made = re.findall(r"(?:failing\()?\bTransport\(", SOURCES["channels/clients.py"])
     assert made == ["failing(Transport("]
