@@ -79,7 +79,7 @@ function Drain({ origin, done, close }) {
       body: { origin: form.get("origin").trim(), minutes: Number(form.get("minutes")) },
     });
   return html`<${Dialog} title="Drain an origin?" action="Drain it" act=${act} done=${done} close=${close}>
-    <p>Nothing new is sent to any Subscription there until the time is over or it is resumed. What is under way ends.
+    <p>From the next second on nothing new is sent to any Subscription there, until the time is over or it is resumed. What is under way ends.
       Events are numbered and kept, and none is lost.</p>
     <div class="fields">
       <div class="wide"><label for="origin">Origin</label>
