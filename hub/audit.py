@@ -27,8 +27,8 @@ RECORD = script("record")
 
 log = getLogger("hub.audit")
 
-#: Entries that are read in one round trip.
-CHUNK = 100
+#: Entries that are read in one round trip, and of which some are looked for in one.
+CHUNK, LOOKED_AT = 100, 500
 
 #: What entries are called: ms since 1970, and a number within that ms.
 _ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}", re.ASCII)
@@ -61,6 +61,18 @@ class Audit:
             return None
         reply = await self.pipeline.command("XRANGE", audit_keys(tenant)[0], id_, id_)
         return _entry(reply[0]) if reply else None
+
+    async def about(self, tenant: str, entity: str, *, most: int) -> AsyncIterator[Entry]:
+        """Those of one entity, newest first, as far as they are among so many entries of a tenant."""
+        end, name = "+", entity.encode()
+        for _ in range(0, most, LOOKED_AT):
+            reply = await self.pipeline.command("XREVRANGE", audit_keys(tenant)[0], end, "-", "COUNT", LOOKED_AT)
+            for row in reply:
+                if row[1][row[1].index(b"entities") + 1].partition(b" ")[0] == name:
+                    yield _entry(row)
+            if len(reply) < LOOKED_AT:
+                return
+            end = f"({reply[-1][0].decode()}"
 
     async def newest(self, tenant: str, *, since: int = 0, before: str = "") -> AsyncIterator[list[Entry]]:
         """

@@ -8,6 +8,7 @@ ask, and never more than a part of the time.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from hub.channels.origins import origin
+from hub.errors import Unavailable
 from hub.keys import SubscriptionKey
 from hub.pipeline import Pipeline
 from hub.registered import Registered
@@ -26,6 +28,9 @@ from subscriptions.versions.forms import FORMS
 
 #: Seconds for which a look is believed; and it takes at most this part of the time.
 BELIEVED, PART = 2.0, 1 / 20
+
+#: Seconds after that in which it is still what there is, while the next one is taken.
+OLD = 8.0
 
 #: Subscriptions that are read in one round trip.
 CHUNK = 100
@@ -113,20 +118,34 @@ class Survey:
     now: Callable[[], float] = monotonic
     _rows: tuple[Row, ...] = ()
     _of_tenant: dict[str, list[Row]] = field(default_factory=dict)
-    _until: float = -1.0
+    _until: float = -OLD
+    _renewing: "asyncio.Task[None] | None" = None
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _wanted: dict[SubscriptionKey, tuple[int, Wanted]] = field(default_factory=dict)
 
     async def rows(self) -> tuple[Row, ...]:
-        """Those of all tenants, as they stood some seconds ago at most, in no order."""
-        if self.now() >= self._until:
-            async with self._looking:  # whoever waits gets what the first has found
-                if self.now() >= self._until:
-                    began = self.now()
-                    self._rows = tuple([row async for row in self._look()])
-                    self._of_tenant = {}
-                    self._until = self.now() + max(BELIEVED, (self.now() - began) / PART)
+        """
+        Those of all tenants, as they stood some seconds ago, in no order.
+
+        While the next look is taken there is the last one, unless it is old: nobody who asks often waits.
+        """
+        if self.now() >= self._until + OLD:
+            await self._renew()
+        elif self.now() >= self._until and (self._renewing is None or self._renewing.done()):
+            self._renewing = asyncio.create_task(self._renew_later())
         return self._rows
+
+    async def _renew(self) -> None:
+        async with self._looking:  # whoever waits gets what the first has found
+            if self.now() >= self._until:
+                began = self.now()
+                self._rows = tuple([row async for row in self._look()])
+                self._of_tenant = {}
+                self._until = self.now() + max(BELIEVED, (self.now() - began) / PART)
+
+    async def _renew_later(self) -> None:
+        with suppress(Unavailable):  # whoever asks when it is old is told
+            await self._renew()
 
     async def of(self, tenant: str) -> list[Row]:
         """Those of a tenant: the same list for as long as a look is believed."""

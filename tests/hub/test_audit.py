@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hub.access import Tenant
-from hub.audit import CHUNK
+from hub.audit import CHUNK, LOOKED_AT
 from hub.keys import audit_keys
 from hub.retention import AuditRetention
 from hub.wiring.parts import Parts
@@ -90,6 +90,18 @@ async def test_read(parts: Parts) -> None:
     at = oldest[-1].at
     assert [entry async for entries in audit.oldest("default", since=at + 1) for entry in entries] == []
     assert [entry async for entries in audit.oldest("default", until=at) for entry in entries] == oldest
+
+
+async def test_about(parts: Parts) -> None:
+    """Of one entity, newest first, and of none that is only named along with another; no further back than is asked."""
+    audit = replace(parts.audit, level=Level.ALL)
+    own = [Act(Kind.NOTIFIED, "hub", "Subscription/1", FhirVersion.R5, text=f"{n}") for n in range(2)]
+    others = [Act(Kind.NOTIFIED, "hub", "Subscription/11", FhirVersion.R5, also=("Subscription/1",))] * LOOKED_AT
+    await audit.record("default", own[0], *others, own[1])
+    every = [entry.act async for entry in audit.about("default", "Subscription/1", most=10 * LOOKED_AT)]
+    assert every == own[::-1]
+    assert [entry.act async for entry in audit.about("default", "Subscription/1", most=LOOKED_AT)] == own[1:]
+    assert [entry async for entry in audit.about("ward", "Subscription/1", most=LOOKED_AT)] == []
 
 
 @pytest.mark.parametrize("text", ["x" * 2_000, "new\nline", "", "ā"])

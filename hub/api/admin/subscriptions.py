@@ -111,19 +111,13 @@ class Listing:
 
     async def _timeline(self, of: Row) -> list[dict[str, Any]]:
         """What was done to it and what became of it, newest first, as far as the audit says."""
-        found, looked = list[dict[str, Any]](), 0
-        entity = f"Subscription/{of.key.id}"
-        async for entries in self.audit.newest(self.named.tenant):
-            for entry in entries:
-                act = entry.act
-                if act.entity != entity or act.version is not of.key.version or act.kind not in _TOLD:
-                    continue
+        found = list[dict[str, Any]]()
+        async for entry in self.audit.about(self.named.tenant, f"Subscription/{of.key.id}", most=LOOKED_AT):
+            act = entry.act
+            if act.version is of.key.version and act.kind in _TOLD:
                 found.append({"at": iso(entry.at), "what": act.kind.value, "by": act.agent, "text": act.text})
                 if len(found) == TIMELINE or act.kind is Kind.SUBSCRIPTION_CREATED:
-                    return found
-            looked += len(entries)
-            if looked >= LOOKED_AT:
-                break
+                    break
         return found
 
 
