@@ -87,23 +87,26 @@ def _of_hub(found: Whole) -> Iterator[Problem]:
     working, kept = found.working, found.kept
     if found.declines:
         yield Problem(
-            True, f"Publishers are told to come back. {found.declines}. {found.remedy}.", "See Redis and matching", "#/"
+            True,
+            f"Publishers are told to come back. {found.declines}. {found.remedy}.",
+            "See Redis and matching",
+            "#/?at=redis",
         )
     if kept.volatile:
-        yield Problem(True, f"Redis may forget what it confirmed: {kept.volatile}.", "See Redis", "#/")
+        yield Problem(True, f"Redis may forget what it confirmed: {kept.volatile}.", "See Redis", "#/?at=redis")
     for missing, what, then in (
         (not working.matching, "match worker", "changes are stored, and become no events"),
         (not working.delivering, "deliver worker", "events are kept, and nothing is sent"),
         (not working.clock, "clock", "nothing is tried again, and nothing ends"),
     ):
         if missing:
-            yield Problem(True, f"No {what} runs: {then}.", "Start one", "#/")
+            yield Problem(True, f"No {what} runs: {then}.", "Start one", "#/?at=workers")
     if (behind := working.behind).seconds >= BEHIND[0]:
         text = f"Matching is {behind.seconds:,.0f} s behind: {behind.changes:,} changes wait."
         yield Problem(behind.seconds >= BEHIND[1], text, "See the partitions, and what matching costs", "#/index")
     if kept.used >= kept.most * NEAR_FULL and not found.declines:
         text = f"Redis uses {kept.used / kept.most:.0%} of its memory."
-        yield Problem(False, text, "Give it more, or keep less", "#/")
+        yield Problem(False, text, "Give it more, or keep less", "#/?at=redis")
     for state in found.origins:
         if state.standing is Standing.OPEN:
             text = f"{state.origin} can't be reached: {state.failures} connections failed, {_wait(state.parked)}."

@@ -109,12 +109,19 @@ function options(place, series, write, point) {
         stroke: colour(each.colour),
         width: 2,
         dash: DASHES[number],
-        points: { show: false },
+        points: { show: true, size: 5, filter: alone },
         spanGaps: false,
       })),
     ],
     hooks: { setCursor: [(made) => point(made.cursor.idx ?? null)] },
   };
+}
+
+// The points that no line leads to or from.
+function alone(made, series) {
+  const numbers = made.data[series];
+  const there = (index) => numbers[index] !== null && numbers[index] !== undefined;
+  return numbers.map((_, index) => index).filter((index) => there(index) && !there(index - 1) && !there(index + 1));
 }
 
 function clock(seconds) {

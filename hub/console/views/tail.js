@@ -20,7 +20,7 @@ export function Tail() {
       own.frame = 0;
       const came = own.came.reverse();
       own.came = [];
-      show((before) => [...came, ...before].slice(0, SHOWN));
+      show((before) => [...came, ...before].sort(latest).slice(0, SHOWN));
     };
     const unheard = live.on("step", (step) => {
       if (own.paused) return;
@@ -65,6 +65,11 @@ function waiting(state, paused, steps) {
   if (steps) return "None of the last steps is like that.";
   if (paused) return "Paused.";
   return state === "live" ? "Nothing happens at the moment." : "The stream is not there yet.";
+}
+
+// Each process of the hub tells of its steps once a second.
+function latest(one, other) {
+  return one.at < other.at ? 1 : one.at > other.at ? -1 : other.key - one.key;
 }
 
 const TITLES = {
