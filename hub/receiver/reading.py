@@ -82,7 +82,8 @@ def _text(given: object) -> str:
 
 def _number(given: object) -> int:
     """Of an event, or how many: a string in all FHIR versions (R5's is an integer64), with some servers a number."""
-    number = int(given if type(given) is int else _text(given))
+    text = str(given) if type(given) is int else _text(given)
+    number = int(text) if text.isascii() and text.isdecimal() else -1
     if not 0 <= number < 1 << 63:
         raise ValueError
     return number

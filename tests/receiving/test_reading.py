@@ -195,6 +195,7 @@ def test_what_is_damaged(path: Path, data: st.DataObject) -> None:
         b'{"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Parameters", "parameter": [{}]}}]}',
         EXAMPLES[0].read_bytes().replace(b'"2"', b'"-2"'),
         EXAMPLES[0].read_bytes().replace(b'"2"', b'"9223372036854775808"'),
+        EXAMPLES[0].read_bytes().replace(b'"2"', '"\u0662"'.encode()),
         EXAMPLES[0].read_bytes().replace(b"notification-event", b"notification"),
         EXAMPLES[0].read_bytes().replace(b"2020-05-29T", b"2020-13-29T"),
     ],
