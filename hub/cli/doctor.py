@@ -1,7 +1,8 @@
 """
 `hub doctor`: what is wrong or soon will be, and what to do: settings, this machine, Redis, the hub, its endpoints.
 
-It is run where the hub runs, with its settings. Exit codes: 0 nothing fails; 3 something does.
+It is run where the hub runs, with its settings. Exit codes: 0 nothing fails; 2 a setting can't be read; 3
+something fails.
 """
 
 import argparse

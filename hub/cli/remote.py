@@ -8,7 +8,9 @@ it can't do it now, and with 2 (Denied) when it refuses, each of the two with on
 import argparse
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -136,6 +138,7 @@ async def remote(url: str) -> AsyncIterator[Remote]:
         timeout=PATIENCE,
         limits=httpx.Limits(),  # who asks for more at once keeps more connections
         trust_env=not _near(url),  # proxies lead elsewhere
+        verify=ssl.create_default_context() if url.startswith("https:") else True,  # as the system, and SSL_CERT_FILE
     ) as client:
         yield Remote(url, client)
 
@@ -154,7 +157,7 @@ def good(response: httpx.Response) -> httpx.Response:
         return response
     said = f"{response.status_code}: {reason(response)}"
     if response.status_code == 401:
-        said += f" Give a key by the environment's {KEY}." if KEY not in os.environ else f" It was asked with {KEY}."
+        said += f" Give a key by the environment's {KEY}." if not os.environ.get(KEY) else f" It was asked with {KEY}."
     if 400 <= response.status_code < 500 and response.status_code != 429:
         raise Denied(said, response.status_code)
     wait = response.headers.get("Retry-After", "")
@@ -186,6 +189,8 @@ def _json(response: httpx.Response) -> Any:
 
 def unanswered(url: str, error: httpx.HTTPError) -> Unavailable:
     """That a hub does not answer, and what to do."""
+    if (refused := _tls(error)) is not None:
+        return Unavailable(f"{url}: {refused}")
     match error:
         case httpx.ConnectError():
             why = f"no hub answers at {url} ({_cause(error)}); start one by `hub serve`"
@@ -196,11 +201,29 @@ def unanswered(url: str, error: httpx.HTTPError) -> Unavailable:
     return Unavailable(f"{why}, or say where it is by --hub or {URL}")
 
 
+def _tls(error: BaseException) -> str | None:
+    """Why it can't be spoken with over TLS; None when that isn't what is wrong."""
+    match next((each for each in _chain(error) if isinstance(each, ssl.SSLError)), None):
+        case None:
+            return None
+        case ssl.SSLCertVerificationError(verify_message=said):
+            return f"its certificate is refused: {said}; SSL_CERT_FILE names an authority of one's own"
+        case found:
+            return f"it speaks no TLS that this command speaks: {found.reason or found}; is it https?"
+
+
 def _cause(error: BaseException) -> str:
     """What the system calls it, wherever in the chain that is."""
-    found: BaseException | None = error
-    while found is not None:
+    for found in _chain(error):
+        if isinstance(found, socket.gaierror):
+            return "its name is not known"
         if isinstance(found, OSError) and found.errno is not None and found.errno > 0:
             return os.strerror(found.errno)
-        found = found.__cause__ or found.__context__
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

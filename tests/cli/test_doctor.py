@@ -71,6 +71,47 @@ async def test_a_redis_that_forgets_and_no_hub(data: Path) -> None:
     assert {"fail redis", "fail rq", "fail hub"} <= found
 
 
+async def test_a_certificate_that_is_refused(tmp_path: Path) -> None:
+    """The hub's own: it is said of what is wrong with it, though nothing can be asked of the hub; so do commands."""
+    authority = Authority()
+    context = authority.server_context(tmp_path, authority.issue("127.0.0.1", days=-1))
+    trusting = {"SSL_CERT_FILE": str(authority.written(tmp_path))}
+    async with listening(context) as port:
+        url = f"https://127.0.0.1:{port}"
+        done = await command(url, "doctor", "--json", settings=trusting)
+        assert done.code == 3
+        found = {each["area"]: each for each in done.json["findings"] if each["grade"] == "fail"}
+        assert set(found) == {"tls", "hub"}
+        assert "certificate is refused: certificate has expired" in found["tls"]["text"]
+        assert found["tls"]["todo"] == "it has to be renewed"
+        said = await command(url, "publish", "-", settings=trusting)
+        assert (said.code, said.out) == (1, "")
+        assert f"{url}: its certificate is refused: certificate has expired" in said.err
+
+
+async def test_what_is_no_hub(receiver: Receiver) -> None:
+    """Nothing more is asked of whatever answers there."""
+    done = await command(receiver.url, "doctor", "--json")
+    assert done.code == 3
+    found = [each for each in done.json["findings"] if each["area"] in ("hub", "endpoints")]
+    assert [each["todo"] for each in found] == ["Say where it is by --hub."]
+    done = await command("http://nobody.invalid", "doctor", "--json")
+    assert "(its name is not known)" in str(done.json)
+
+
+async def test_a_key_that_is_refused(data: Path) -> None:
+    """Whoever names one that is no good learns it; without one there is less to be seen, and no fault."""
+    async with HubProcess(data, {"HUB_AUTH": "keys"}) as hub:
+        done = await command(hub.url, "doctor", "--data", str(data), "--json", settings={"HUB_KEY": "hubkey_x"})
+        assert done.code == 3
+        assert [each["grade"] for each in done.json["findings"] if each["area"] == "endpoints"] == ["fail"]
+        done = await command(hub.url, "doctor", "--data", str(data), "--json", settings={"HUB_KEY": ""})
+        assert done.code == 0
+        seen = [each for each in done.json["findings"] if each["area"] == "endpoints"]
+        assert [each["grade"] for each in seen] == ["warn"]
+        assert "Give a key by the environment's HUB_KEY." in seen[0]["text"]
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

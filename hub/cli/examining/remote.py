@@ -1,6 +1,7 @@
 """The hub as its clients see it, and the endpoints that it has to reach."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +20,7 @@ from hub.cli.examining.findings import Finding, fail, ok, warn
 from hub.cli.examining.machine import release
 from hub.cli.examining.tls import DAYS, Reached, reach
 from hub.cli.pages import pages
-from hub.cli.remote import Remote, remote
+from hub.cli.remote import KEY, Denied, Remote, remote
 from hub.errors import HubError
 from hub.settings import Settings
 
@@ -32,22 +33,29 @@ AT_ONCE = 20
 async def hub(url: str, settings: Settings) -> AsyncIterator[Finding]:
     """Whether it answers, and is ready; then, if it lets us, whether its subscribers can be reached."""
     async with remote(url) as asked:
+        if asked.root.startswith("https:"):
+            yield await _certificate(asked.root, settings)
         try:
             async for finding in _answers(asked):
                 yield finding
         except HubError as error:
             yield fail(HUB, str(error), "")
             return
-        if asked.root.startswith("https:"):
-            yield await _certificate(asked.root, settings)
+        except _NoHub as error:
+            yield fail(HUB, str(error), "Say where it is by --hub.")
+            return
         try:
             rows = [row async for row in pages(asked, "/admin/subscriptions", "subscriptions", count=500, sort="id")]
         except HubError as error:
-            todo = "Give a key of an operator's by HUB_KEY."
-            yield warn(ENDPOINTS, f"not looked at: {error}", todo)
+            grade = fail if isinstance(error, Denied) and error.status == 401 and os.environ.get(KEY) else warn
+            yield grade(ENDPOINTS, f"not looked at: {error}", f"Give a key of an operator's by {KEY}.")
             return
     async for finding in _endpoints(rows, settings):
         yield finding
+
+
+class _NoHub(Exception):
+    """Something else answers where the hub should be."""
 
 
 async def _answers(asked: Remote) -> AsyncIterator[Finding]:
@@ -58,8 +66,7 @@ async def _answers(asked: Remote) -> AsyncIterator[Finding]:
     if ready.status_code == 503 and "reason" in told:
         yield fail(HUB, f"it is not ready: {told['reason']}", "")
     elif not ready.is_success or "pumps" not in told:
-        yield fail(HUB, f"what answers at {asked.url} is no hub ({ready.status_code})", "Say where it is by --hub.")
-        return
+        raise _NoHub(f"what answers at {asked.url} is no hub ({ready.status_code})")
     else:
         for finding in _ready(told):
             yield finding

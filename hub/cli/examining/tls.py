@@ -16,6 +16,9 @@ from hub.channels.guard import BlockedAddress, Guard
 #: Seconds for a connection, and days that a certificate should be good for.
 PATIENCE, DAYS = 5.0, 14.0
 
+#: What says where the hub may call.
+RULE = "See HUB_PRIVATE_ENDPOINTS and HUB_ENDPOINT_PORTS, and whether this command has the hub's settings."
+
 
 @dataclass(frozen=True, slots=True)
 class Reached:
@@ -49,7 +52,8 @@ async def reach(guard: Guard, tls: ssl.SSLContext | None, host: str, port: int, 
             days = await _spoken(sock, tls, name or host)
     except BlockedAddress as blocked:
         return Reached(
-            f"the hub may not call it: {blocked.reason}", "See HUB_PRIVATE_ENDPOINTS and HUB_ENDPOINT_PORTS."
+            f"the hub may not call it: {blocked.reason}",
+            RULE,
         )
     except TimeoutError:
         return Reached(f"no answer within {PATIENCE:g} s", "See whether a firewall is between.")
