@@ -6,7 +6,9 @@ The `hub` command. Each subcommand is a module with two functions, imported only
 """
 
 import argparse
+import errno
 import gc
+import os
 import resource
 import sys
 from collections.abc import Container, Sequence
@@ -30,6 +32,10 @@ FAILED = 1
 REJECTED = 3
 #: Exit code after a Ctrl-C, as shells have it.
 INTERRUPTED = 130
+#: Exit code after SIGTERM, as shells have it, of what says first how far it got.
+TERMINATED = 143
+#: Exit code when nobody reads on what is printed, as with `| head`, as shells have it.
+UNREAD = 141
 
 #: Open files that a process asks for, if the system allows so many.
 FILES = 10_240
@@ -77,13 +83,13 @@ COMMANDS = {
     "doctor": Command(
         "hub.cli.doctor",
         "say what is wrong or soon will be, and what to do; to be run where the hub runs, with its settings",
-        "0 nothing fails; 3 something does",
+        "0 nothing fails; 2 a setting can't be read; 3 something fails",
     ),
     "publish": Command(
         "hub.cli.publish",
         "send resources to a hub: files, directories, NDJSON, Bundles, stdin",
         "0 all are published; 1 the hub doesn't answer, or takes nothing; 2 it doesn't know who calls, or nothing"
-        " can be read; 3 some were rejected",
+        " can be read; 3 some were rejected; 130 Ctrl-C; 143 SIGTERM",
     ),
     "subscribe": Command(
         "hub.cli.subscribe",
@@ -128,12 +134,22 @@ def main() -> int:
         settings = _settings()
         _allow_files()
         logs.configure(settings.log_level)
-        return _module(arguments.command).run(arguments, settings)
+        code = _module(arguments.command).run(arguments, settings)
+        sys.stdout.flush()
+        return code
     except (Mistaken, NotTheHub, Unavailable) as error:
         print(f"hub {arguments.command}: {plain(str(error))}", file=sys.stderr)
         return FAILED if isinstance(error, Unavailable) else REFUSED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be written goes there
+        if error.errno == errno.EPIPE:
+            return UNREAD
+        print(f"hub {arguments.command}: {error.strerror}", file=sys.stderr)
+        return FAILED
     finally:
         gc.freeze()  # all is given back: looking for garbage once more would take most of the time that the end takes
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.text import Text
 
 from hub.cli.clauses import FAILED, NEITHER, NO, YES, clause
+from hub.cli.listing import Stdout
 from hub.cli.plain import plain
 from hub.cli.remote import remote
 from hub.cli.showing import as_json
@@ -57,7 +57,7 @@ def say(answer: dict[str, Any], *, in_json: bool) -> None:
     if in_json:
         as_json(answer)
         return
-    console = Console(highlight=False)
+    console = Stdout(highlight=False)
     for each in _report(answer):
         console.print(each, soft_wrap=True)
 

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.text import Text
 
 from hub.cli.asking import ask_hub, say
 from hub.cli.clauses import FAILED, NEITHER, NO, clause, mark
-from hub.cli.listing import json_argument
+from hub.cli.listing import Stdout, json_argument
 from hub.cli.remote import hub_argument
 from hub.errors import Mistaken, Unavailable
 from hub.ingest.strict import parse
@@ -104,7 +103,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         parameters = {"resourceType": "Parameters", "parameter": [*explanation.parameters]}
         print(msgspec.json.format(msgspec.json.encode(parameters)).decode())
     else:
-        console = Console(highlight=False)
+        console = Stdout(highlight=False)
         for line in report(explanation, change, more):
             console.print(line, soft_wrap=True)
     return NOT_SAID if more else TOLD if explanation.matched else NOT_TOLD

@@ -1,6 +1,8 @@
 """Lists for operators: a table as wide as the terminal is, a row a line where there is none, or JSON for scripts."""
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +19,13 @@ UNFOLDED = 10_000
 
 #: A row, by the names of the columns; what is empty or None isn't shown.
 Row = Mapping[str, str | None]
+
+
+class Stdout(Console):
+    """That nobody reads on is for whoever runs the command to say, as with `print`."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def json_argument(parser: argparse.ArgumentParser, help_: str = "as JSON") -> None:

@@ -2,11 +2,12 @@
 `hub publish`: send resources to a hub, several at once, those of one resource in the order in which they are read.
 
 Exit codes: 0 when all are published; 1 when no hub answers, or it can't take them for too long; 2 when it does not
-know who calls, or there is nothing to read; 3 when some were rejected.
+know who calls, or there is nothing to read; 3 when some were rejected; 130 and 143 after Ctrl-C and SIGTERM.
 """
 
 import argparse
 import asyncio
+import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,7 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from hub.cli import INTERRUPTED, REJECTED
+from hub.cli import INTERRUPTED, REJECTED, TERMINATED
 from hub.cli.listing import json_argument
 from hub.cli.publishing.journal import Journal
 from hub.cli.publishing.pieces import Piece
@@ -98,13 +99,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         tally.open()
         try:
             asyncio.run(_publish(arguments, found, base, journal, tally))
-        except (HubError, KeyboardInterrupt) as ended:
+        except (HubError, KeyboardInterrupt, asyncio.CancelledError) as ended:
             if tally.published or tally.rejected:
                 tally.say(as_json=arguments.json)
             if arguments.journal and not isinstance(ended, Mistaken):
                 print("The same command goes on from here.", file=sys.stderr)
             if isinstance(ended, KeyboardInterrupt):
                 return INTERRUPTED
+            if isinstance(ended, asyncio.CancelledError):
+                return TERMINATED
             raise
         finally:
             tally.close()
@@ -115,6 +118,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _publish(
     arguments: argparse.Namespace, found: list[Source], base: str, journal: Journal, tally: Tally
 ) -> None:
+    loop, ours = asyncio.get_running_loop(), asyncio.current_task()
+    if ours:
+        loop.add_signal_handler(signal.SIGTERM, ours.cancel)
     by_id = None if arguments.how is None else arguments.how == "put"
     sizes = [source.size for source in found]
     total = None if None in sizes else sum(size or 0 for size in sizes)

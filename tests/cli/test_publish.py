@@ -176,7 +176,7 @@ async def test_rejects(hub: HubProcess, tmp_path: Path, run: str) -> None:
     done = await command(hub.url, "publish", str(file), "--rejects", str(rejects))
     assert done.code == 3
     assert "published: 1 (1 created)\nrejected: 5\n  3 × 400: Basic.code: " in done.out
-    assert "1 × not sent: It is not JSON." in done.out
+    assert "1 × not sent: It is not JSON: invalid character." in done.out
     assert "It has no resourceType" in done.out
     assert "\x1b" not in done.out
     told = [json.loads(line) for line in rejects.read_text().splitlines()]
@@ -271,6 +271,7 @@ async def test_what_comes_while_it_waits(hub: HubProcess, fhir: Fhir, run: str) 
         pytest.param(["-", "--patience", "nan"], "should be a number of seconds", id="patience"),
         pytest.param(["-", "--journal", "{tmp}/no/j"], "No such file or directory", id="journal"),
         pytest.param(["-", "--journal", "{tmp}/other.txt"], "no journal of `hub publish`", id="no-journal"),
+        pytest.param(["-", "--journal", "/dev/zero"], "is no file that could be read again", id="endless-journal"),
         pytest.param(["{tmp}/other.txt", "--rejects", "{tmp}/other.txt"], "is to be read and written", id="overwrites"),
     ],
 )
@@ -297,3 +298,55 @@ async def test_a_journal_of_a_run_that_goes_on(receiver: Receiver, tmp_path: Pat
     done = await command("http://127.0.0.1:1", *words)
     assert (done.code, f"that of a run to {receiver.url}/fhir/r4" in done.err) == (2, True)
     assert os.stat(tmp_path / "j").st_mode & 0o777 == 0o600
+
+
+async def test_sigterm(hub: HubProcess, tmp_path: Path, run: str) -> None:
+    """It says how far it got, and how to go on, as after a Ctrl-C."""
+    journal = tmp_path / "journal"
+    async with begun(hub.url, "publish", "-", "--journal", str(journal)) as process:
+        assert process.stdin is not None
+        process.stdin.write(lines([basic(f"{run}-1")]))
+        await eventually(lambda: journal.exists() and "done" in journal.read_text())
+        process.terminate()
+        async with asyncio.timeout(10):
+            await process.wait()
+        assert process.returncode == 143
+        assert b"published: 1" in await process.stdout.read()  # type: ignore[union-attr]
+        assert b"goes on from here" in await process.stderr.read()  # type: ignore[union-attr]
+
+
+async def test_nothing_and_what_is_no_json(hub: HubProcess, tmp_path: Path) -> None:
+    """A pipe that has nothing is no fault, an empty file is; what is no JSON is told with what is wrong, and where."""
+    done = await command(hub.url, "publish", "-", "--json")
+    assert (done.code, done.json["published"], done.json["rejected"]) == (0, 0, 0)
+    (tmp_path / "empty.json").touch()
+    (tmp_path / "two.json").write_text('{"resourceType":\n "Basic"}\n{}')
+    (tmp_path / "x.ndjson").write_text('{"resourceType": "Basic",}\n{"resourceType": "Device",}\n')
+    rejects = tmp_path / "rejects"
+    done = await command(hub.url, "publish", str(tmp_path), "--rejects", str(rejects), "--json")
+    assert done.code == 3
+    assert {each["reason"]: each["count"] for each in done.json["reasons"]} == {
+        "It is empty.": 1,
+        "It is not JSON: trailing characters.": 1,
+        "It is not JSON: trailing comma in object.": 2,
+    }
+    told = [json.loads(line) for line in rejects.read_text().splitlines()]
+    assert {each["status"] for each in told} == {None}
+    assert "It is not JSON: trailing characters (byte 28)." in [each["reason"] for each in told]
+
+
+async def test_no_room_for_rejects(hub: HubProcess) -> None:
+    """It ends with a line that says so."""
+    done = await command(hub.url, "publish", "-", "--rejects", "/dev/full", given=b"[1]")
+    assert (done.code, done.err) == (2, "hub publish: /dev/full: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["publish", "-"], ["publish", "-", "--json"], ["topics", "--json"], ["completion", "bash"]], ids=" ".join
+)
+async def test_nobody_reads_it(hub: HubProcess, words: list[str]) -> None:
+    """`hub … | head -0`: no traceback, and the exit code that shells have for that."""
+    async with begun(hub.url, *words) as process:
+        process.stdout._transport.close()  # type: ignore[union-attr]
+        _, err = await process.communicate(b"[1]")
+    assert (process.returncode, err) == (141, b"")

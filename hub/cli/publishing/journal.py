@@ -11,6 +11,7 @@ have come or not: whoever goes on looks first. A line that was not written to it
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,6 +70,8 @@ class Journal:
         self._write(f"refused {id_}\n")
 
     def _take(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            raise Mistaken(f"the journal {self._path} is no file that could be read again")
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -93,6 +93,9 @@ def pieces(place: str, body: bytes, by_id: bool | None) -> Iterator[Piece]:
             asks for is done as it says.
     """
     whole = Piece(place, body, weight=len(body))
+    if not body.strip():
+        yield replace(whole, fault="It is empty.")
+        return
     try:
         head = _HEADS.decode(body)
         bundle = _BUNDLES.decode(body) if head.resourceType == "Bundle" else None
@@ -117,7 +120,9 @@ def _no_json(error: Exception) -> str:
     """Without the names of our own types, and of no value: it may be a patient's."""
     if isinstance(error, msgspec.ValidationError):
         return f"It is no FHIR resource: {error}."
-    return "It is not JSON."
+    # What the decoder says: what is wrong, and at which byte.
+    said = str(error).removeprefix("JSON is malformed: ") if isinstance(error, msgspec.DecodeError) else "no UTF-8"
+    return f"It is not JSON: {said[0].lower()}{said[1:]}."
 
 
 def _resource(of: Piece, by_id: bool | None) -> Piece:

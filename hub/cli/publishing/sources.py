@@ -17,7 +17,8 @@ from hub.errors import Mistaken
 ENDINGS = (".json", ".ndjson", ".jsonl")
 LINES = (".ndjson", ".jsonl")
 
-STDIN = "-"
+#: On the command line, and as a place.
+STDIN, STDIN_PLACE = "-", "stdin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Source:
         try:
             # A file of our own over stdin: a thread that waits on sys.stdin can't be left behind at the end.
             with open(os.dup(0) if self.name == STDIN else self.name, "rb") as file:
-                place = "stdin" if self.name == STDIN else self.name
+                place = STDIN_PLACE if self.name == STDIN else self.name
                 yield from _read(place, file, by_id, by_line=self.name.endswith(LINES))
         except OSError as error:
             raise Mistaken(f"{self.name}: {error.strerror}") from None
@@ -69,6 +70,8 @@ def _read(place: str, file: BinaryIO, by_id: bool | None, *, by_line: bool) -> I
         first = first.removeprefix(BOM_UTF8) if head == 1 else first
         if first.strip():
             break
+    if place == STDIN_PLACE and not first.strip():  # whatever is piped in has found nothing
+        return
     if not by_line and not _whole(first):
         yield from pieces(place, first + file.read(), by_id)
         return

@@ -1,6 +1,7 @@
 """What has become of a run: how many, and of the rejects why."""
 
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -9,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.text import Text
 
+from hub.cli.listing import Stdout
 from hub.cli.plain import plain
 from hub.cli.publishing.pieces import Piece
 from hub.cli.publishing.sender import ALREADY, Result
@@ -80,14 +81,22 @@ class Tally:
         reason = result.refusal
         if "/" in piece.path:  # what is said of others by their names is the same
             reason = reason.replace(piece.path, f"{piece.path.partition('/')[0]}/…")
-        why = result.status, reason
+        why = result.status, re.sub(r" \(byte \d+\)", "", reason)
         if why in self.reasons or len(self.reasons) < KEPT:
             self.reasons[why] += 1
             self.first.setdefault(why, piece.place)
         if self._descriptor >= 0:
-            told = {"place": piece.place, "status": result.status, "reason": result.refusal, **_content(piece.body)}
-            with os.fdopen(os.dup(self._descriptor), "wb") as file:
-                file.write(msgspec.json.encode(told) + b"\n")
+            told = {
+                "place": piece.place,
+                "status": result.status or None,
+                "reason": result.refusal,
+                **_content(piece.body),
+            }
+            try:
+                with os.fdopen(os.dup(self._descriptor), "wb") as file:
+                    file.write(msgspec.json.encode(told) + b"\n")
+            except OSError as error:
+                raise Mistaken(f"{self.rejects}: {error.strerror}") from None
 
     def json(self) -> dict[str, Any]:
         return {
@@ -108,7 +117,7 @@ class Tally:
         if as_json:
             print(msgspec.json.format(msgspec.json.encode(self.json()), indent=2).decode())
             return
-        console = Console(file=sys.stdout, highlight=False)
+        console = Stdout(file=sys.stdout, highlight=False)
         kinds = {"created": self.created, "updated": self.updated}
         how = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
         rate = f"{self.published / self.seconds:.0f} a second" if self.published and self.seconds > 1 else ""
