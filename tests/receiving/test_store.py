@@ -52,3 +52,14 @@ async def test_killed(tmp_path: Path) -> None:
     assert ended.returncode == -9
     with FileStore(path) as store:
         assert await store.get("a") == Place(17)
+
+
+def test_its_log(tmp_path: Path) -> None:
+    """What makes it quick, a log before the file, is gone when it is closed, and leaves all in the file."""
+    path = tmp_path / "places.db"
+    with FileStore(path) as store:
+        asyncio.run(store.put("a", Place(17)))
+        assert (tmp_path / "places.db-wal").exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["places.db"]
+    with FileStore(path) as store:
+        assert asyncio.run(store.get("a")) == Place(17)
