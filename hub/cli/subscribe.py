@@ -139,6 +139,8 @@ async def _watch(registration: Registration, notices: Notices) -> None:
             away = True
             await asyncio.sleep(SOON if not active else LATER)
             continue
+        if away:
+            notices.say("back", "the hub answers again", "green")
         away = False
         if stands.status is not last:
             _stands(stands, notices, active=active)

@@ -221,6 +221,7 @@ async def test_a_hub_that_goes_away() -> None:
                 async with talking_to(hub) as fhir:
                     await fhir.put(immunization("subscribe-away"))
                 await command.until("event")
+                await command.until("back")
                 await hub.stop()
                 code, said = await command.end()
             assert code == 1
