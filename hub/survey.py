@@ -122,6 +122,7 @@ class Survey:
     _renewing: "asyncio.Task[None] | None" = None
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _wanted: dict[SubscriptionKey, tuple[int, Wanted]] = field(default_factory=dict)
+    _held: dict[SubscriptionKey, tuple[list[bytes | None], Row]] = field(default_factory=dict)
 
     async def rows(self) -> tuple[Row, ...]:
         """
@@ -174,20 +175,25 @@ class Survey:
         for row in await self._read(chunk):
             yield row
         self._wanted = {key: held for key, held in self._wanted.items() if key in seen}
+        self._held = {key: held for key, held in self._held.items() if key in seen}
 
     async def _read(self, chunk: list[Registered]) -> list[Row]:
         replies = await self.pipeline.all([("HMGET", each.key.subscription, *FIELDS) for each in chunk])
-        found = [
-            _row(each, self._of(each), dict(zip(FIELDS, reply, strict=True)))
-            for each, reply in zip(chunk, replies, strict=True)
-            if reply[0] is not None
-        ]
+        found = [self._row(each, reply) for each, reply in zip(chunk, replies, strict=True) if reply[0] is not None]
         late = [row for row in found if row.lags]
         heads = await self.pipeline.all(
             [("XRANGE", row.key.outbox, f"{row.delivered + 1}-0", "+", "COUNT", 1) for row in late]
         )
         oldest = {row.key: _at(head[0][1]) for row, head in zip(late, heads, strict=True) if head}
         return [replace(row, oldest_at=oldest[row.key]) if row.key in oldest else row for row in found]
+
+    def _row(self, registered: Registered, reply: list[bytes | None]) -> Row:
+        """The one of the look before, where nothing has changed: so it is with most of them."""
+        key, wanted = registered.key, self._of(registered)
+        held = self._held.get(key)
+        if held is None or held[0] != reply or held[1].wanted is not wanted:
+            held = self._held[key] = reply, _row(registered, wanted, dict(zip(FIELDS, reply, strict=True)))
+        return held[1]
 
     def _of(self, registered: Registered) -> Wanted:
         """What it asked for: read once for each of its revisions."""
