@@ -10,9 +10,10 @@ Prints a Load as JSON. No more of an answer is parsed than its status and Locati
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from time import monotonic_ns, process_time
 from typing import cast
@@ -50,11 +51,11 @@ class Load:
 
 
 class Publisher(asyncio.Protocol):
-    """One connection that POSTs the same resource, one at a time, and notes in a Load what is answered."""
+    """One connection that POSTs resources, in turn, one at a time, and notes in a Load what is answered."""
 
-    def __init__(self, path: str, host: str, body: bytes, load: Load) -> None:
-        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/fhir+json\r\n"
-        self._request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    def __init__(self, path: str, host: str, bodies: Iterator[bytes], load: Load) -> None:
+        self._head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/fhir+json\r\n"
+        self._bodies = bodies
         self._load = load
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -65,7 +66,8 @@ class Publisher(asyncio.Protocol):
         assert self._transport is not None
         self._parser = httptools.HttpResponseParser(self)
         self._answered = asyncio.get_running_loop().create_future()
-        self._transport.write(self._request)
+        body = next(self._bodies)
+        self._transport.write(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await self._answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,11 +92,13 @@ class Publisher(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def publisher(url: str, body: bytes, load: Load) -> AsyncIterator[Publisher]:
-    """A connection to a server."""
+async def publisher(url: str, body: bytes, load: Load, *others: bytes) -> AsyncIterator[Publisher]:
+    """A connection to a server. `others`: What is sent after the first, before it comes again."""
     parts = urlsplit(url)
     transport, publisher = await asyncio.get_running_loop().create_connection(
-        lambda: Publisher(parts.path, parts.netloc, body, load), parts.hostname or "", parts.port or 80
+        lambda: Publisher(parts.path, parts.netloc, cycle((body, *others)), load),
+        parts.hostname or "",
+        parts.port or 80,
     )
     try:
         yield publisher
@@ -102,17 +106,30 @@ async def publisher(url: str, body: bytes, load: Load) -> AsyncIterator[Publishe
         transport.close()
 
 
-async def publish(url: str, body: bytes, *, seconds: float) -> Load:
-    """Publish for so many seconds; a request that is under way then is waited for."""
+async def publish(url: str, *bodies: bytes, seconds: float, rate: float = 0, over: asyncio.Event | None = None) -> Load:
+    """
+    Publish for so many seconds; a request that is under way then is waited for.
+
+    Args:
+        bodies: Dealt out to the connections, which send theirs in turn; one goes to all.
+        rate: So many a second, as far as the server takes them; 0 for as many as it takes.
+        over: When it is set, it is enough.
+    """
     load, used = Load(began=monotonic_ns()), process_time()
     until = load.began + int(seconds * 1e9)
 
-    async def one() -> None:
-        async with publisher(url, body, load) as connection:
-            while monotonic_ns() < until:
+    async def one(number: int) -> None:
+        body, *others = bodies[number % len(bodies) :: CONNECTIONS]
+        pause = CONNECTIONS / rate * 1e9 if rate else 0.0
+        due = load.began + pause * number / CONNECTIONS
+        async with publisher(url, body, load, *others) as connection:
+            while monotonic_ns() < until and not (over and over.is_set()):
+                if pause:
+                    await asyncio.sleep(max(0, due - monotonic_ns()) / 1e9)
+                    due += pause
                 await connection.post()
 
-    await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(one(number) for number in range(CONNECTIONS)))
     load.ended = monotonic_ns()
     load.cpu = (process_time() - used) / ((load.ended - load.began) / 1e9)
     return load

@@ -2,38 +2,38 @@
 The console with 2,000 Subscriptions while 200 changes come in each second: how long an operator waits for the page, and
 what it costs publishers that somebody looks.
 
-An interaction lasts from the key or the press to the next picture, as the browser measures it. What the hub takes to
-answer is beside it: the page says meanwhile that it reads.
+An interaction lasts from the key or the press to the next picture, as the browser measures it; the page says meanwhile
+that it reads. Beside it is how long it is until what was asked for is painted.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from itertools import count
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
-import httpx
 import pytest
 from playwright.async_api import expect
 
 from tests.benchmarks.load import Load, publish
-from tests.benchmarks.programs import Hub
 from tests.benchmarks.report import Report
-from tests.benchmarks.sink import Sink
+from tests.benchmarks.stocked import BODIES, Stocked, costs, round_of, spread, stocked
 from tests.browser.looking import Look, Opening
-from tests.facts import eventually
-from tests.fhir import immunization
-from tests.processes import subscription
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1200)]
 
-MANY, RATE, CLIENTS = 2_000, 200, 16
-ROUNDS, SECONDS = 3, 8.0
+RATE = 200
+#: How often each is done, and the seconds that an operator takes between two.
+INTERACTED, ACTED, PAUSE = 3, 20, 0.15
+#: Pairs of rounds in which the hub takes all it can, and the seconds of each.
+ROUNDS, SECONDS = 5, 6
 
-#: What a console asks for on its own, and each how many seconds: that of the overview, and that of the list.
-ASKED = (("overview", 5), ("history?minutes=60", 10), ("subscriptions?count=50", 5))
+#: Times what is done, from the press until it is painted.
+ACTS = (Path(__file__).parent / "acts.js").read_text()
+
+#: One after the other, as an operator would.
+ORDER = ("list", "filter", "all", "sort", "page", "detail", "trace", "topics", "overview")
 
 #: Notes how long each interaction lasts, and how long the page was busy at once.
 WATCH = """() => {
@@ -49,42 +49,15 @@ WATCH = """() => {
 
 
 @asynccontextmanager
-async def many(data: Path) -> AsyncIterator[tuple[Hub, Sink]]:
-    """A hub with so many Subscriptions, of a patient each."""
-    async with (
-        Sink() as sink,
-        Hub(data) as hub,
-        httpx.AsyncClient(base_url=f"{hub.url}/fhir/r4/", timeout=60) as client,
-    ):
-        numbers = iter(range(MANY))
-
-        async def register() -> None:
-            for number in numbers:
-                filter_ = f"Immunization?patient=Patient/p{number}"
-                resource = subscription(f"{sink.url}/{number}", "Immunization", filter_)
-                (await client.post("Subscription", json=resource)).raise_for_status()
-
-        async def active() -> bool:
-            found = await client.get("Subscription", params={"status": "active", "_count": 1})
-            return bool(found.json()["total"] == MANY)
-
-        await asyncio.gather(*(register() for _ in range(CLIENTS)))
-        await eventually(active, within=300)
-        yield hub, sink
-
-
-async def publishing(hub: Hub) -> None:
-    """`RATE` changes a second, each of another patient."""
-    async with httpx.AsyncClient(base_url=f"{hub.url}/fhir/r4/", timeout=30) as client:
-        numbers, began = count(), monotonic()
-
-        async def one() -> None:
-            for number in numbers:
-                await asyncio.sleep(max(began + number / RATE - monotonic(), 0))
-                resource = immunization(patient=f"p{number % MANY}")
-                (await client.post("Immunization", json=resource)).raise_for_status()
-
-        await asyncio.gather(*(one() for _ in range(CLIENTS)))
+async def publishing(at: Stocked) -> AsyncIterator[list[Load]]:
+    """`RATE` changes a second, each of another patient; on leaving there is what came of it."""
+    over, found = asyncio.Event(), list[Load]()
+    writing = asyncio.create_task(publish(at.url, *BODIES, seconds=3_600, rate=RATE, over=over))
+    yield found
+    assert not writing.done()
+    over.set()
+    found.append(await writing)
+    assert set(found[0].statuses) == {"201"}, found[0].statuses
 
 
 async def typing(look: Look) -> None:
@@ -134,30 +107,31 @@ INTERACTIONS: tuple[Callable[[Look], Awaitable[None]], ...] = (
 
 
 async def test_interactions(tmp_path: Path, look: Opening, report: Report) -> None:
-    """Each one several times, under the load."""
-    lasted: dict[str, list[float]] = {}
-    busy: list[float] = []
-    async with many(tmp_path / "hub") as (hub, _):
-        load = asyncio.create_task(publishing(hub))
-        looking = await look(hub.url)
+    """Each one several times, under the load: to the next picture, and then to what was asked for."""
+    lasted: defaultdict[str, list[float]] = defaultdict(list)
+    shown: defaultdict[str, list[float]] = defaultdict(list)
+    async with stocked(tmp_path) as at, publishing(at) as loads:
+        looking = await look(at.hub.url)
         await looking.at("")
         await looking.page.evaluate(WATCH)
-        for _ in range(ROUNDS):
+        for _ in range(INTERACTED):
             for act in INTERACTIONS:
                 await looking.page.evaluate("window.lasted = []")
                 await act(looking)
                 await asyncio.sleep(0.3)
                 told: list[list[Any]] = await looking.page.evaluate("window.lasted")
-                lasted.setdefault(act.__name__, []).extend(float(duration) for _, duration in told)
+                lasted[act.__name__].extend(float(duration) for _, duration in told)
         busy = await looking.page.evaluate("window.busy")
-        assert not load.done()
-        load.cancel()
-        await looking.page.goto("about:blank")  # so that it does not see the hub end
-    every = sorted(duration for durations in lasted.values() for duration in durations)
-    assert every
+        await looking.page.evaluate(ACTS)
+        for _ in range(ACTED):
+            for name in ORDER:
+                shown[name].append(await looking.page.evaluate("name => acted(name)", name))
+                await asyncio.sleep(PAUSE)
+        await looking.page.goto("about:blank")  # before the hub is gone
+    rate, every = loads[0].rate, sorted(duration for durations in lasted.values() for duration in durations)
     p95, most = every[int(len(every) * 0.95)], every[-1]
     report.add(
-        f"interactions with the console, {MANY:,} Subscriptions, {RATE} changes/s ({len(every)} above 16 ms)",
+        f"interactions with the console at {rate:.0f} changes/s, to the next picture ({len(every)} above 16 ms)",
         f"p95 {p95:.0f} ms, max {most:.0f} ms; longest task {max(busy, default=0):.0f} ms",
         "–",
         "max ≤ 100 ms",
@@ -165,44 +139,26 @@ async def test_interactions(tmp_path: Path, look: Opening, report: Report) -> No
         by_kind={name: sorted(map(round, durations)) for name, durations in lasted.items()},
         long_tasks_ms=sorted(map(round, busy)),
     )
+    for name, times in shown.items():
+        report.add(
+            f"… {name}: until what was asked for is painted, p50 / p95 / longest",
+            spread(times),
+            "–",
+            "p95 < 100 ms",
+            sorted(times)[int(len(times) * 0.95)] < 100,
+            milliseconds=[round(each, 1) for each in times],
+        )
 
 
-@asynccontextmanager
-async def looked_at(hub: Hub) -> AsyncIterator[None]:
-    """A hub of which a console asks what it asks; the browser's own work is elsewhere in production."""
-    async with httpx.AsyncClient(base_url=f"{hub.url}/admin/", timeout=30) as client:
-
-        async def follow() -> None:
-            async with client.stream("GET", "live?tail=true") as stream:
-                async for _ in stream.aiter_lines():
-                    pass
-
-        async def ask(path: str, seconds: float) -> None:
-            while True:
-                (await client.get(path)).raise_for_status()
-                await asyncio.sleep(seconds)
-
-        tasks = [asyncio.create_task(follow()), *(asyncio.create_task(ask(*each)) for each in ASKED)]
-        await asyncio.sleep(1)
-        yield
-        assert not any(task.done() for task in tasks)
-        for task in tasks:
-            task.cancel()
-
-
-async def test_throughput(tmp_path: Path, report: Report) -> None:
-    """As fast as the hub takes changes, in turn with and without somebody who looks."""
-    with_it, without = list[float](), list[float]()
-    body = httpx.Request("POST", "http://x", json=immunization(patient="p1")).content
-    async with many(tmp_path / "hub") as (hub, _):
-
-        async def run() -> float:
-            load: Load = await publish(f"{hub.url}/fhir/r4/Immunization", body, seconds=SECONDS)
-            return load.rate
-
-        await run()
+async def test_what_an_open_page_costs(tmp_path: Path, look: Opening, report: Report) -> None:
+    """As fast as the hub takes changes, in turn with the overview open in a browser here, and an empty page."""
+    with_it, without = [], []
+    async with stocked(tmp_path) as at:
+        looking = await look(at.hub.url)
+        await round_of(at, SECONDS)
         for _ in range(ROUNDS):
-            without.append(await run())
-            async with looked_at(hub):
-                with_it.append(await run())
-    report.ratio(f"publishing while a console looks, {MANY:,} Subscriptions", with_it, without, goal=0.95)
+            await looking.at("")
+            with_it.append(await round_of(at, SECONDS))
+            await looking.page.goto("about:blank")
+            without.append(await round_of(at, SECONDS))
+    costs(report, "with the page open in a browser on the same machine, against an empty page", with_it, without)
