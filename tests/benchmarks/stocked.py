@@ -44,6 +44,13 @@ class Stocked:
     def url(self) -> str:
         return f"{self.hub.url}/fhir/r4/Immunization"
 
+    async def first_look(self) -> float:
+        """ms until the first overview since the hub's start, for which each Subscription is read."""
+        began = perf_counter()
+        async with httpx.AsyncClient(timeout=60) as client:
+            (await client.get(f"{self.hub.url}/admin/overview")).raise_for_status()
+        return (perf_counter() - began) * 1000
+
     async def subscribe(self) -> None:
         numbers = iter(range(SUBSCRIPTIONS + BROKEN))
         async with httpx.AsyncClient(base_url=f"{self.hub.url}/fhir/r4/", timeout=60) as client:
