@@ -189,7 +189,7 @@ def _json(response: httpx.Response) -> Any:
 
 def unanswered(url: str, error: httpx.HTTPError) -> Unavailable:
     """That a hub does not answer, and what to do."""
-    if (refused := _tls(error)) is not None:
+    if isinstance(error, httpx.ConnectError) and (refused := _tls(error)):
         return Unavailable(f"{url}: {refused}")
     match error:
         case httpx.ConnectError():
