@@ -89,6 +89,19 @@ class Draining:
         log.info("origin.resumed", extra={"origin": origin})
         return True
 
+    async def counts(self, now: int) -> dict[Standing, int]:
+        """How many there are of each, at a time (ms). One that is drained counts as that alone."""
+        still = f"({now + LONGER}"
+        read = await self.pipeline.all(
+            [("ZRANGE", OPEN, 0, -1), ("ZRANGE", FAILING, 0, -1), ("ZRANGEBYSCORE", DRAINED, still, "+inf")]
+        )
+        opened, failing, drained = map(frozenset, read)
+        return {
+            Standing.OPEN: len(opened - drained),
+            Standing.FAILING: len(failing - opened - drained),
+            Standing.DRAINED: len(drained),
+        }
+
     async def states(self) -> list[OriginState]:
         """Those that are left alone, are drained, or fail; some hundreds at most, in this order."""
         read = await self.pipeline.all([("ZRANGE", name, 0, SHOWN - 1) for name in (OPEN, DRAINED, FAILING)])

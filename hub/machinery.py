@@ -45,8 +45,7 @@ class Working:
     @property
     def behind(self) -> Behind:
         """How far matching is, in all partitions together."""
-        each = [partition.behind for partition in self.partitions]
-        return Behind(max(behind.seconds for behind in each), sum(behind.changes for behind in each))
+        return Behind.together([partition.behind for partition in self.partitions])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Its ids are Redis' own, so that a time is a place in it. What was removed from i
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
@@ -77,6 +77,11 @@ class Behind:
     seconds: float
     changes: int
 
+    @classmethod
+    def together(cls, partitions: Collection["Behind"]) -> "Behind":
+        """How far it is in these together."""
+        return cls(max(each.seconds for each in partitions), sum(each.changes for each in partitions))
+
 
 class Changes:
     """The changes of all partitions."""
@@ -108,8 +113,7 @@ class Changes:
 
     async def behind(self) -> Behind:
         """How far matching is behind, in all partitions together."""
-        found = (await self.each_behind()).values()
-        return Behind(max(each.seconds for each in found), sum(each.changes for each in found))
+        return Behind.together((await self.each_behind()).values())
 
     async def each_behind(self) -> dict[int, Behind]:
         """How far it is in each partition, by its number."""

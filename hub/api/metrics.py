@@ -23,14 +23,12 @@ from hub.api.documentation import administration as documentation
 from hub.api.gate import bearer
 from hub.api.routes import Gate, Route
 from hub.audit import Audit
-from hub.due import Due
+from hub.draining import Draining
 from hub.families import BUCKETS, FAMILIES, Family
 from hub.figures import Figures, Readings
-from hub.keys import ERASURES, FAILING, OPEN, TRANSACTIONS
+from hub.machinery import Machinery, Working
 from hub.pipeline import Pipeline, read_info
-from hub.presence import running
 from hub.pressure import Pressure
-from hub.stream import Changes
 from hub.survey import Row, Survey
 from subscriptions.clearance import FULL
 from subscriptions.codes import Content, SubscriptionStatus
@@ -78,8 +76,8 @@ class Metrics:
     """
 
     pipeline: Pipeline
-    changes: Changes
-    due: Due
+    machinery: Machinery
+    draining: Draining
     survey: Survey
     access: Access
     audit: Audit
@@ -99,41 +97,29 @@ class Metrics:
         return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     async def _gauges(self) -> list[Metric]:
+        working = await self.machinery.look()
         return [
             _gauge("hub_info", "The release.", ("release",), [((self.release,), 1)]),
             *_of_subscriptions(await self.survey.rows(), self.now()),
-            *await self._of_matching(),
-            *await self._of_work(),
+            *_of_matching(working),
+            *_of_work(working),
+            await self._of_origins(),
+            await self._of_audit(),
             *await self._of_redis(),
         ]
 
-    async def _of_matching(self) -> list[Metric]:
-        behind = {(str(number),): each for number, each in (await self.changes.each_behind()).items()}
-        ages = [(labels, each.seconds) for labels, each in behind.items()]
-        waiting = [(labels, each.changes) for labels, each in behind.items()]
-        text = "How long ago the oldest change was stored that matching has still to look at; 0 when there is none."
-        return [
-            _gauge("hub_matching_behind_seconds", text, ("partition",), ages),
-            _gauge("hub_unmatched_changes", "Changes that are still to be matched.", ("partition",), waiting),
-        ]
+    async def _of_origins(self) -> Metric:
+        counts = await self.draining.counts(self.now())
+        text = (
+            "Origins to which connections fail: so far, or for so long that nothing is sent there but probes; and those"
+            " to which nothing is sent since an operator says so."
+        )
+        return _gauge("hub_origins", text, ("state",), [((state.value,), count) for state, count in counts.items()])
 
-    async def _of_work(self) -> list[Metric]:
-        pumps = [((kind,), len(await running(self.pipeline, kind))) for kind in ("match", "deliver")]
-        leases = sum(await self.pipeline.all([("ZCARD", shard.lease) for shard in self.due.shards]))
-        failing, away = await self.pipeline.all([("ZCARD", FAILING), ("ZCARD", OPEN)])
-        transactions, erasures = await self.pipeline.all([("ZCARD", TRANSACTIONS), ("ZCARD", ERASURES)])
+    async def _of_audit(self) -> Metric:
         await self.access.current()
         lost = await self.audit.lost(*{DEFAULT, *self.access.tenants})
-        origins = [(("failing",), int(failing)), (("open",), int(away))]
-        text = "Origins to which connections fail: so far, or for so long that nothing is sent there but probes."
-        return [
-            _gauge("hub_pumps", "Workers that are running.", ("kind",), pumps),
-            _gauge("hub_leases", "Subscriptions that are being served.", (), [((), int(leases))]),
-            _gauge("hub_origins", text, ("state",), origins),
-            _gauge("hub_open_transactions", "Transactions under way.", (), [((), int(transactions))]),
-            _gauge("hub_open_erasures", "Erasures under way.", (), [((), int(erasures))]),
-            _gauge("hub_audit_lost_entries", "Entries of the audit left out for want of room.", (), [((), lost)]),
-        ]
+        return _gauge("hub_audit_lost_entries", "Entries of the audit left out for want of room.", (), [((), lost)])
 
     async def _of_redis(self) -> list[Metric]:
         infos = [read_info(info) for info in await self.pipeline.of_each("INFO", "memory")]
@@ -150,6 +136,23 @@ class Metrics:
                 [((), declines)],
             ),
         ]
+
+
+def _of_matching(working: Working) -> Iterator[Metric]:
+    behind = [((str(each.number),), each.behind) for each in working.partitions]
+    text = "How long ago the oldest change was stored that matching has still to look at; 0 when there is none."
+    ages = [(labels, each.seconds) for labels, each in behind]
+    yield _gauge("hub_matching_behind_seconds", text, ("partition",), ages)
+    waiting = [(labels, each.changes) for labels, each in behind]
+    yield _gauge("hub_unmatched_changes", "Changes that are still to be matched.", ("partition",), waiting)
+
+
+def _of_work(working: Working) -> Iterator[Metric]:
+    pumps = [(("match",), len(working.matching)), (("deliver",), len(working.delivering))]
+    yield _gauge("hub_pumps", "Workers that are running.", ("kind",), pumps)
+    yield _gauge("hub_leases", "Subscriptions that are being served.", (), [((), working.leases)])
+    yield _gauge("hub_open_transactions", "Transactions under way.", (), [((), working.transactions)])
+    yield _gauge("hub_open_erasures", "Erasures under way.", (), [((), working.erasures)])
 
 
 def _of_subscriptions(rows: Iterable[Row], now: int) -> Iterator[Metric]:

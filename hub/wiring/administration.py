@@ -21,7 +21,6 @@ from hub.api.routes import Route
 from hub.attempts import Attempts
 from hub.figures import Readings, Tail
 from hub.keeping import Keeping
-from hub.machinery import Machinery
 from hub.pressure import Pressure
 from hub.pulse import Pulse
 from hub.settings import Settings
@@ -57,7 +56,7 @@ def administration(
         watched.watchers.pulse,
         watched.summaries,
         p.audit,
-        Machinery(p.pipeline, p.changes, p.due),
+        p.machinery,
         Keeping(p.foundation),
         p.draining,
         watched.pressure,

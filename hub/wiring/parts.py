@@ -24,6 +24,7 @@ from hub.foundation import Foundation, check, fitting
 from hub.honouring import all_honoured
 from hub.keyring import Keyring
 from hub.keys import LAYOUT
+from hub.machinery import Machinery
 from hub.membership import Membership
 from hub.memory import Memory
 from hub.meter import Meter
@@ -131,6 +132,10 @@ class Parts:
     @property
     def draining(self) -> Draining:
         return Draining(self.pipeline, self.audit)
+
+    @property
+    def machinery(self) -> Machinery:
+        return Machinery(self.pipeline, self.changes, self.due)
 
     @property
     def retention(self) -> Retention:

@@ -166,7 +166,9 @@ def _application(
 
 def _metrics(p: Parts, pressure: Pressure) -> Metrics:
     """The figures, which are the whole hub's."""
-    return Metrics(p.pipeline, p.changes, p.due, p.survey, p.access, p.audit, pressure, now_ms, version_of(PACKAGE))
+    return Metrics(
+        p.pipeline, p.machinery, p.draining, p.survey, p.access, p.audit, pressure, now_ms, version_of(PACKAGE)
+    )
 
 
 def _base(

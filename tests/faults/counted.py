@@ -109,7 +109,7 @@ def _standing(at: Moment) -> Iterator[tuple[Sample, Expected]]:
         yield _name("hub_matching_behind_seconds", {"partition": str(number)}), 0
     for kind in ("match", "deliver"):
         yield _name("hub_pumps", {"kind": kind}), 1
-    for state in ("failing", "open"):
+    for state in ("failing", "open", "drained"):
         yield _name("hub_origins", {"state": state}), 0
     for name in ("leases", "open_transactions", "open_erasures", "audit_lost_entries", "declining", "redis_max_bytes"):
         yield f"hub_{name}", 0

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hub.access import Tenant
 from hub.families import BUCKETS, FAMILIES
-from hub.keys import OPEN
+from hub.keys import FAILING, OPEN
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.scopes import ALL
 from tests.facts import eventually
@@ -115,6 +115,23 @@ async def test_how_it_stands(hub: Hub) -> None:
     assert one(found, "hub_declining") == 0
     assert one(await scraped(hub), "hub_origins", state="open") == 1
     assert [name for name, _ in found if name == "hub_info"]
+
+
+async def test_origins_by_how_they_stand(hub: Hub) -> None:
+    """Each is in one state: what is drained counts as that, though connections fail; what isn't any more does not."""
+    pipeline, draining = hub.parts.pipeline, hub.parts.draining
+    names = [f"http://{each}.example:80" for each in "abcd"]
+    for key_, which in ((FAILING, names), (OPEN, names[1:])):
+        for name in which:
+            await pipeline.command("ZADD", key_, now() + 60_000, name)
+    await draining.drain(names[2], now=now(), milliseconds=60_000, agent="boss")
+    await draining.drain(names[3], now=now() - 60_000, milliseconds=1_000, agent="boss")
+    found = await scraped(hub)
+    assert {state: one(found, "hub_origins", state=state) for state in ("failing", "open", "drained")} == {
+        "failing": 1,
+        "open": 2,
+        "drained": 1,
+    }
 
 
 async def test_changes_that_wait_to_be_matched(hub: Hub) -> None:
