@@ -3,9 +3,10 @@ Who is told of subscriptions beside their channels: each one's owner, and the op
 
 Nobody delays what others are told. As with notifications, requests to one origin have so many places, and slow ones
 half of those; all slow ones together have so many, too. Who finds none is told later, and so is who was told enough in
-this minute.
+this minute. At an origin that an operator has drained nobody is told anything until that is over.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from time import monotonic
@@ -30,6 +31,8 @@ SECONDS = 10.0
 IN_A_MINUTE = 60
 #: Requests of a process at once: to one origin, and slow ones to all.
 AT_ONE, SLOW_ONES = 8, 32
+#: ms until it is asked again whether an origin is still drained.
+HELD = 30_000
 #: Origins of which is remembered that they were slow.
 REMEMBERED = 10_000
 
@@ -65,12 +68,18 @@ class Operator:
 
 @dataclass
 class Addressees:
-    """All of them. `channel` is for the owners' endpoints."""
+    """
+    All of them.
+
+    channel: For the owners' endpoints.
+    is_drained: Whether nothing is sent to an origin now.
+    """
 
     pipeline: Pipeline
     keyring: Keyring
     channel: RestHook
     operator: Operator
+    is_drained: Callable[[str], bool]
     _origins: Origins = field(default_factory=lambda: Origins(AT_ONE, SLOW_ONES))
     _slow: set[str] = field(default_factory=set)
 
@@ -96,6 +105,8 @@ class Addressees:
         self, channel: RestHook, addressed: Subscription, message: Message, credentials: Credentials
     ) -> Telling | int:
         where, now = origin(addressed.endpoint), now_ms()
+        if self.is_drained(where):
+            return HELD
         visit = self._origins.enter(where, slow=where in self._slow, now=now)
         if isinstance(visit, int):
             return visit - now

@@ -89,7 +89,7 @@ def delivering(p: Parts) -> Engine:
         meter=p.meter,
         traces=p.traces,
     )
-    addressees = Addressees(p.pipeline, p.keyring, channel, operator(p))
+    addressees = Addressees(p.pipeline, p.keyring, channel, operator(p), sender.breakers.is_drained)
     alerting = Alerting(p.pipeline, p.outboxes, addressees, p.foundation.epoch, p.tenancy)
     return Delivery(sender, Presence(p.pipeline, "deliver", process_name()), settings.deliver_lanes, alerting=alerting)
 

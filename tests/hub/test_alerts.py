@@ -18,6 +18,7 @@ from hub.alerts import Alerting
 from hub.channels.clients import Clients
 from hub.channels.rest_hook import RestHook
 from hub.credentials import Credentials
+from hub.delivery import Delivery
 from hub.keyring import Keyring
 from hub.keys import ALERTS, SubscriptionKey
 from hub.outbox import Outboxes
@@ -26,6 +27,7 @@ from hub.secrets import Secrets
 from hub.turn import Turn, Verb
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
+from hub.wiring.workers import delivering as delivering_of
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.signing import Secret
 from tests.facts import eventually
@@ -69,8 +71,12 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def alerting(parts: Parts, receiver: Receiver) -> AsyncIterator[Alerting]:
     channel = RestHook(Clients(parts.guard))
     operator = Operator(f"{receiver.url}/operator", Credentials(signing=(SECRET,)), channel)
-    yield alerting_with(parts, Addressees(parts.pipeline, parts.keyring, channel, operator))
+    yield alerting_with(parts, Addressees(parts.pipeline, parts.keyring, channel, operator, is_drained))
     await channel.close()
+
+
+def is_drained(_: str) -> bool:
+    return False
 
 
 def alerting_with(parts: Parts, addressees: Addressees) -> Alerting:
@@ -241,6 +247,36 @@ async def test_so_many_are_told_in_a_minute_and_the_others_later(
     assert sorted(each["data"]["subscription"][-2:] for each in told(receiver)) == ["s0", "s1", "s2", "s3", "s4"]
 
 
+async def test_what_is_told_at_a_drained_origin_waits(parts: Parts, receiver: Receiver, alerting: Alerting) -> None:
+    """For the end of that, without being a try; who is told elsewhere is told at once."""
+    async with Receiver() as elsewhere:
+        key = await subscribe(parts, f"{receiver.url}/s", alert_endpoint=f"{elsewhere.url}/owner")
+        drained = {elsewhere.url}
+        alerting.addressees.is_drained = drained.__contains__
+        await noted(parts, key, Verb.ERROR, lease=1)
+        for _ in range(5):
+            await alerting.look()
+            await later(parts, key, milliseconds=addressees.HELD)
+        assert kinds(receiver) == ["error"]
+        assert kinds(elsewhere, "/owner") == []
+        drained.clear()
+        await alerting.look()
+        assert kinds(elsewhere, "/owner") == ["error"]
+    assert await due(parts) == []
+
+
+async def test_deliver_workers_hold_what_is_told_at_drained_origins(parts: Parts, receiver: Receiver) -> None:
+    """They know of a drain as they do for notifications."""
+    engine = delivering_of(parts)
+    assert isinstance(engine, Delivery)
+    assert engine.alerting
+    await parts.draining.drain(receiver.url, now=now(), milliseconds=60_000, agent="boss")
+    await engine.sender.breakers.refresh()
+    assert engine.alerting.addressees.is_drained(receiver.url)
+    await engine.sender.channel.close()
+    await engine.alerting.close()
+
+
 async def test_who_could_not_be_told_is_tried_again_and_the_other_is_not(
     parts: Parts, receiver: Receiver, alerting: Alerting
 ) -> None:
@@ -366,7 +402,9 @@ async def test_owners_who_hang_at_many_origins_leave_room_for_others(
     monkeypatch.setattr(addressees, "SLOW_ONES", 1)
     monkeypatch.setattr(alerts, "AT_ONCE", 4)
     before = alerting.addressees
-    alerting = alerting_with(parts, Addressees(parts.pipeline, parts.keyring, before.channel, before.operator))
+    alerting = alerting_with(
+        parts, Addressees(parts.pipeline, parts.keyring, before.channel, before.operator, is_drained)
+    )
     async with AsyncExitStack() as stack:
         hang = []
         for number in range(4):
