@@ -68,7 +68,7 @@ class Paced:
             if self.unknown:
                 self.unknown.take(_address(request))
             raise
-        if self.known:
+        if self.known and "allowance" not in request.scope:  # one request is one, though it is asked about again
             name = _address(request) if caller.name == ANYBODY.name else caller.name
             request.scope["allowance"] = self.known.take(name)
         return caller

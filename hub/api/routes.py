@@ -115,11 +115,14 @@ def _guarded(route: Route, gate: Gate, veil: Veil) -> Handler:
     if needs.anybody:
         return handler
 
-    async def guarded(request: Request) -> Response:
+    async def admit(request: Request) -> None:
         caller = request.scope["caller"] = await gate.caller(request)
-        request.scope["veil"] = veil
         if lacking := needs.lacking(caller, request.path_params.get("type", "")):
             raise forbidden(lacking)
+
+    async def guarded(request: Request) -> Response:
+        request.scope["veil"], request.scope["admit"] = veil, admit
+        await admit(request)
         return await handler(request)
 
     return guarded

@@ -2,8 +2,9 @@
 `/admin/live`: what happens, as it happens, as Server-Sent Events.
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-A stream ends by itself after some minutes, so that whoever watches is asked anew who he is; when its client leaves, or
-takes nothing more; when Redis is away; and at once when the process is told to stop.
+Whoever watches is asked anew each second who he is: a stream ends when he may not watch any more. It also ends after
+some minutes, when its client leaves, or takes nothing more, when Redis is away, and at once when the process is told to
+stop.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from hub.api.admin.overview import summarised
 from hub.api.admin.points import point
 from hub.api.admin.shown import iso
 from hub.api.documentation import watched as documentation
-from hub.api.endless import endless
+from hub.api.endless import endless, may_still
 from hub.api.exchange import Exchange
 from hub.api.routes import Route
 from hub.errors import Declined, Unavailable
@@ -71,9 +72,9 @@ class Live:
             raise Declined(f"As many watch as may: {MOST} in each process.", retry_after=COME_BACK)
         first = await self.watchers.pulse.beat()
         endless(request)
-        return _Stream(self.watchers, self._events(first, seconds, tail=tail))
+        return _Stream(self.watchers, self._events(request, first, seconds, tail=tail))
 
-    async def _events(self, beat: Beat, seconds: float, *, tail: bool) -> AsyncIterator[bytes]:
+    async def _events(self, request: Request, beat: Beat, seconds: float, *, tail: bool) -> AsyncIterator[bytes]:
         """What is told, until it is over."""
         end, summary = monotonic() + seconds, None
         following = monotonic()
@@ -88,6 +89,8 @@ class Live:
                     continue
                 following = max(following + EVERY, now)
                 try:
+                    if not await may_still(request):
+                        return
                     before, beat = beat, await self.watchers.pulse.beat()
                     stands = summarised(await self.summaries.of(self.tenant))
                 except Unavailable:

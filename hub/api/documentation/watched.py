@@ -76,7 +76,7 @@ HISTORY = Documented(
 LIVE = Documented(
     "Tell what happens as it happens: `event: figures` each second, and `event: step` of each step of each trip",
     OPERATOR,
-    {200: "Server-Sent Events, for some minutes: ask again then"},
+    {200: "Server-Sent Events, for some minutes, or until the client may not: ask again then"},
     takes=(
         parameter("tail", "query", "Whether steps are told of", enum=["true", "false"]),
         parameter("seconds", "query", "For how long", type="integer", minimum=1, maximum=900, default=900),

@@ -45,8 +45,12 @@ async def grant(hub: Hub, tenant: str, to: str, scopes: str) -> None:
     await hub.parts.access.set(Tenant(tenant, {to: Scopes.parse(scopes)}))
 
 
+def bearing(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
 async def with_token(hub: Hub, token: str, url: str = "/Patient/1") -> httpx.Response:
-    return await hub.client.get(url, headers={"Authorization": f"Bearer {token}"})
+    return await hub.client.get(url, headers=bearing(token))
 
 
 def fault(caplog: Any) -> str:

@@ -15,7 +15,7 @@ from subscriptions.codes import SubscriptionStatus
 from subscriptions.scopes import ALL
 from tests.facts import eventually
 from tests.guide import OPERATOR, section
-from tests.hub.api.callers import client, key
+from tests.hub.api.callers import bearing, client, key
 from tests.hub.api.server import Hub, issue, patient, serving
 from tests.hub.conftest import BASE, settings
 from tests.hub.engines import Publisher, active, becomes, delivering, fanout, matched, now, running, subscribe
@@ -49,10 +49,6 @@ async def keys(redis_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
     wanted = settings(redis_url, tmp_path).model_copy(update={"auth": "keys", "metrics_token": TOKEN})
     async with serving(wanted) as hub:
         yield hub
-
-
-def bearing(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 async def test_what_was_counted(hub: Hub, receiver: Receiver) -> None:
