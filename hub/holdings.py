@@ -7,7 +7,7 @@ when that change is matched.
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -44,6 +44,10 @@ class Holdings:
     tenant: str
     version: FhirVersion
     visibility: Visibility | Cleared | None = None
+
+    def cleared(self, clearance: Clearance) -> "Holdings":
+        """The same, as they are there for whoever is cleared for this."""
+        return replace(self, visibility=Cleared(clearance))
 
     async def settled(self, held: Held, evaluate: Callable[[], _T]) -> _T:
         """

@@ -135,13 +135,7 @@ class InForce:
         return [key.registered_as for key, clearance in held if self._clearance(self.owner(key)) != clearance]
 
     def _clearance(self, owner: str) -> Clearance:
-        """What an owner is cleared for. Who is no client any more is told nothing at all."""
-        client = self.access.clients.get(owner)
-        return client.rights.clearance if client else FULL
-
-    @property
-    def _told_apart(self) -> bool:
-        return self.standings is not None and not self.standings.open
+        return self.standings.clearance(owner) if self.standings else FULL
 
     async def _concerned(self, names: list[str]) -> list[str]:
         """The names of the Subscriptions that changed, or whose topics or ValueSets did."""
@@ -249,7 +243,7 @@ class InForce:
         if topic is None:
             raise LookupError(f"topic {interest.topic} is not known any more")
         come_along = shapes(topic, self.tenancy.context(key.tenant, key.version)) if topic.shapes else None
-        if self._told_apart and (look_beyond(interest.filters) or topic_looks_beyond(topic)):
+        if self.standings and not self.standings.open and (look_beyond(interest.filters) or topic_looks_beyond(topic)):
             self._clearances[key] = self._clearance(registered.owner)
         self._home(key).put(key, topic, interest.filters)
         return come_along

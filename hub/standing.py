@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from hub.access import Access, Client
+from subscriptions.clearance import FULL, Clearance
 from subscriptions.rights import EVERYTHING
 from subscriptions.told import Recipient
 from subscriptions.withheld import Reason, Standing, Withheld
@@ -55,6 +56,11 @@ class Standings:
             good = self._good_until.get(owner, -_FOREVER) > self.access.now()
             return standing if good else Withheld(Reason.NO_KEY)
         return standing
+
+    def clearance(self, owner: str) -> Clearance:
+        """What he is cleared for. FULL of who is no client any more: he is told nothing at all."""
+        client = None if self.open else self.access.clients.get(owner)
+        return client.rights.clearance if client else FULL
 
     def recipient(self, owner: str) -> Recipient:
         """Who that is, for whoever names clients."""

@@ -1,7 +1,7 @@
 """Why does a change concern a subscription, or not? The whole answer, filter by filter, for whoever asks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +42,10 @@ class FilterExplanation:
     values: tuple[Value, ...] = ()
     error: str = ""
 
+    def showing(self, values: tuple[Value, ...]) -> "FilterExplanation":
+        """The same, with no other values than these."""
+        return replace(self, values=tuple(value for value in self.values if value in values))
+
     @property
     def found(self) -> tuple[str, ...]:
         """Each value as JSON, behind the place where it stands."""
@@ -66,6 +70,11 @@ class Explanation:
     @property
     def matched(self) -> bool:
         return self.verdict is True
+
+    def showing(self, seen: "Explanation") -> "Explanation":
+        """The same, without the values that somebody doesn't find who sees less. `seen`: The same, as he sees it."""
+        pairs = zip(self.filters, seen.filters, strict=True)
+        return replace(self, filters=tuple(each.showing(his.values) for each, his in pairs))
 
     @property
     def parameters(self) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,9 @@
 
 Of a Subscription and a resource that are given, or of a Subscription and a version of a resource that the hub holds.
 The operation is this hub's own.
+
+What a Subscription here matches goes by what its owner sees of other resources, as when it is matched; what is shown of
+them, by what he sees who asks.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +24,7 @@ from hub.api.happened import Past
 from hub.api.routes import Route, forbidden
 from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
+from hub.holdings import Holdings
 from hub.ingest.validation import issues
 from hub.keys import ResourceId
 from hub.membership import Member
@@ -194,7 +198,8 @@ class Explaining:
     async def of_supposed(self, exchange: Exchange, id_: str, given: Given) -> Explanation:
         """Of a Subscription here, and a change that need not have happened."""
         member = await self.subscriptions.member(exchange.caller, id_)
-        return await self._explained(exchange.caller, self._in_force(member), self._supposed(exchange, given))
+        wanted, change = self._in_force(member), self._supposed(exchange, given)
+        return await self._explained(exchange.caller, wanted, change, owner=member.state.owner)
 
     async def of_named(self, caller: Caller, id_: str, given: Given) -> Found:
         """Of a Subscription here, and the change that is named by `reference`."""
@@ -218,7 +223,7 @@ class Explaining:
         registered = await s.membership.registry.find(s.tenant, s.version, id_)
         wanted, why, error = self._in_force(member), None, ""
         try:
-            why = await self._explained(caller, wanted, change, happened.held)
+            why = await self._explained(caller, wanted, change, owner=member.state.owner, held=happened.held)
         except Rejected as rejected:  # a ValueSet that the filters name may be another one by now
             error = str(rejected)
         fact = Fact(change, member, waits, event, registered, s.admission.topics.published(wanted.topic))
@@ -256,20 +261,35 @@ class Explaining:
         )
 
     async def _explained(
-        self, caller: Caller, subscription: Subscription, change: Change, held: Held | None = None
+        self,
+        caller: Caller,
+        subscription: Subscription,
+        change: Change,
+        *,
+        owner: str | None = None,
+        held: type[Held] = Held,
     ) -> Explanation:
+        """`owner`: Whose it is; None for one that is only given, which is the caller's."""
         topics = self.subscriptions.admission.topics
         await topics.refresh()
         topic = topics.of(subscription)
         if topic is None:
             text = f"The topic {subscription.topic} is not there."
             raise Refused.because(409, IssueCode.CONFLICT, text, self.subscriptions.form.topic_element)
-        held, context = held or Held(change.at), topics.contexts[subscription.version]
+        context = topics.contexts[subscription.version]
         if lacking := Reach.of(subscription, topic, context).hidden(caller.rights):
             raise forbidden(" ".join(lacking))
-        return await self.subscriptions.holdings.settled(
-            held, lambda: explain(subscription, topic, change, context, held)
-        )
+
+        async def seen(holdings: Holdings) -> Explanation:
+            found = held(change.at)
+            return await holdings.settled(found, lambda: explain(subscription, topic, change, context, found))
+
+        holdings, standings = self.subscriptions.holdings, self.subscriptions.standings
+        shown = await seen(holdings)
+        if owner is None:
+            return shown
+        await standings.current()
+        return (await seen(holdings.cleared(standings.clearance(owner)))).showing(shown)
 
     async def _event(self, member: Member, resource: ResourceId, number: int) -> OwedEvent | None:
         """The event that a change became, looked for from the last one on."""

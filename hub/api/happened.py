@@ -28,12 +28,12 @@ class Happened:
     A change that happened.
 
     change: As it is seen from the base where somebody asks.
-    held: What can be looked at beside it.
+    held: What can be looked at beside it, made for each who looks.
     """
 
     resource: ResourceId
     change: Change
-    held: Held
+    held: type[Held]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Past:
                 raise _not_held(reference)
         change = await self._made(resource, int(parts[3][:15]), reference, by)
         if tenant == self.tenant:
-            return Happened(resource, change, Held(change.at))
-        return Happened(resource, abroad(change, self.tenancy.base(tenant, self.version)), Apart(change.at))
+            return Happened(resource, change, Held)
+        return Happened(resource, abroad(change, self.tenancy.base(tenant, self.version)), Apart)
 
     async def _made(self, resource: ResourceId, number: int, reference: str, by: Caller) -> Change:
         made, before = await self.store.read(resource, number), await self.store.read(resource, number - 1)
