@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from logging import getLogger
 from time import monotonic
 
+from hub.bodies import Bodies
 from hub.concerns import Concerns
 from hub.due import Due
 from hub.in_force import InForce
@@ -66,6 +67,7 @@ class Backfill:
     outboxes: Outboxes
     due: Due
     in_force: InForce
+    bodies: Bodies
     concerns: Concerns
     goals: dict[SubscriptionKey, str] = field(default_factory=dict)
     _now: list[SubscriptionKey] = field(default_factory=list)
@@ -102,7 +104,7 @@ class Backfill:
         goal = max(self.goals[key], filling.goal, key=place)
         found = await self.changes.between(self.partition, filling.owed, goal, count=CHUNK)
         reached = found[-1].id if len(found) == CHUNK else max(goal, filling.owed, key=place)
-        concerned = await self.concerns.of(found, await self.concerns.read(found, remember=False), alone)
+        concerned = await self.concerns.of(found, await self.bodies.read(found, remember=False), alone)
         mine, included = concerned.changes[key], concerned.included[key]
         owed = await self.outboxes.fill(
             key, self.partition.number, mine, included, reached=reached, goal=self.goals[key]
@@ -124,7 +126,7 @@ class Backfill:
     async def _say_what_is_lost(self, key: SubscriptionKey, owed: str) -> None:
         trimmed = await self.changes.trimmed(self.partition)
         if place(trimmed) > place(owed):
-            self.concerns.note("retention")
+            self.concerns.poison.note("retention")
             log.error(
                 "subscription.start-lost",
                 extra={

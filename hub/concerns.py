@@ -1,9 +1,9 @@
 """
-Whom changes concern, and what comes along with them: the bodies are read, the criteria evaluated.
+Whom changes concern, and what comes along with them: the criteria are evaluated.
 
 What filters want to know of other resources is fetched after the batch was read: what was confirmed before a change was
-accepted is seen. If it can't be fetched, the batch comes again; that is never taken for a no. A change or a filter that
-can't be evaluated is set aside, counted and logged, and never delays the others.
+accepted is seen. If it can't be fetched, the batch comes again; that is never taken for a no. A filter that can't be
+evaluated is set aside, and never delays the others.
 
 Whoever may not be told of a change is owed nothing for it, and gets no number: that is counted, and audited before the
 others are owed it. Nor does anything come along that he may not be told of.
@@ -12,35 +12,28 @@ others are owed it. Nor does anything come along that he may not be told of.
 import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from logging import getLogger
 from time import perf_counter
 
-import msgspec
-
 from hub.audit import Audit
-from hub.families import EVALUATIONS_FAILED, EVENTS_WITHHELD
+from hub.families import EVENTS_WITHHELD
 from hub.holdings import Holdings, Views
 from hub.in_force import InForce
 from hub.keys import SubscriptionKey
 from hub.meter import TIMED, Meter
-from hub.store import Store, instant
+from hub.poison import Poison
+from hub.store import Store
 from hub.stream import Entry
 from hub.telling import Judgement, Telling
 from hub.visibility import Cleared
 from subscriptions.abroad import Apart, abroad, is_elsewhere
 from subscriptions.audit import HUB, Act, Kind
 from subscriptions.change import Change, Resource
-from subscriptions.codes import FhirVersion, Interaction
+from subscriptions.codes import FhirVersion
 from subscriptions.errors import EvaluationError
 from subscriptions.matching import Clock, Matches
 from subscriptions.search.held import Held
 from subscriptions.shapes import Included, Shapes
 from subscriptions.withheld import Withheld
-
-log = getLogger("hub.fanout")
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @dataclass
@@ -80,53 +73,13 @@ class _One:
 
 @dataclass
 class Concerns:
-    """
-    Finds out whom changes concern.
-
-    poison: How many changes and evaluations were set aside, by reason.
-    """
+    """Finds out whom changes concern."""
 
     store: Store
     telling: Telling
     audit: Audit
-    poison: Counter[str] = field(default_factory=Counter)
-    meter: Meter = field(default_factory=Meter)
-
-    async def read(self, entries: list[Entry], *, remember: bool = True) -> list[Change | None]:
-        """
-        The changes with their bodies; None for one whose body is erased, gone or broken.
-
-        remember: Have ValueSets, CodeSystems and Consents count, if their writer couldn't.
-        """
-        wanted = []
-        for entry in entries:
-            wanted += [(entry.resource, entry.number), (entry.resource, entry.number - 1)]
-        bodies = await self.store.bodies(wanted)
-        if remember:
-            for entry, body in zip(entries, bodies[::2], strict=True):
-                if body is not None or entry.interaction is Interaction.DELETE:
-                    await self.store.remember(entry.resource, entry.number, body)
-        erased = await self._erased(entries, bodies)
-        return [
-            None if place in erased else self._change(entry, current, before)
-            for place, (entry, current, before) in enumerate(zip(entries, bodies[::2], bodies[1::2], strict=True))
-        ]
-
-    async def _erased(self, entries: list[Entry], bodies: list[bytes | None]) -> set[int]:
-        """The places of the changes that can't be told of any more, since what they were about was erased."""
-        bare = [
-            place
-            for place, entry in enumerate(entries)
-            if bodies[2 * place + (entry.interaction is Interaction.DELETE)] is None
-        ]
-        last = await self.store.erased([entries[place].resource for place in bare]) if bare else []
-        found = set[int]()
-        for place, number in zip(bare, last, strict=True):
-            entry = entries[place]
-            if number >= entry.number - (entry.interaction is Interaction.DELETE):
-                log.info("change.erased", extra={"change": entry.change, "resource": str(entry.resource)})
-                found.add(place)
-        return found
+    poison: Poison
+    meter: Meter
 
     async def of(self, entries: list[Entry], changes: list[Change | None], asked: InForce) -> Concerned:
         """Whom the changes concern, of those that are asked."""
@@ -139,13 +92,13 @@ class Concerns:
                 if along := one.along.get(key):
                     result.included[key][entry.id] = along
             for key, error in one.matches.failures:
-                self.set_aside("evaluation", entry, error.text, subscription=str(key))
+                self.poison.set_aside("evaluation", entry, error.text, subscription=str(key))
             for key, seconds in one.matches.costs:
                 self.meter.spend(key, seconds * TIMED)
             for name in one.bugs:
-                self.set_aside("matching", entry, name)
+                self.poison.set_aside("matching", entry, name)
             for error in one.left_out:
-                self.set_aside("include", entry, error.text)
+                self.poison.set_aside("include", entry, error.text)
             for key, withheld in one.withheld:
                 self.meter.count(EVENTS_WITHHELD, entry.resource.tenant, withheld.reason)
                 result.withheld[entry.id] += 1
@@ -179,7 +132,7 @@ class Concerns:
                     clock = perf_counter if self.meter.timing() else None
                     one = _match(entry.resource.tenant, change, views, asked, self.telling, clock)
                 except Exception as bug:  # one of ours, that this change brings to light, must not stop the others
-                    self.set_aside("matching", entry, type(bug).__name__)
+                    self.poison.set_aside("matching", entry, type(bug).__name__)
                     continue
                 if views.want():
                     again.append((place, change, views))
@@ -195,38 +148,6 @@ class Concerns:
             )
             waiting = again
         return [(entries[place], found[place]) for place in sorted(found)]
-
-    def _change(self, entry: Entry, current: bytes | None, before: bytes | None) -> Change | None:
-        created, deleted = entry.interaction is Interaction.CREATE, entry.interaction is Interaction.DELETE
-        try:
-            if (current is None and not deleted) or (before is None and deleted):
-                raise LookupError("its body is gone")
-            return Change(
-                version=entry.resource.version,
-                interaction=entry.interaction,
-                type=entry.resource.type,
-                id=entry.resource.id,
-                version_id=entry.number,
-                at=instant(entry.at),
-                resource=None if current is None or deleted else _decode(current),
-                previous=None if before is None or created else _decode(before),
-                events=entry.events,
-            )
-        except (ValueError, LookupError, RecursionError) as error:
-            self.set_aside("body", entry, type(error).__name__)
-            return None
-
-    def note(self, reason: str) -> None:
-        """Something was set aside."""
-        self.poison[reason] += 1
-        self.meter.count(EVALUATIONS_FAILED, reason)
-
-    def set_aside(self, reason: str, entry: Entry, text: str, **ids: str) -> None:
-        """Go on without this change, or without somebody whom it may concern."""
-        self.note(reason)
-        log.error(
-            "change.set-aside", extra={"change": entry.change, "resource": str(entry.resource), "reason": text, **ids}
-        )
 
 
 def _match(

@@ -16,6 +16,7 @@ from time import monotonic
 
 from hub.audit import Audit
 from hub.backfill import Backfill, Pace
+from hub.bodies import Bodies
 from hub.concerns import Concerned, Concerns
 from hub.due import Due
 from hub.errors import Unavailable
@@ -24,6 +25,7 @@ from hub.in_force import InForce
 from hub.keys import Partition, SubscriptionKey
 from hub.meter import Meter
 from hub.outbox import Outboxes, Owed
+from hub.poison import Poison
 from hub.presence import EVERY, Presence
 from hub.store import Store
 from hub.stream import Changes, Entry
@@ -63,8 +65,12 @@ class Fanout:
     _pace: Pace = field(default_factory=Pace)
 
     @property
+    def _bodies(self) -> Bodies:
+        return Bodies(self.store, Poison(self.meter, self.poison))
+
+    @property
     def _concerns(self) -> Concerns:
-        return Concerns(self.store, self.telling, self.audit, self.poison, self.meter)
+        return Concerns(self.store, self.telling, self.audit, Poison(self.meter, self.poison), self.meter)
 
     async def run(self) -> None:
         """Match this process' share of the partitions; never returns by itself. Cancelled, it gives them back."""
@@ -104,7 +110,9 @@ class Fanout:
 
     async def _match_while(self, partition: Partition, mine: asyncio.Event) -> None:
         renew, mark = 0.0, ""
-        backfill = Backfill(partition, self.changes, self.outboxes, self.due, self.in_force, self._concerns)
+        backfill = Backfill(
+            partition, self.changes, self.outboxes, self.due, self.in_force, self._bodies, self._concerns
+        )
         while mine.is_set():
             if monotonic() >= renew:
                 if not await self.changes.hold(partition, self.presence.name, milliseconds=LEASE):
@@ -129,7 +137,7 @@ class Fanout:
         """Owe a batch of one partition's changes to whomever they concern, and mark those as due."""
         began = monotonic()
         entries, spans = self._begin(partition, entries)
-        _, changes = await asyncio.gather(self.in_force.refresh(), self._concerns.read(entries))
+        _, changes = await asyncio.gather(self.in_force.refresh(), self._bodies.read(entries))
         concerned = await self._concerns.of(entries, changes, self.in_force)
         owed, included = concerned.changes, concerned.included
         results = await asyncio.gather(
