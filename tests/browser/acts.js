@@ -11,16 +11,11 @@ window.acted = async (name) => {
   const found = (count) => one(".heading [role=status]").textContent === `${count} Subscriptions found` && !busy();
   const first = () => one("main tbody a")?.textContent;
   const before = first();
-  const went = { busy: false };
-  const turned = () => {
-    went.busy ||= busy();
-    return went.busy && !busy();
-  };
   const acts = {
     list: [() => one('header a[href="#/subscriptions"]').click(), () => one("#subscriptions") && rows() === 50 && !busy()],
     filter: [() => chosen("status", "error"), () => found(20)],
     all: [() => chosen("status", ""), () => found("2,020")],
-    sort: [() => chosen("sort", "updated"), turned],
+    sort: [() => chosen("sort", "updated"), () => first() !== before && !busy()],
     page: [() => [...all(".paging a")].at(-1).click(), () => first() !== before && !busy()],
     detail: [() => one("main tbody a").click(), () => one("#subscription") && all("main table").length >= 2 && !busy()],
     trace: [() => one('main a[href*="/events/"]').click(), () => one("#event") && one("ol.steps") && !busy()],
