@@ -16,7 +16,8 @@ class Kept:
 
     used, most: Bytes of memory.
     policy, appendonly, fsync: Its settings; `unreadable` where it doesn't say.
-    volatile: What it may forget; empty for nothing.
+    volatile: What it may forget, as far as that is allowed; empty for nothing.
+    unfit: Why publishers are told to come back: it may forget, or is not the one that it was. Empty if they are not.
     append_bytes: Of its append-only files.
     """
 
@@ -28,6 +29,7 @@ class Kept:
     fsync: str
     volatile: str
     append_bytes: int
+    unfit: str = ""
 
 
 def memory(info: Mapping[str, str], settings: Settings) -> tuple[int, int]:
@@ -52,9 +54,10 @@ class Keeping:
         policy, appendonly, fsync = [
             await redis_setting(pipeline, name) for name in ("maxmemory-policy", "appendonly", "appendfsync")
         ]
+        volatile = unfit = ""
         try:
             volatile = await self.foundation.standing()
         except Unavailable as error:
-            volatile = str(error)
+            unfit = str(error)
         size = sum(int(info.get("aof_current_size", 0)) for info in written)
-        return Kept(version, used, most, policy, appendonly, fsync, volatile, size)
+        return Kept(version, used, most, policy, appendonly, fsync, volatile, size, unfit)

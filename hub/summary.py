@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from math import inf
 from typing import Self
 
 from hub.survey import Row, Survey
@@ -11,6 +12,9 @@ from subscriptions.codes import SubscriptionStatus
 
 #: Of those that have waited longest, so many.
 WORST = 10
+
+#: Attempts in a row that fail, from which on it is more than one that is soon repeated.
+FAILS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,11 @@ class Summary:
     statuses: How many there are, by status.
     lagging, undelivered: How many have events that wait, and how many events these are.
     dropped, skipped: Events ever.
-    in_error: Of those in `error`: how many have events that wait, and how many these are.
     worst: Whoever has waited longest comes first.
-    waiting: Of those that are sent something, who has waited longest; None if nobody does.
+    in_error: Those in `error`: whoever has most events that wait comes first, then who came last.
+    failing, waiting: Those whose attempts fail, and those for which events wait though none does: whoever has waited
+        longest comes first.
+    ended: Those that the hub has turned off, since their endpoint said so: the last one comes first.
     """
 
     statuses: Counter[SubscriptionStatus]
@@ -31,24 +37,29 @@ class Summary:
     undelivered: int
     dropped: int
     skipped: int
-    in_error: tuple[int, int]
     worst: tuple[Row, ...]
-    waiting: Row | None
+    in_error: tuple[Row, ...]
+    failing: tuple[Row, ...]
+    waiting: tuple[Row, ...]
+    ended: tuple[Row, ...]
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Self:
         lagging = [row for row in rows if row.lags]
-        waiting = [row for row in lagging if row.status is not SubscriptionStatus.ERROR]
-        in_error = [row for row in lagging if row.status is SubscriptionStatus.ERROR]
+        told = [row for row in rows if row.status in (SubscriptionStatus.ACTIVE, SubscriptionStatus.REQUESTED)]
+        in_error = [row for row in rows if row.status is SubscriptionStatus.ERROR]
+        ended = [row for row in rows if row.status is SubscriptionStatus.OFF and row.code]
         return cls(
             statuses=Counter(row.status for row in rows),
             lagging=len(lagging),
             undelivered=sum(row.undelivered for row in lagging),
             dropped=sum(row.dropped for row in rows),
             skipped=sum(row.skipped for row in rows),
-            in_error=(len(in_error), sum(row.undelivered for row in in_error)),
             worst=tuple(nsmallest(WORST, (row for row in lagging if row.oldest_at is not None), key=_since)),
-            waiting=min((row for row in waiting if row.oldest_at is not None), key=_since, default=None),
+            in_error=tuple(sorted(in_error, key=lambda row: (-row.undelivered, -row.updated))),
+            failing=tuple(sorted((row for row in told if _fails(row)), key=_since)),
+            waiting=tuple(sorted((row for row in told if row.lags and row.oldest_at and not _fails(row)), key=_since)),
+            ended=tuple(sorted(ended, key=lambda row: -row.updated)),
         )
 
 
@@ -67,6 +78,10 @@ class Summaries:
         return held[1]
 
 
-def _since(row: Row) -> int:
-    assert row.oldest_at is not None  # noqa: S101 (whoever calls has looked)
-    return row.oldest_at
+def _fails(row: Row) -> bool:
+    return row.failing and row.attempt >= FAILS
+
+
+def _since(row: Row) -> float:
+    """ms since 1970; those for which nothing waits come last."""
+    return inf if row.oldest_at is None else row.oldest_at

@@ -9,6 +9,7 @@ from hub.access import DEFAULT, Access
 from hub.audit import Audit
 from hub.errors import Unavailable
 from hub.foundation import Foundation
+from hub.keys import CLOCK
 from hub.presence import running
 from hub.pressure import Pressure
 from hub.wire import FAILURES
@@ -36,6 +37,7 @@ def health_routes(foundation: Foundation, pressure: Pressure, audit: Audit, acce
             await access.current()
             lost = await audit.lost(*{DEFAULT, *access.tenants})
             pumps = {kind: len(await running(foundation.pipeline, kind)) for kind in ("match", "deliver")}
+            clock = await foundation.pipeline.command("EXISTS", CLOCK)
         except Unavailable as error:
             reason = foundation.pipeline.lost or str(error)
             if isinstance(error.__cause__, FAILURES) and not foundation.pipeline.lost:
@@ -46,6 +48,9 @@ def health_routes(foundation: Foundation, pressure: Pressure, audit: Audit, acce
         if missing := [f"`hub worker {kind}`" for kind, count in pumps.items() if not count]:
             start = f"start {' and '.join(missing)}, or see on stderr why it ends"
             ready["waits"] = f"What is written waits, since nobody is there to take it: {start}"
+        if not clock:
+            start = "start `hub clock`, or see on stderr why it ends"
+            ready["clock"] = f"Nothing is tried again, and nothing ends, since no clock is at work: {start}"
         if volatile:
             ready["volatile"] = f"{volatile}. Change that in Redis: HUB_ALLOW_VOLATILE_REDIS=true lets it forget"
         if declines:

@@ -148,8 +148,12 @@ def _of_matching(working: Working) -> Iterator[Metric]:
 
 
 def _of_work(working: Working) -> Iterator[Metric]:
-    pumps = [(("match",), len(working.matching)), (("deliver",), len(working.delivering))]
-    yield _gauge("hub_pumps", "Workers that are running.", ("kind",), pumps)
+    pumps = [
+        (("match",), len(working.matching)),
+        (("deliver",), len(working.delivering)),
+        (("clock",), int(bool(working.clock))),
+    ]
+    yield _gauge("hub_pumps", "Workers that are running, and the clock.", ("kind",), pumps)
     yield _gauge("hub_leases", "Subscriptions that are being served.", (), [((), working.leases)])
     yield _gauge("hub_open_transactions", "Transactions under way.", (), [((), working.transactions)])
     yield _gauge("hub_open_erasures", "Erasures under way.", (), [((), working.erasures)])

@@ -165,10 +165,12 @@ def good(response: httpx.Response) -> httpx.Response:
 
 
 def reason(response: httpx.Response) -> str:
-    """What an answer says against a request, in one line: an OperationOutcome's issues, or how its text begins."""
+    """What an answer says against a request, in one line: its issues, its `reason`, or how it begins."""
     found = _json(response) if "json" in response.headers.get("Content-Type", "") else None
     if isinstance(found, Mapping) and found.get("resourceType") == "OperationOutcome":
         return "; ".join(issue_text(issue) for issue in found.get("issue", ()))
+    if isinstance(found, Mapping) and found.get("status") == "unavailable":
+        return str(found.get("reason", ""))
     said = " ".join(response.text[:SHOWN].split())
     return f"{said or response.reason_phrase} (this is no answer of a hub's)"
 

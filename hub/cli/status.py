@@ -20,7 +20,7 @@ from rich.text import Text
 from hub.cli.examining.findings import sized
 from hub.cli.listing import UNFOLDED, json_argument, show
 from hub.cli.plain import plain
-from hub.cli.remote import hub_argument, remote
+from hub.cli.remote import Remote, hub_argument, remote
 from hub.cli.showing import ago, as_json, moment, span, styled
 from hub.errors import Unavailable
 from hub.settings import Settings
@@ -51,7 +51,25 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _read(url: str) -> dict[str, Any]:
     async with remote(url) as hub:
-        return dict(await hub.read("/admin/overview"))
+        return await _overview(hub)
+
+
+async def _overview(hub: Remote) -> dict[str, Any]:
+    """
+    All of it.
+
+    Raises:
+        Unavailable: The hub can't say; if it is not ready, this is what it says to that.
+    """
+    found: Any
+    ready: Any
+    asked = hub.read("/admin/overview"), hub.read(f"{hub.root}/readyz")
+    found, ready = await asyncio.gather(*asked, return_exceptions=True)
+    if isinstance(found, Unavailable) and isinstance(ready, Unavailable):
+        raise ready
+    if isinstance(found, BaseException):
+        raise found
+    return dict(found)
 
 
 async def _watch(arguments: argparse.Namespace) -> None:
@@ -62,7 +80,7 @@ async def _watch(arguments: argparse.Namespace) -> None:
             while True:
                 shown: RenderableType
                 try:
-                    found = dict(await hub.read("/admin/overview"))
+                    found = await _overview(hub)
                     shown = _shown(found, arguments.hub)
                 except Unavailable as error:
                     found, shown = {"error": str(error)}, Text(plain(str(error)), "bold red")
@@ -86,10 +104,10 @@ def _problems(problems: list[dict[str, Any]], url: str) -> Iterator[RenderableTy
     table = Table.grid(padding=(0, 2, 0, 0))
     for each in problems:
         table.add_row(styled(each["severity"]), Text(plain(each["text"]), overflow="fold"))
+        action, command = plain(each["action"]), plain(each.get("command", ""))
         where = f"{url}/console{each['link']}" if each["link"] else ""
-        table.add_row(
-            "", Text.assemble((f"→ {plain(each['action'])} ", "bold"), (plain(where), "dim"), overflow="fold")
-        )
+        todo = f"→ {action}: {command} " if command else f"→ {action} "
+        table.add_row("", Text.assemble((todo, "bold"), (plain(where), "dim"), overflow="fold"))
     yield table
 
 

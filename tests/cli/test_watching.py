@@ -58,6 +58,26 @@ async def test_well_and_not(data: Path, receiver: Receiver) -> None:
     assert gone.err.startswith("hub status: no hub answers at ")
 
 
+async def test_what_stands_still(data: Path) -> None:
+    """Whichever part it is, it is said, and what to start; of Redis, without which nothing is known, why that is."""
+    async with HubProcess(data) as hub:
+        await eventually(lambda: hub.have(1))
+        for part in ("worker match", "worker deliver", "clock"):
+            name = " ".join(reversed(part.split()))
+
+            async def said(name: str = name) -> bool:
+                return f"No {name} is at work" in (await command(hub.url, "status")).out
+
+            async with hub.paused(part):
+                await eventually(said)
+                assert f"hub {part} {hub.url}/console#/?at=workers" in (await command(hub.url, "status")).out
+        async with hub.paused("redis"):
+            done = await command(hub.url, "status")
+            assert (done.code, done.out) == (1, "")
+            assert done.err.startswith("hub status: 503: Redis did not confirm: ")
+            assert "See that the Redis at HUB_REDIS_URL runs" in done.err
+
+
 async def test_steps(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
     """A change is stored, matched, sent: a line each, with the ids of the trip; only those that are asked for."""
     patient = f"Patient/{uuid4()}"

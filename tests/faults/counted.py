@@ -107,7 +107,7 @@ def _standing(at: Moment) -> Iterator[tuple[Sample, Expected]]:
     for number in range(4):
         yield _name("hub_unmatched_changes", {"partition": str(number)}), 0
         yield _name("hub_matching_behind_seconds", {"partition": str(number)}), 0
-    for kind in ("match", "deliver"):
+    for kind in ("match", "deliver", "clock"):
         yield _name("hub_pumps", {"kind": kind}), 1
     for state in ("failing", "open", "drained"):
         yield _name("hub_origins", {"state": state}), 0

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,15 +28,18 @@ WELL = Whole(
 NOBODY = Summary.of([])
 
 
-def row(seconds: float, status: SubscriptionStatus = SubscriptionStatus.ACTIVE) -> Row:
-    """Of a Subscription whose one event has waited for so long."""
+def row(
+    seconds: float = 0, status: SubscriptionStatus = SubscriptionStatus.ACTIVE, events: int = 1, **more: Any
+) -> Row:
+    """Of a Subscription whose events have waited for so long."""
     key = SubscriptionKey("default", FhirVersion.R4, "s", "1")
     wanted = Wanted("topic", "http://a.example:80", "id-only")
-    return Row(
-        key, "lab", wanted, status, revision=1, updated=0, events=1, delivered=0, dropped=0, skipped=0, attempt=0,
+    made = Row(
+        key, "lab", wanted, status, revision=1, updated=0, events=events, delivered=0, dropped=0, skipped=0, attempt=0,
         next_at=None, failing=False, error="", code="", outcome="",
-        outcome_at=None, oldest_at=NOW - int(seconds * 1000),
+        outcome_at=None, oldest_at=NOW - int(seconds * 1000) if events else None,
     )  # fmt: skip
+    return replace(made, **more)
 
 
 def found(whole: Whole | None = WELL, summary: Summary = NOBODY, dropped: int = 0, lost: int = 0) -> list[Problem]:
@@ -56,22 +60,23 @@ def test_nothing_is_wrong() -> None:
     [
         pytest.param(replace(WELL, declines="Full", remedy="More"), True, "come back. Full. More.", id="declines"),
         pytest.param(replace(WELL, kept=replace(WELL.kept, volatile="x")), True, "may forget", id="volatile"),
+        pytest.param(replace(WELL, kept=replace(WELL.kept, unfit="x")), True, "get 503, and nothing", id="unfit"),
         pytest.param(replace(WELL, working=replace(WELL.working, matching=())), True, "match worker", id="no-matcher"),
         pytest.param(replace(WELL, working=replace(WELL.working, delivering=())), True, "deliver", id="no-deliverer"),
-        pytest.param(replace(WELL, working=replace(WELL.working, clock="")), True, "No clock", id="no-clock"),
+        pytest.param(replace(WELL, working=replace(WELL.working, clock="")), True, "No clock is at", id="no-clock"),
         pytest.param(replace(WELL, working=behind(5)), False, "5 s behind: 5 changes", id="behind"),
         pytest.param(replace(WELL, working=behind(60)), True, "60 s behind", id="far-behind"),
         pytest.param(replace(WELL, kept=replace(WELL.kept, used=75)), False, "75%", id="nearly-full"),
         pytest.param(
-            replace(WELL, origins=(OriginState("http://a:80", Standing.OPEN, 1, 4, 2, 1),)),
+            replace(WELL, origins=(OriginState("http://a:80", Standing.OPEN, NOW, 4, 2, 1),)),
             False,
             "http://a:80 can't be reached: 4 connections failed, 1 Subscription waits for it.",
             id="left-alone",
         ),
         pytest.param(
-            replace(WELL, origins=(OriginState("http://a:80", Standing.DRAINED, 1, 0, None, 0, 2, "boss"),)),
+            replace(WELL, origins=(OriginState("http://a:80", Standing.DRAINED, 1, 0, None, 0, NOW, "boss"),)),
             False,
-            "Nothing is sent to http://a:80: drained.",
+            "Nothing is sent to http://a:80: drained until 2027-01-15 08:00 UTC, by boss.",
             id="drained",
         ),
         pytest.param(replace(WELL, set_aside=2), False, "2 changes or evaluations", id="set-aside"),
@@ -85,17 +90,76 @@ def test_what_is_wrong_with_the_hub(whole: Whole, error: bool, text: str) -> Non
     assert problem.link.startswith("#/")
 
 
-@pytest.mark.parametrize(("seconds", "severity"), [(59, None), (60, "warning"), (899, "warning"), (900, "error")])
+@pytest.mark.parametrize(("seconds", "severity"), [(7, None), (8, "warning"), (899, "warning"), (900, "error")])
 def test_an_event_that_waits(seconds: float, severity: str | None) -> None:
+    """A look is believed for two seconds: so what hangs is said within ten."""
     told = found(summary=Summary.of([row(seconds)]))
     assert [problem.shown["severity"] for problem in told] == ([severity] if severity else [])
+    assert [problem.command for problem in told] == (["hub subscriptions show r4/s"] if severity else [])
+
+
+@pytest.mark.parametrize(
+    ("attempt", "seconds", "severity"), [(1, 2, None), (2, 2, "warning"), (9, 899, "warning"), (9, 900, "error")]
+)
+def test_attempts_that_fail(attempt: int, seconds: float, severity: str | None) -> None:
+    """From the second on, with the reason; not also as an event that waits."""
+    told = found(summary=Summary.of([row(seconds, failing=True, attempt=attempt, error="it answered 500")]))
+    assert [problem.shown["severity"] for problem in told] == ([severity] if severity else [])
+    text = "Attempts to tell 1 Subscription fail, and 1 event waits."
+    text += " Subscription/s, told at http://a.example:80: it answered 500."
+    assert [problem.text for problem in told] == ([text] if severity else [])
+
+
+@pytest.mark.parametrize("standing", [Standing.OPEN, Standing.DRAINED])
+def test_what_waits_for_an_origin_has_the_line_of_the_origin(standing: Standing) -> None:
+    """Whether attempts have failed or not."""
+    origins = (OriginState("http://a.example:80", standing, NOW, 4, 2, 1),)
+    rows = [row(60), row(60, failing=True, attempt=3)]
+    (problem,) = found(replace(WELL, origins=origins), Summary.of(rows))
+    assert "http://a.example:80" in problem.text
+    assert not problem.error
+
+
+def test_an_origin_that_is_away_for_long() -> None:
+    origins = (OriginState("http://a.example:80", Standing.OPEN, NOW - 900_000, 4, 2, 1),)
+    (problem,) = found(replace(WELL, origins=origins))
+    assert problem.error
 
 
 def test_who_is_in_error_has_its_own_line() -> None:
     """Not also that of an event that waits: nothing is sent to it, however long it waits."""
-    (problem,) = found(summary=Summary.of([row(9_999, SubscriptionStatus.ERROR)]))
+    (problem,) = found(summary=Summary.of([row(9_999, SubscriptionStatus.ERROR, error="gone away")]))
     assert problem.error
-    assert problem.text == "1 Subscription in `error`, and 1 event kept for them and not sent."
+    assert problem.text == (
+        "1 Subscription in `error`, and 1 event kept for them and not sent."
+        " Subscription/s, told at http://a.example:80: gone away."
+    )
+
+
+def test_who_never_was_active_is_told_of() -> None:
+    """Nothing is kept for whom a handshake fails: no harm is done yet, and somebody waits to be told."""
+    (problem,) = found(summary=Summary.of([row(status=SubscriptionStatus.ERROR, events=0, error="it answered 500")]))
+    assert not problem.error
+    assert problem.text.startswith("1 Subscription in `error`. Subscription/s, told at ")
+    assert problem.text.endswith("it answered 500.")
+
+
+@pytest.mark.parametrize(
+    ("code", "ago", "told"),
+    [("error-response", 3_599, True), ("error-response", 3_601, False), ("", 1, False)],
+    ids=["just-now", "long-ago", "turned-off-by-somebody"],
+)
+def test_whose_endpoint_said_that_it_is_gone(code: str, ago: int, told: bool) -> None:
+    """For an hour: then it is known, or nobody wants to."""
+    ended = row(status=SubscriptionStatus.OFF, code=code, error="the endpoint answered 410", updated=NOW - ago * 1000)
+    assert [each.text for each in found(summary=Summary.of([ended]))] == (
+        [
+            "1 Subscription ended in the last hour."
+            " Subscription/s, told at http://a.example:80: the endpoint answered 410."
+        ]
+        if told
+        else []
+    )
 
 
 def test_what_was_lost() -> None:
@@ -106,7 +170,7 @@ def test_what_was_lost() -> None:
 
 
 def test_at_most_ten_and_the_errors_of_them_first() -> None:
-    origins = tuple(OriginState(f"http://{n}:80", Standing.OPEN, 1, 4, 2, 1) for n in range(20))
+    origins = tuple(OriginState(f"http://{n}:80", Standing.OPEN, NOW, 4, 2, 1) for n in range(20))
     told = found(replace(WELL, origins=origins), Summary.of([row(9_999, SubscriptionStatus.ERROR)]), dropped=1)
     assert len(told) == MOST
     assert Counter(each.error for each in told[:2]) == {True: 2}

@@ -176,6 +176,6 @@ def _redis(of: Kept) -> dict[str, Any]:
         "policy": of.policy,
         "appendonly": of.appendonly == "yes",
         "fsync": of.fsync,
-        "volatile": of.volatile or None,
+        "volatile": of.unfit or of.volatile or None,
         "appendBytes": of.append_bytes,
     }

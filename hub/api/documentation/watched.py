@@ -62,6 +62,7 @@ OVERVIEW = Documented(
                 text=TEXT,
                 action=about(TEXT, "What to do"),
                 link=about(TEXT, "Where in the console"),
+                command=about(TEXT, "What does it, or shows more, from a shell; empty where none does"),
             )
         ),
     ),

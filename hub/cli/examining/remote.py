@@ -88,6 +88,9 @@ def _ready(told: Mapping[str, Any]) -> list[Finding]:
         if not told["pumps"].get(kind):
             todo = f"Start one: `hub worker {kind}`, or see why it ends in its log."
             found.append(fail(HUB, f"no {kind} worker is at work: {without}", todo))
+    if "clock" in told:
+        todo = "Start it: `hub clock`, or see why it ends in its log."
+        found.append(fail(HUB, "no clock is at work: nothing is tried again, and nothing ends", todo))
     if "declines" in told:
         found.append(fail(HUB, f"it takes nothing: {told['declines']}", ""))
     if "volatile" in told:

@@ -73,7 +73,7 @@ async def test_how_all_of_it_stands(hub: Hub) -> None:
     assert said["declines"] is None
     texts = [each["text"] for each in said["problems"] if each["severity"] == "error"]
     assert [text.split(":")[0] for text in texts] == [
-        "No match worker runs", "No deliver worker runs", "No clock runs",
+        "No match worker is at work", "No deliver worker is at work", "No clock is at work",
     ]  # fmt: skip
 
 

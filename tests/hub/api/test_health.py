@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from hub.keys import EPOCH, pumps
+from hub.keys import CLOCK, EPOCH, pumps
 from tests.facts import eventually
 from tests.hub.api.server import Hub, patient, serving
 from tests.hub.conftest import BASE, settings
@@ -43,6 +43,7 @@ async def ready(hub: Hub, status: int = 200) -> dict[str, Any]:
 async def test_nothing_to_do(hub: Hub, redis: Redis) -> None:
     for kind in ("match", "deliver"):
         redis.zadd(pumps(kind), {"one": 10**13})
+    redis.set(CLOCK, "one")
     assert await ready(hub) == {"status": "ready", "pumps": {"match": 1, "deliver": 1}}
 
 
@@ -51,6 +52,11 @@ async def test_no_workers(hub: Hub, redis: Redis) -> None:
     assert "start `hub worker match` and `hub worker deliver`" in (await ready(hub))["waits"]
     redis.zadd(pumps("match"), {"one": 10**13})
     assert "start `hub worker deliver`, or see" in (await ready(hub))["waits"]
+
+
+async def test_no_clock(hub: Hub) -> None:
+    """It is no reason to take the api away, and nothing is tried again without one."""
+    assert "start `hub clock`" in (await ready(hub))["clock"]
 
 
 async def test_behind(hub: Hub) -> None:

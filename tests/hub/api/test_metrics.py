@@ -107,6 +107,7 @@ async def test_how_it_stands(hub: Hub) -> None:
     assert one(found, "hub_matching_behind_seconds", partition="3") == 0
     assert one(found, "hub_pumps", kind="match") == 1
     assert one(found, "hub_pumps", kind="deliver") == 0
+    assert one(found, "hub_pumps", kind="clock") == 0
     assert one(found, "hub_redis_used_bytes") > 100_000
     assert one(found, "hub_declining") == 0
     assert one(await scraped(hub), "hub_origins", state="open") == 1
