@@ -110,7 +110,7 @@ def _standing(at: Moment) -> Iterator[tuple[Sample, Expected]]:
     for kind in ("match", "deliver", "clock"):
         yield _name("hub_pumps", {"kind": kind}), 1
     for state in ("failing", "open", "drained"):
-        yield _name("hub_origins", {"state": state}), 0
+        yield _name("hub_origins", {"state": state}), int(state == "drained")
     for name in ("leases", "open_transactions", "open_erasures", "audit_lost_entries", "declining", "redis_max_bytes"):
         yield f"hub_{name}", 0
     yield "hub_redis_used_bytes", Between(100_000, inf)
