@@ -222,6 +222,11 @@ class Storyteller:
         given = [{"name": "subscription", "resource": alike}, {"name": "resource", "resource": self.vaccination("i")}]
         await ask("POST", "/Subscription/$explain", parameters | {"parameter": given})
         await ask("POST", "/admin/subscriptions/r4/s/redeliver", {"from": 1, "to": 1})
+        for action in ("test", "resume", "rotate-secret"):
+            await ask("POST", f"/admin/subscriptions/r4/s/{action}")
+        await ask("POST", "/admin/subscriptions/r4/own/off")
+        await ask("POST", "/admin/explain", {"subscription": "s", "reference": "Immunization/i/_history/1"})
+        await ask("POST", "/admin/explain", {"subscription": alike, "resource": self.vaccination("i")})
         await ask("PATCH", "/Subscription/s", [{"op": "replace", "path": "/reason", "value": self.mark}],
                   content_type="application/json-patch+json")  # fmt: skip
 
