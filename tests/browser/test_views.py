@@ -105,7 +105,8 @@ async def tail(look: Look, scene: Scene) -> None:
         """All processes of the hub tell what they do from the second on in which they learn that somebody looks."""
         await scene.change()
         await look.page.wait_for_timeout(200)
-        return await steps.filter(has_text="Attempt").filter(has_text="vaccination-register").count() > 0
+        found: int = await steps.filter(has_text="Attempt").filter(has_text="vaccination-register").count()
+        return found > 0
 
     await eventually(seen)
     await expect(steps.filter(has_text=f"Immunization/dose-{scene.changes}").first).to_be_visible()
