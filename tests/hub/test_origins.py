@@ -165,7 +165,8 @@ async def test_where_places_come_free_quickly_whoever_found_none_waits_for_one()
         ("https://example.org:443/other?x=1", "https://example.org:443"),
         ("http://example.org", "http://example.org:80"),
         ("https://example.org:8443/hook", "https://example.org:8443"),
-        ("https://[2001:DB8::1]/hook", "https://2001:db8::1:443"),
+        ("https://[2001:DB8::1]/hook", "https://[2001:db8::1]:443"),
+        ("https://[2001:db8::1]:443", "https://[2001:db8::1]:443"),
     ],
 )
 def test_an_origin_is_scheme_host_and_port(endpoint: str, same: str) -> None:
