@@ -1,4 +1,5 @@
 // What the hub tells by itself: figures each second and, for whoever follows them, single steps. The page has one stream.
+import { now } from "./clock.js";
 import { useEffect, useState } from "./html.js";
 import { open } from "./request.js";
 import { session } from "./session.js";
@@ -14,7 +15,7 @@ const listeners = { figures: new Set(), step: new Set(), changed: new Set(), sta
 // state: connecting, live, stale (it was live, and nothing comes), or off (nobody looks). figures: The last two minutes.
 export const live = {
   state: "connecting",
-  since: Date.now(),
+  since: now(),
   failure: null,
   figures: [],
 
@@ -110,7 +111,7 @@ function hear() {
 function become(state) {
   if (live.state === state) return;
   live.state = state;
-  live.since = Date.now();
+  live.since = now();
   tell("state", state);
 }
 

@@ -1,4 +1,5 @@
 // Asks the hub. All is relative to the page, so that each tenant's console asks its own tenant.
+import { heard } from "./clock.js";
 import { session } from "./session.js";
 
 const TENANT = new URL("../", document.baseURI);
@@ -26,6 +27,7 @@ export async function open(path, { method = "GET", body, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Failure(0, "The hub does not answer. Is it running, and the network there?");
   }
+  heard(response.headers.get("Date"));
   if (response.ok) return response;
   const text = await said(response);
   if (response.status === 401) session.ask(text);

@@ -1,4 +1,6 @@
 // Numbers, times and states as people read them.
+import { now } from "./clock.js";
+
 const WHOLE = new Intl.NumberFormat("en");
 const SHORT = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -23,6 +25,7 @@ export function rate(number) {
 // Of seconds.
 export function lasting(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
+  if (seconds && seconds < 0.001) return `${SHORT.format(Math.round(seconds * 1e6))} µs`;
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 120) return `${SHORT.format(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
@@ -38,17 +41,17 @@ export function ms(number) {
 // How long ago an instant was, or how long it is until then.
 export function ago(at) {
   if (!at) return NONE;
-  const seconds = (Date.now() - Date.parse(at)) / 1000;
+  const seconds = (now() - Date.parse(at)) / 1000;
   if (seconds < 0) return seconds > -1 ? "now" : `in ${lasting(Math.round(-seconds))}`;
   return seconds < 1 ? "just now" : `${lasting(Math.round(seconds))} ago`;
 }
 
-// An instant on this machine's clock; with the day when it isn't today.
+// An instant in this machine's time zone; with the day when it isn't today.
 export function moment(at) {
   if (!at) return NONE;
   const then = new Date(at);
   const time = `${CLOCK.format(then)}.${String(then.getMilliseconds()).padStart(3, "0")}`;
-  return then.toDateString() === new Date().toDateString() ? time : `${DAY.format(then)} ${time}`;
+  return then.toDateString() === new Date(now()).toDateString() ? time : `${DAY.format(then)} ${time}`;
 }
 
 export function bytes(number) {

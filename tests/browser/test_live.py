@@ -49,3 +49,14 @@ async def test_stale_and_live_again(look: Opening, scene: Scene) -> None:
     await scene.hub.kill("api")
     await expect(liveness).to_have_text(re.compile("Stale since"), timeout=15_000)
     await expect(liveness).to_have_text("Live", timeout=30_000)
+
+
+async def test_another_clock(look: Opening, scene: Scene) -> None:
+    """How long ago something was is told by the hub's clock: that of the browser may be an hour ahead."""
+    looking = await look(scene.hub.url)
+    await looking.page.add_init_script("const real = Date.now; Date.now = () => real() + 3_600_000;")
+    await looking.at("subscriptions/r4/vaccination-register")
+    await scene.change()
+    await looking.at("subscriptions?q=vaccination-register")
+    row = looking.page.get_by_role("row").filter(has_text="vaccination-register")
+    await expect(row.locator("time").last).to_have_text(re.compile(r"^(just now|\d+ s ago)$"), timeout=15_000)
