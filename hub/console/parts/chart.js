@@ -1,4 +1,5 @@
 // A chart over time, whose numbers are in its legend and, for whoever asks, in a table.
+import { now } from "../clock.js";
 import { html, useEffect, useMemo, useRef, useState } from "../html.js";
 import { onTheme, theme } from "../theme.js";
 import uPlot from "../vendor/uplot.js";
@@ -7,6 +8,8 @@ import { Table } from "./table.js";
 
 const HEIGHT = 190;
 const IN_TABLE = 30;
+// Seconds that a chart shows at least.
+const SHORTEST = 120;
 const DASHES = [[], [6, 4], [2, 3]];
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
@@ -26,7 +29,7 @@ export function Chart({ title, about, series, points, write }) {
     const made = new uPlot(options(around, series, write, point), data, around);
     chart.current = made;
     const sized = new ResizeObserver(() => {
-      if (around.clientWidth) made.setSize({ width: around.clientWidth, height: HEIGHT });
+      if (around.clientWidth && around.clientWidth !== made.width) made.setSize({ width: around.clientWidth, height: HEIGHT });
     });
     sized.observe(around);
     return () => {
@@ -98,7 +101,7 @@ function options(place, series, write, point) {
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
-    scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] } },
+    scales: { x: { range: times }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] } },
     axes: [
       { ...axis, size: 28, space: 70, values: (_, times) => times.map((each) => clock(each)) },
       { ...axis, size: 58, space: 34, values: (_, numbers) => numbers.map((each) => write(each)) },
@@ -115,6 +118,12 @@ function options(place, series, write, point) {
     ],
     hooks: { setCursor: [(made) => point(made.cursor.idx ?? null)] },
   };
+}
+
+// From when to when, of the first and the last point; null for none.
+function times(_, first, last) {
+  const end = last ?? now() / 1000;
+  return [Math.min(first ?? end, end - SHORTEST), end];
 }
 
 // The points that no line leads to or from.

@@ -5,6 +5,8 @@ import { to } from "../route.js";
 import { count, moment, ms, numbered, several } from "../words.js";
 
 const SHOWN = 200;
+// Steps that are drawn in one frame: a burst of them is spread over some, so that the page answers meanwhile.
+const AT_ONCE = 40;
 
 export function Tail() {
   const [steps, show] = useState([]);
@@ -15,16 +17,14 @@ export function Tail() {
 
   useEffect(() => {
     const own = held.current;
-    // Many steps come between two frames; they are drawn together.
     const draw = () => {
-      own.frame = 0;
-      const came = own.came.reverse();
-      own.came = [];
+      const came = own.came.splice(0, AT_ONCE);
+      own.frame = own.came.length ? requestAnimationFrame(draw) : 0;
       show((before) => [...came, ...before].sort(latest).slice(0, SHOWN));
     };
     const unheard = live.on("step", (step) => {
       if (own.paused) return;
-      own.came.push({ ...step, key: ++own.number });
+      own.came.push(read(step, ++own.number));
       if (own.came.length > SHOWN) own.came.shift();
       own.frame ||= requestAnimationFrame(draw);
     });
@@ -38,7 +38,7 @@ export function Tail() {
     held.current.paused = !paused;
     pause(!paused);
   };
-  const shown = steps.filter((each) => JSON.stringify(each).toLowerCase().includes(sought.toLowerCase()));
+  const shown = steps.filter((each) => each.text.includes(sought.toLowerCase()));
   return html`<section aria-labelledby="tail">
     <div class="heading"><h1 id="tail">Live tail</h1>
       <div class="actions">
@@ -52,11 +52,7 @@ export function Tail() {
         onInput=${(event) => seek(event.target.value)} /></div></div>
     ${!shown.length && html`<p class="nothing">${waiting(state, paused, steps.length)}</p>`}
     <div role="log" aria-live="off" aria-label="Steps" tabindex="0"><ol class="tail">
-      ${shown.map(
-        (each) => html`<li key=${each.key}>
-        <time datetime=${each.at}>${moment(each.at)}</time><b>${TITLES[each.step] ?? each.step}</b><span>${told(each)}</span>
-      </li>`,
-      )}
+      ${shown.map((each) => each.row)}
     </ol></div>
   </section>`;
 }
@@ -65,6 +61,14 @@ function waiting(state, paused, steps) {
   if (steps) return "None of the last steps is like that.";
   if (paused) return "Paused.";
   return state === "live" ? "Nothing happens at the moment." : "The stream is not there yet.";
+}
+
+// A step as it is sought and shown. Its row is made once: what is the same as before is not drawn again.
+function read(step, key) {
+  const row = html`<li key=${key}>
+    <time datetime=${step.at}>${moment(step.at)}</time><b>${TITLES[step.step] ?? step.step}</b><span>${told(step)}</span>
+  </li>`;
+  return { at: step.at, key, row, text: JSON.stringify(step).toLowerCase() };
 }
 
 // Each process of the hub tells of its steps once a second.
@@ -98,7 +102,7 @@ function told(step) {
       return `${several(step.steps, "step")}: more happened than is told`;
     default:
       return Object.entries(step)
-        .filter(([name]) => !["at", "step", "key", "tenant"].includes(name))
+        .filter(([name]) => !["at", "step", "tenant"].includes(name))
         .map(([name, value]) => `${name} ${value}`)
         .join(", ");
   }
