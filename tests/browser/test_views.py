@@ -7,9 +7,10 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.looking import Look, Opening
-from tests.browser.scene import Scene
+from tests.browser.scene import TOPIC, Scene
 from tests.facts import eventually
 from tests.fhir import immunization
+from tests.receiver import accept
 
 pytestmark = pytest.mark.browser
 
@@ -153,3 +154,24 @@ async def test_nothing_is_here(look: Opening, scene: Scene) -> None:
     await expect(looking.page.get_by_role("heading")).to_have_text("Nothing is here")
     await looking.at("subscriptions/r4/nobody")
     await expect(looking.page.get_by_role("alert")).to_contain_text("There is no Subscription/nobody")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_long_names_and_markup(width: int, look: Opening, scene: Scene) -> None:
+    """Ids of 64 letters and words without end are broken; markup is text like any other."""
+    id_, title = "w" * 64, "<script>document.title = 'taken'</script>"
+    await scene.subscribe(id_, accept)
+    async with scene.hub.client("r5") as r5:
+        topic = TOPIC | {"id": "odd", "url": "https://example.org/SubscriptionTopic/odd", "title": title}
+        (await r5.put("SubscriptionTopic/odd", json=topic | {"purpose": "x" * 300})).raise_for_status()
+    looking = await look(scene.hub.url, width=width)
+    await looking.at(f"subscriptions?q={id_}")
+    await expect(looking.page.get_by_role("link", name=id_)).to_be_visible()
+    assert await looking.page.locator(".scroll").evaluate("each => each.scrollWidth <= each.clientWidth")
+    await looking.page.get_by_role("link", name=id_).click()
+    await expect(looking.page.get_by_role("heading", name=id_)).to_be_visible()
+    assert await looking.fits()
+    await looking.at("topics?q=odd")
+    await expect(looking.page.get_by_role("heading", name=title)).to_be_visible()
+    assert await looking.fits()
+    await expect(looking.page).to_have_title("Topics · FHIR event hub")

@@ -51,6 +51,7 @@ const CRITERIA = [
   {
     name: "id",
     title: "Subscription",
+    long: true,
     cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>`,
   },
   {

@@ -4,6 +4,7 @@ import { html, useState } from "../html.js";
 import { notice } from "../notices.js";
 import { Dialog } from "../parts/dialog.js";
 import { Fetched } from "../parts/failed.js";
+import { Origin } from "../parts/origin.js";
 import { State } from "../parts/state.js";
 import { Table } from "../parts/table.js";
 import { Ago } from "../parts/time.js";
@@ -26,7 +27,7 @@ export function Origins() {
       name: "origin",
       title: "Origin",
       long: true,
-      cell: (row) => html`<a href=${to(["subscriptions"], { origin: row.origin })}>${row.origin}</a>`,
+      cell: (row) => html`<a href=${to(["subscriptions"], { origin: row.origin })}><${Origin} of=${row.origin} /></a>`,
     },
     { name: "state", title: "State", cell: (row) => html`<${State} status=${row.state} />` },
     { name: "since", title: "Since", cell: (row) => html`<${Ago} at=${row.since} />` },

@@ -2,6 +2,7 @@
 import { useFetched } from "../fetched.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { Fetched } from "../parts/failed.js";
+import { Origin } from "../parts/origin.js";
 import { ROWS, beginning } from "../parts/paging.js";
 import { State } from "../parts/state.js";
 import { Table } from "../parts/table.js";
@@ -93,6 +94,7 @@ const COLUMNS = [
   {
     name: "id",
     title: "Subscription",
+    long: true,
     cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>
     <div class="small">${row.version.toUpperCase()}${row.owner && `, ${row.owner}`}</div>`,
   },
@@ -103,7 +105,7 @@ const COLUMNS = [
     long: true,
     cell: (row) => html`<span title=${row.topic}>${lastPart(row.topic)}</span>`,
   },
-  { name: "origin", title: "Origin", long: true, cell: (row) => row.origin },
+  { name: "origin", title: "Origin", long: true, cell: (row) => html`<${Origin} of=${row.origin} />` },
   { name: "waiting", title: "Waiting", number: true, cell: (row) => count(row.undelivered) },
   { name: "oldest", title: "Oldest", cell: (row) => html`<${Ago} at=${row.oldestAt} />` },
   { name: "delivered", title: "Events", number: true, cell: (row) => count(row.events) },

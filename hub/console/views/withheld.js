@@ -48,6 +48,7 @@ function Kept({ told, page, busy }) {
 const SUBSCRIPTION = {
   name: "id",
   title: "Subscription",
+  long: true,
   cell: (row) =>
     row.id ? html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>` : `of tenant ${row.tenant}`,
 };

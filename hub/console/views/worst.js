@@ -21,6 +21,7 @@ const COLUMNS = [
   {
     name: "id",
     title: "Subscription",
+    long: true,
     cell: (row) => html`<a href=${to(["subscriptions", row.version, row.id])}>${row.id}</a>`,
   },
   { name: "status", title: "Status", cell: (row) => html`<${State} status=${row.status} />` },
