@@ -6,10 +6,12 @@ import msgspec
 
 from hub.access import Caller
 from hub.api.subscriptions import Subscriptions, topic_changed
+from hub.errors import Refused
 from hub.membership import Member
 from hub.outbox import Subscribed
 from subscriptions.audit import Kind
-from subscriptions.codes import SubscriptionStatus
+from subscriptions.codes import IssueCode, SubscriptionStatus
+from subscriptions.withheld import Withheld
 
 _REQUESTED = msgspec.Raw(msgspec.json.encode(SubscriptionStatus.REQUESTED))
 
@@ -29,6 +31,11 @@ class Resuming:
             Unopened: Its headers can't be read.
         """
         s, key, state = self.subscriptions, member.key, member.state
+        await s.standings.latest()  # who was given a right back just now has it
+        standing = s.standings.of(s.tenant, state.owner)
+        if isinstance(standing, Withheld) and state.owner != caller.name:
+            text = f"It would be told nothing, since {standing}. Mend that, and try again."
+            raise Refused.because(403, IssueCode.FORBIDDEN, text, "Subscription")
         sent = s.membership.seal.sent(key.version, state.resource, state.headers)
         elements = msgspec.json.decode(sent, type=dict[str, msgspec.Raw])
         body = msgspec.json.encode(elements | {"status": _REQUESTED})

@@ -106,7 +106,11 @@ COMMANDS = {
         "show what a hub does, step by step, as it happens",
         "0 ended by Ctrl-C; 1 no hub answers; 2 refused",
     ),
-    "subscriptions": Command("hub.cli.subscriptions", "say how a hub's Subscriptions stand; test, resume, stop one"),
+    "subscriptions": Command(
+        "hub.cli.subscriptions",
+        "say how a hub's Subscriptions stand; test, resume, stop one",
+        "0 done; 1 what is needed doesn't answer; 2 refused; 3 some of --all were",
+    ),
     "topics": Command("hub.cli.topics", "say what can be subscribed to, and who does"),
     "resend": Command("hub.cli.resend", "have events of a Subscription sent once more"),
     "explain": Command(

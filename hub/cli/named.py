@@ -12,9 +12,13 @@ from subscriptions.codes import FhirVersion
 _NAME = re.compile(rf"(?:({'|'.join(FhirVersion)})/)?(?:Subscription/)?([A-Za-z0-9.-]{{1,64}})")
 
 
-def subscription_argument(parser: argparse.ArgumentParser) -> None:
+def subscription_argument(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     parser.add_argument(
-        "subscription", type=_name, metavar="SUBSCRIPTION", help="its id, or r5/ID where others have it too"
+        "subscription",
+        type=_name,
+        nargs="?" if optional else None,
+        metavar="SUBSCRIPTION",
+        help="its id, or r5/ID where others have it too",
     )
 
 

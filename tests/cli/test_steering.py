@@ -12,7 +12,7 @@ from tests.cli.commands import command
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization
 from tests.processes import HubProcess, subscription
-from tests.receiver import Receiver
+from tests.receiver import Received, Receiver
 
 
 async def told(hub: HubProcess, *words: str) -> str:
@@ -61,8 +61,12 @@ async def test_one_subscription(hub: HubProcess, fhir: Fhir, receiver: Receiver)
 async def test_pages(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
     """All of them are listed, however many come on a page, and no more than are wanted."""
     ids = {await fhir.post(subscription(f"{receiver.url}/{n}", "Basic") | {"status": "requested"}) for n in range(55)}
-    rows = (await command(hub.url, "subscriptions", "list", "--origin", receiver.url, "--limit", "0", "--json")).json
-    assert {row["id"] for row in rows} == ids
+
+    async def listed() -> bool:
+        words = ("subscriptions", "list", "--origin", receiver.url, "--limit", "0", "--json")
+        return {row["id"] for row in (await command(hub.url, *words)).json} == ids
+
+    await eventually(listed)  # a look at all of them is believed for some seconds
     few = await told(hub, "subscriptions", "list", "--origin", receiver.url, "--limit", "2")
     assert len(few.splitlines()) == 4
     assert few.endswith("These are the first 2: --limit 0 shows all.\n")
@@ -169,3 +173,32 @@ async def test_what_was_done_in_json(hub: HubProcess) -> None:
     assert await did("suppress", "remove", rule["rule"]) == rule
     done = await command(hub.url, "check", "clock", "--json", settings={"HUB_REDIS_URL": hub.redis_url})
     assert (done.code, done.json) == (0, {"part": "clock", "atWork": True})
+
+
+async def test_all_in_error_are_resumed(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
+    """Those of an origin, whose endpoint is mended; not one that was turned off."""
+
+    async def broken(_: Received) -> int:
+        return 400
+
+    ids = []
+    for path in ("/b", "/c", "/d"):
+        receiver.answers[path] = broken
+        ids.append(await fhir.post(subscription(f"{receiver.url}{path}", "Immunization")))
+    for id_ in ids:
+        await fhir.until(id_, "error")
+
+    async def listed() -> bool:
+        found = (await command(hub.url, "subscriptions", "list", "--origin", receiver.url, "--json")).json
+        return [each["status"] for each in found] == ["error"] * 3
+
+    await eventually(listed)
+    await told(hub, "subscriptions", "off", ids[2])
+    neither = await command(hub.url, "subscriptions", "resume")
+    assert (neither.code, neither.out) == (2, "")
+    receiver.answers.clear()
+    said = await told(hub, "subscriptions", "resume", "--all", "--origin", receiver.url)
+    assert said.startswith("2 of 2 are `requested`")
+    for id_ in ids[:2]:
+        await fhir.until(id_, "active")
+    assert (await command(hub.url, "subscriptions", "show", ids[2], "--json")).json["status"] == "off"

@@ -114,7 +114,7 @@ def _of_hub(found: Whole, at: int) -> Iterator[Problem]:
         (not working.clock, "clock", "hub clock", "nothing is tried again, and nothing ends"),
     ):
         if missing:
-            action = "Start one, or kill the one that hangs"
+            action = "Start one, kill what hangs, or see on stderr why it ends"
             yield Problem(True, f"No {what} is at work: {then}.", action, "#/?at=workers", command)
     if (behind := working.behind).seconds >= BEHIND[0]:
         text = f"Matching is {behind.seconds:,.0f} s behind: {behind.changes:,} changes wait."

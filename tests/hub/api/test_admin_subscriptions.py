@@ -234,7 +234,18 @@ async def test_its_owner_may_not_be_given_more_by_an_operator(clients: Clients) 
     await put(lab, "s", status="off")
     answer = await boss.post(f"{ADMIN}/r4/s/resume", {})
     assert answer.status_code == 403
+    assert "since its client is not known here any more" in issue(answer)["details"]["text"]
     assert (await state(boss.parts)).status is SubscriptionStatus.OFF
+
+
+async def test_what_its_owner_got_back_counts_at_once(clients: Clients) -> None:
+    """Nobody who mends it has to wait until each process has seen it."""
+    lab = await clients.may("lab", "system/*.cruds")
+    boss = await clients.may("boss", "hub/admin")
+    await put(lab, "s", status="off")
+    assert (await boss.post(f"{ADMIN}/r4/s/resume", {})).status_code == 403
+    await clients.register("lab", "system/*.cruds", Content.FULL_RESOURCE)
+    assert (await boss.post(f"{ADMIN}/r4/s/resume", {})).status_code == 202
 
 
 async def test_what_the_survey_reads_is_reused_for_a_while(hub: Hub) -> None:
