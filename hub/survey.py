@@ -71,7 +71,8 @@ class Row:
     failing: Whether it does.
     sending: What is pinned, as `Sending` has it; empty for nothing.
     resend: What waits to be sent once more.
-    dropped_last, skipped_last: The last such ranges.
+    dropped_last: The last such range.
+    missed: Of those that were skipped last, what was not sent once more since.
     """
 
     key: SubscriptionKey
@@ -95,7 +96,7 @@ class Row:
     sending: str = ""
     resend: tuple[Range, ...] = ()
     dropped_last: Range | None = None
-    skipped_last: Range | None = None
+    missed: tuple[Range, ...] = ()
     oldest_at: int | None = None
 
     @property
@@ -245,7 +246,7 @@ def _row(registered: Registered, wanted: Wanted, fields: dict[str, bytes | None]
         sending=text("sending"),
         resend=tuple(map(Range.parse, text("resend").split())),
         dropped_last=Range.parse(text("dropped")) if text("dropped") else None,
-        skipped_last=Range.parse(text("skipped")) if text("skipped") else None,
+        missed=tuple(map(Range.parse, text("skipped").split())),
     )
 
 

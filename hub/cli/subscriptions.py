@@ -161,6 +161,7 @@ async def _show(hub: Remote, path: str, in_json: bool) -> None:
             ("wait", waits or None),
             ("dropped", found["dropped"] or None),
             ("skipped", found["skipped"] or None),
+            ("missed", ", ".join(_numbers("", each["first"], each["last"]) for each in found["missed"])),
             ("last", found["outcome"] and f"{found['outcome']} ({moment(found['outcomeAt'])})"),
             ("error", found["error"]),
             ("sends", sending and _numbers(sending["kind"], sending["firstEvent"], sending["lastEvent"])),

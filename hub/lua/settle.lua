@@ -20,16 +20,16 @@ local held = redis.call('HMGET', KEYS[1],
   'next', 'attempt', 'test', 'troubled', 'alerts')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'refused'} end
 
--- These have been sent once more.
-local function strike_out(first, last)
+-- These have been sent once more: they are taken out of the ranges in a field.
+local function strike_out(field, first, last)
   local left = {}
-  for from, to in string.gmatch(redis.call('HGET', KEYS[1], 'resend') or '', '(%d+)%-(%d+)') do
+  for from, to in string.gmatch(redis.call('HGET', KEYS[1], field) or '', '(%d+)%-(%d+)') do
     from, to = tonumber(from), tonumber(to)
     if from < first then left[#left + 1] = string.format('%.0f-%.0f', from, math.min(to, first - 1)) end
     if to > last then left[#left + 1] = string.format('%.0f-%.0f', math.max(from, last + 1), to) end
   end
-  redis.call('HDEL', KEYS[1], 'resend')
-  if #left > 0 then redis.call('HSET', KEYS[1], 'resend', table.concat(left, ' ')) end
+  redis.call('HDEL', KEYS[1], field)
+  if #left > 0 then redis.call('HSET', KEYS[1], field, table.concat(left, ' ')) end
 end
 
 local verb, said, code = ARGV[4], ARGV[5], ARGV[6]
@@ -84,7 +84,8 @@ if verb == 'delivered' then
   if held[14] then note(now, 'recovered') end
   local first, last, kind = string.match(ARGV[11], '^(%d+) (%d+) %d+ (%l+)')
   if kind == 'resend' then
-    strike_out(tonumber(first), tonumber(last))
+    strike_out('resend', tonumber(first), tonumber(last))
+    strike_out('skipped', tonumber(first), tonumber(last))
   elseif kind == 'events' then
     delivered = tonumber(last)
     redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', delivered))

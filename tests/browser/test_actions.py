@@ -68,9 +68,30 @@ async def test_mend_and_resume(look: Opening, scene: Scene) -> None:
     assert "handshake" in await looking.do("Resume…", "Resume")
     await expect(looking.page.get_by_role("img", name="it is active")).to_be_visible()
     await expect(looking.button("Resume…")).to_have_count(0)
+    lead = looking.page.locator(".lead")
+    await expect(lead).to_contain_text("It has missed event 1:")
+    await scene.change()
+    await scene.receiver.until(lambda: 2 in scene.receiver.numbers("/mended"))
     before = len(scene.receiver.numbers("/mended"))
-    await looking.do("Resend events…", "Resend them", From_event="1", To_event="1")
+    await looking.do("Resend events…", "Resend them")
     await scene.receiver.until(lambda: len(scene.receiver.numbers("/mended")) > before)
+    assert scene.receiver.numbers("/mended")[before:] == [1]
+    await expect(lead).to_have_text("All its events are delivered.")
+
+
+async def test_what_is_typed_stays(look: Opening, scene: Scene) -> None:
+    """The page comes anew every few seconds; what stands in a dialog is the operator's."""
+    await scene.subscribe("typed", accept)
+    await scene.change(3)
+    await scene.receiver.numbered("/typed", 3)
+    looking = await opened(look, scene, "typed")
+    await looking.button("Resend events…").click()
+    field = looking.page.get_by_role("dialog").get_by_label("From event")
+    async with looking.page.expect_response("**/admin/subscriptions/r4/typed"):
+        await field.fill("2")
+    async with looking.page.expect_response("**/admin/subscriptions/r4/typed"):
+        await expect(field).to_have_value("2")
+    await expect(field).to_have_value("2")
 
 
 async def test_switch_off_and_resume(look: Opening, scene: Scene) -> None:

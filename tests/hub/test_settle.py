@@ -567,6 +567,25 @@ async def test_re_activation_skips_what_was_not_sent_and_records_the_range(parts
     assert (after.sending.first, after.sending.last) == (7, 7)
 
 
+async def test_what_was_skipped_and_is_sent_once_more_is_not_missed_any_longer(parts: Parts) -> None:
+    """Until it is accepted it is, and what is sent once more of other numbers changes nothing."""
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"))
+    await life.active()
+    await parts.outboxes.owe(life.key, 0, [entry(0, n) for n in range(1, 6)])
+    turn = await life.settle(await life.turn(), Verb.DELIVERED)
+    await life.settle(turn, Verb.ERROR)
+    await life.write(SubscriptionStatus.REQUESTED)
+    await life.settle(await life.turn(), Verb.ACTIVE, {0: entry(0, 5).id})
+    for first, last, left in ((1, 2, b"3-5"), (4, 4, b"3-3 5-5"), (1, 5, None)):
+        before = await parts.pipeline.command("HGET", life.key.subscription, "skipped")
+        await note(parts.pipeline, life.key, Range(first, last))
+        turn = await life.turn()
+        assert await parts.pipeline.command("HGET", life.key.subscription, "skipped") == before
+        while turn.sending is not None:
+            turn = await life.settle(turn, Verb.DELIVERED)
+        assert await parts.pipeline.command("HGET", life.key.subscription, "skipped") == left
+
+
 @pytest.mark.parametrize("status", [SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE])
 async def test_what_was_pinned_before_notifications_had_a_kind_is_sent_and_settled(
     parts: Parts, status: SubscriptionStatus

@@ -154,7 +154,7 @@ def _resource(member: Member, event: OwedEvent) -> ResourceId:
 def _shown(of: Row, event: OwedEvent, told: OwedEvent | None) -> dict[str, Any]:
     """`told`: None for an event of which nothing may be told any more but that it was."""
     if event.number <= of.delivered:
-        state = "skipped" if of.skipped_last is not None and event.number in of.skipped_last else "delivered"
+        state = "skipped" if any(event.number in each for each in of.missed) else "delivered"
     else:
         state = "waiting" if of.status is SubscriptionStatus.ACTIVE else "kept"
     return {

@@ -1,6 +1,6 @@
 """`/admin/subscriptions`: how they stand, all of them and one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -23,6 +23,7 @@ from hub.survey import Row, Survey
 from hub.turn import Sending
 from subscriptions.audit import Kind
 from subscriptions.codes import FhirVersion, IssueCode, SubscriptionStatus
+from subscriptions.ranges import Range
 
 #: Rows on a page when nobody says how many.
 COUNT = 50
@@ -98,7 +99,8 @@ class Listing:
                 "resource": self._resource(member),
                 "timeline": await self._timeline(found),
                 "sending": sending and pinned(sending) | {"at": iso(sending.at), "attempt": found.attempt + 1},
-                "resend": [{"first": each.first, "last": each.last} for each in found.resend],
+                "resend": _ranges(found.resend),
+                "missed": _ranges(found.missed),
             }
         )
 
@@ -119,6 +121,10 @@ class Listing:
                 if len(found) == TIMELINE or act.kind is Kind.SUBSCRIPTION_CREATED:
                     break
         return found
+
+
+def _ranges(of: Iterable[Range]) -> list[dict[str, int]]:
+    return [{"first": each.first, "last": each.last} for each in of]
 
 
 def _filtered(rows: list[Row], query: Query) -> list[Row]:

@@ -85,6 +85,7 @@ SUBSCRIPTION = Documented(
         timeline=listed(told(at=AT, what=words(Kind), by=about(TEXT, "A client, `hub` or `operator`"), text=TEXT)),
         sending=about(or_none(told(**PINNED, at=AT, attempt=NUMBER)), "What is on its way, or tried again"),
         resend=about(listed(RANGE), "What waits to be sent once more"),
+        missed=about(listed(RANGE), "What was passed by when it became active last, and was not sent since"),
     ),
 )
 _EVENT: dict[str, Schema] = {

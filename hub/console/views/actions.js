@@ -34,12 +34,17 @@ export function Actions({ path, of, again }) {
 function Test({ of, post, done, close }) {
   return html`<${Dialog} title="Send a test notification?" action="Send it" act=${() => post("test")} done=${done} close=${close}>
     <p>A notification without events goes to ${of.origin || "its endpoint"} as soon as what is on its way is done. It is
-      signed like any other, takes no number, and changes nothing. The attempts below show what came of it.</p>
+      signed like any other, and takes no number. ${of.failing && "What waits to be tried again is sent before it, at once. "}
+      ${"The attempts below show what came of it."}${
+        of.status !== "active" && html` <strong>It is ${of.status}: resume it first.</strong>`
+      }</p>
   <//>`;
 }
 
 function Resend({ of, post, done, close }) {
-  const missed = of.undelivered && of.status !== "active" ? of.delivered + 1 : Math.max(of.events - of.undelivered, 1);
+  const kept = of.undelivered && of.status !== "active";
+  const from = kept ? of.delivered + 1 : (of.missed[0]?.first ?? Math.max(of.events - of.undelivered, 1));
+  const until = kept ? of.events : (of.missed.at(-1)?.last ?? of.events);
   const act = (form) => post("redeliver", { from: Number(form.get("from")), to: Number(form.get("to")) });
   return html`<${Dialog} title="Resend events?" action="Resend them" act=${act} done=${done} close=${close}>
     <p>Events that the hub still keeps are sent once more, with the numbers that they have, before anything new. A
@@ -48,9 +53,9 @@ function Resend({ of, post, done, close }) {
       }</p>
     <div class="fields">
       <div><label for="from">From event</label>
-        <input id="from" name="from" type="number" min="1" max=${of.events} value=${missed} required /></div>
+        <input id="from" name="from" type="number" min="1" max=${of.events} defaultValue=${from} required /></div>
       <div><label for="to">To event</label>
-        <input id="to" name="to" type="number" min="1" max=${of.events} value=${of.events} required /></div>
+        <input id="to" name="to" type="number" min="1" max=${of.events} defaultValue=${until} required /></div>
     </div>
     <p class="hint">Numbered so far: 1 to ${count(of.events)}.</p>
   <//>`;

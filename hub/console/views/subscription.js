@@ -81,22 +81,30 @@ function standing(of) {
   switch (of.status) {
     case "active":
       if (of.failing) {
-        return `${several(waits, "event")} ${waits === 1 ? "waits" : "wait"}, since attempts fail: ${of.error || of.outcome}.${oldest}${next}`;
+        return `${several(waits, "event")} ${waits === 1 ? "waits" : "wait"}, since attempts fail: ${of.error || of.outcome}.${oldest}${next} Once the endpoint is mended, a test has them sent at once.`;
       }
-      return waits
-        ? `${several(waits, "event")} ${waits === 1 ? "is" : "are"} on the way.${oldest}`
-        : "All its events are delivered.";
+      if (waits) return `${several(waits, "event")} ${waits === 1 ? "is" : "are"} on the way.${oldest}${missed(of)}`;
+      return of.missed.length ? `It is told of what happens now.${missed(of)}` : "All its events are delivered.";
     case "requested":
       return `Its endpoint is being asked by a handshake.${of.error ? ` ${of.error}.` : ""}${next}`;
     case "error":
       return [
         `The hub has given up: ${of.error || "the reason is not known"}.`,
         `${several(waits, "event")} ${waits === 1 ? "is" : "are"} kept and not sent; more are numbered and kept.`,
-        "Mend the endpoint, resume it, and resend what it missed.",
+        "Mend that, resume it, and resend what it missed.",
       ].join(" ");
     default:
       return `It is off${of.error ? `: ${of.error}` : ""}. Nothing is numbered or sent until it is resumed.`;
   }
+}
+
+// What was skipped, until it is resent.
+function missed(of) {
+  return of.missed.length ? ` It has missed ${ranges(of.missed)}: resend what it needs of that.` : "";
+}
+
+function ranges(of) {
+  return of.map((each) => numbered(each.first, each.last)).join(", ");
 }
 
 function Facts({ of }) {
@@ -110,12 +118,13 @@ function Facts({ of }) {
     ["Needs no sending up to", count(of.delivered)],
     ["Waiting or kept", count(of.undelivered)],
     ["Dropped", count(of.dropped)],
-    ["Skipped", count(of.skipped)],
+    ["Skipped ever", count(of.skipped)],
+    ["Skipped, and not resent", ranges(of.missed) || "nothing"],
     ["Failures of what is sent now", count(of.attempt)],
     ["Next attempt", html`<${Ago} at=${of.nextAt} />`],
     ["Last outcome", html`${of.outcome || "nothing was sent yet"} ${of.outcomeAt && html`<${Ago} at=${of.outcomeAt} />`}`],
     ["On its way", of.sending ? sent(of.sending) : "nothing"],
-    ["To be sent once more", of.resend.map((each) => numbered(each.first, each.last)).join(", ") || "nothing"],
+    ["To be sent once more", ranges(of.resend) || "nothing"],
   ];
   return html`<dl class="facts">
     ${facts.map(([title, value], number) => html`<div key=${title} class=${number ? "" : "wide"}><dt>${title}</dt><dd>${value}</dd></div>`)}

@@ -76,6 +76,8 @@ async def test_what_is_kept_and_not_sent(hub: Hub) -> None:
     await hub.parts.pipeline.command("XDEL", key.outbox, "1-0")
     said = (await page(hub))["events"]
     assert [each["state"] for each in said] == ["skipped", "skipped", "dropped"]
+    subscription = (await hub.get(EVENTS.removesuffix("/events"))).json()
+    assert subscription["missed"] == [{"first": 2, "last": 3}]
     assert said[2] == {
         **dict.fromkeys(("type", "id", "versionId", "interaction", "at", "tenant")),
         "number": 1,
