@@ -12,17 +12,15 @@ export class Failure extends Error {
   }
 }
 
-export function headers() {
-  return session.key ? { Authorization: `Bearer ${session.key}` } : {};
-}
-
 // The response to a request; throws Failure for an error. `path` has no slash at its beginning.
 export async function open(path, { method = "GET", body, signal } = {}) {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
   const type = body === undefined ? {} : { "Content-Type": "application/json" };
+  const { key } = session;
+  const known = key ? { Authorization: `Bearer ${key}` } : {};
   let response;
   try {
-    response = await fetch(new URL(path, TENANT), { method, signal, headers: { ...headers(), ...type }, ...sent });
+    response = await fetch(new URL(path, TENANT), { method, signal, headers: { ...known, ...type }, ...sent });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure(0, "The hub does not answer. Is it running, and the network there?");
@@ -30,7 +28,7 @@ export async function open(path, { method = "GET", body, signal } = {}) {
   heard(response.headers.get("Date"));
   if (response.ok) return response;
   const text = await said(response);
-  if (response.status === 401) session.ask(text);
+  if (response.status === 401) session.ask(text, key);
   throw new Failure(response.status, text);
 }
 

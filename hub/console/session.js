@@ -21,10 +21,12 @@ export const session = {
     tell({ wanted: true, refused: "" });
   },
 
-  ask(why) {
-    const refused = session.key ? why : "";
+  // The hub said 401 to a request with `key`, empty for none. Requests go side by side: only the first answer counts, and
+  // none that is about an earlier key.
+  ask(why, key) {
+    if (session.wanted || key !== session.key) return;
     sessionStorage.removeItem(PLACE);
-    if (!session.wanted || session.refused !== refused) tell({ wanted: true, refused });
+    tell({ wanted: true, refused: key ? why : "" });
   },
 
   heard(listener) {

@@ -1,12 +1,13 @@
 """Where callers are told apart: a key is asked for, kept in the tab alone, and forgotten when somebody signs out."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from hub.access import DEFAULT, Access, Client, Key, Tenant
 from hub.store import now_ms
@@ -80,6 +81,25 @@ async def test_a_key_is_asked_for(look: Opening, guarded: Guarded) -> None:
     await enter(looking, guarded.operator)
     await expect(looking.page.get_by_role("heading", name="Subscriptions", level=1)).to_be_visible()
     await expect(looking.page.get_by_text("Nobody has subscribed yet.")).to_be_visible()
+
+
+async def test_several_answers_to_a_wrong_key(look: Opening, guarded: Guarded) -> None:
+    """The page asks for several things at once; whichever is refused last, the key goes on being called wrong."""
+    looking = await look(guarded.hub.url, expected=TURNED_AWAY)
+    await looking.page.goto(f"{looking.url}#/topics")
+    await expect(looking.page.get_by_label("Key or token")).to_be_visible()
+    both = asyncio.Barrier(2)
+
+    async def together(route: Route) -> None:
+        answer = await route.fetch()
+        await both.wait()
+        await route.fulfill(response=answer)
+
+    await looking.page.route("**/admin/**", together)
+    for _ in range(5):
+        await enter(looking, "hub_wrong_key")
+        await expect(looking.page.get_by_role("alert")).not_to_be_empty()
+        await expect(looking.page.get_by_label("Key or token")).to_have_attribute("aria-invalid", "true")
 
 
 async def test_it_is_kept_in_the_tab_alone(look: Opening, guarded: Guarded) -> None:
