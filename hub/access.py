@@ -273,7 +273,9 @@ def _by_issuer(clients: Iterable[Client]) -> dict[str, Client]:
 def named(one: Tenant | Client) -> str:
     """Its name. ValueError for one that can't be a name, or that the audit has for somebody else."""
     pattern, what = (_TENANT, "tenant") if isinstance(one, Tenant) else (_CLIENT, "client")
-    if not pattern.fullmatch(one.name) or one.name in (ANYBODY.name, OPERATOR, HUB):
+    if one.name in (ANYBODY.name, OPERATOR, HUB):
+        raise ValueError(f"{one.name} is no name for a {what}: the audit has it for somebody else")
+    if not pattern.fullmatch(one.name):
         raise ValueError(f"{one.name[:80]} is no name for a {what}: {pattern.pattern}")
     return one.name
 
