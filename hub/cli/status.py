@@ -124,7 +124,9 @@ def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     rates, latency, subscriptions = found["rates"], found["latency"], found["subscriptions"]
     names = ("stored", "owed", "delivered", "attempts", "failed")
     yield "each second", ", ".join(f"{rates[name]:.3g} {name}" for name in names)
-    percentiles = [f"{name} {latency[name]:.3g} ms" for name in ("p50", "p95", "p99") if latency[name] is not None]
+    percentiles = [
+        f"{name} {_milliseconds(latency[name])}" for name in ("p50", "p95", "p99") if latency[name] is not None
+    ]
     yield (
         f"trip, last {latency['seconds']:g} s",
         f"{', '.join(percentiles)} of {latency['count']}" if percentiles else "",
@@ -147,13 +149,16 @@ def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         kinds = [worker["kind"] for worker in workers]
         yield "at work", ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)) or "nobody"
     for origin in found.get("origins", ()):
-        how = {"open": "is left alone", "drained": f"is drained until {moment(origin['until'])}"}
-        yield (
-            "origin",
-            f"{origin['origin']} {how.get(origin['state'], 'fails')}; Subscriptions that wait: {origin['parked']}",
-        )
+        held = f"; Subscriptions that wait for it: {origin['parked']}"
+        how = {"open": f"is left alone{held}", "drained": f"is drained until {moment(origin['until'])}{held}"}
+        failing = f"fails: {origin['failures']} connections; each Subscription tries by its schedule"
+        yield "origin", f"{origin['origin']} {how.get(origin['state'], failing)}"
     if redis := found.get("redis"):
         most = f" of {sized(redis['maxBytes'])}" if redis["maxBytes"] else ""
         yield "redis", f"{redis['version']}, {sized(redis['usedBytes'])}{most}"
     yield "declines", found.get("declines") or ""
     yield "release", found.get("release") or ""
+
+
+def _milliseconds(number: float) -> str:
+    return f"{number:.3g} ms" if number < 2000 else span(number / 1000)

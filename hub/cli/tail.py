@@ -30,6 +30,9 @@ SHORT = {
     "delivery.attempted": ("attempt", "green"),
 }
 
+#: What comes of an attempt, where the log's word is none.
+THEN = {"tryagain": "to be tried again", "giveup": "given up", "turnoff": "turned off"}
+
 #: Seconds before a hub that broke off is asked again.
 AGAIN = 1.0
 
@@ -108,7 +111,8 @@ def _words(step: Mapping[str, Any]) -> tuple[str, str]:
             first, last = step["first_event"], step["last_event"]
             numbers = f" {first}" if first == last else f" {first}–{last}"
             what = f"{step['kind']}{numbers if last else ''}, attempt {step['attempt']}"
-            return f"{version}/{id_}", f"{what}: {step['outcome']} in {step['milliseconds']} ms, {step['decision']}"
+            then = THEN.get(step["decision"], step["decision"])
+            return f"{version}/{id_}", f"{what}: {step['outcome']} in {step['milliseconds']} ms, {then}"
     return "", " ".join(f"{name}={_text(value)}" for name, value in step.items() if name not in ("at", "step"))
 
 

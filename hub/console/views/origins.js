@@ -32,14 +32,16 @@ export function Origins() {
     { name: "state", title: "State", cell: (row) => html`<${State} status=${row.state} />` },
     { name: "since", title: "Since", cell: (row) => html`<${Ago} at=${row.since} />` },
     { name: "failures", title: "Failures", number: true, cell: (row) => count(row.failures) },
-    { name: "parked", title: "Subscriptions that wait", number: true, cell: (row) => count(row.parked) },
+    { name: "parked", title: "Subscriptions held back", number: true, cell: (row) => count(row.parked) },
     {
       name: "next",
       title: "Then",
       cell: (row) =>
         row.state === "drained"
           ? html`goes on <${Ago} at=${row.until} />${row.by && `, says ${row.by}`}`
-          : html`tried again <${Ago} at=${row.probeAt} />`,
+          : row.probeAt
+            ? html`tried again <${Ago} at=${row.probeAt} />`
+            : "each Subscription tries by its schedule",
     },
     {
       name: "action",

@@ -83,6 +83,9 @@ const TITLES = {
   "left-out": "Left out",
 };
 
+// What comes of an attempt, where the log's word is none.
+const THEN = { tryagain: "to be tried again", giveup: "given up", turnoff: "turned off" };
+
 // Without the tenant and the version, which all of them have.
 function told(step) {
   const resource = step.resource?.split("/").slice(2).join("/");
@@ -95,7 +98,8 @@ function told(step) {
     case "delivery.attempted": {
       const [, version, id] = step.subscription.split("/");
       const what = step.first_event ? numbered(step.first_event, step.last_event) : step.kind;
-      return html`<a href=${to(["subscriptions", version, id])}>${id}</a> ${what}: ${step.outcome}, ${step.decision}
+      const then = THEN[step.decision] ?? step.decision;
+      return html`<a href=${to(["subscriptions", version, id])}>${id}</a> ${what}: ${step.outcome}, ${then}
         ${" "}<span class="small">attempt ${step.attempt}, ${ms(step.milliseconds)}</span>`;
     }
     case "left-out":
