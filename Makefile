@@ -119,11 +119,12 @@ audit: setup .venv/audit/packages.stamp
 demo: setup
 	@$(BIN)/hub demo
 
+PORT ?= 8000
 run: export HUB_ALLOW_HTTP_ENDPOINTS = true
 run: export HUB_ALLOW_PRIVATE_ENDPOINTS = true
 run: setup
 	@echo "For development: HUB_ALLOW_HTTP_ENDPOINTS=true HUB_ALLOW_PRIVATE_ENDPOINTS=true, data in ./data"
-	@exec $(BIN)/hub serve --port 8000 --data data
+	@exec $(BIN)/hub serve --port $(PORT) --data data
 
 # A release is a week old before it is taken, so that a poisoned one has been found out by then.
 UV = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

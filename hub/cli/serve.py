@@ -106,7 +106,7 @@ async def _serve(settings: Settings, address: Address, data: Path, embedded: Emb
                 said = True
             await asyncio.sleep(LOOK_EVERY)
         where = f" · data in {data}" if embedded else ""
-        print(f"hub ready: {address.url}/fhir/r4 · {address.url}/docs{where}", flush=True)
+        print(f"hub ready: {address.url}/fhir/r4 · {address.url}/docs · {address.url}/console{where}", flush=True)
 
     await supervisor.run(bring_up())
 

@@ -60,9 +60,9 @@ async def has_patient(hub: HubProcess) -> bool:
 async def test_ready(data: Path) -> None:
     """When it is ready it says so in one line, and what that names is there."""
     async with HubProcess(data) as hub:
-        assert hub.output == [f"hub ready: {hub.url}/fhir/r4 · {hub.url}/docs · data in {data}"]
+        assert hub.output == [f"hub ready: {hub.url}/fhir/r4 · {hub.url}/docs · {hub.url}/console · data in {data}"]
         async with httpx.AsyncClient(base_url=hub.url) as client:
-            for path in ("/readyz", "/healthz", "/docs", "/fhir/r4/metadata"):
+            for path in ("/readyz", "/healthz", "/docs", "/console/", "/fhir/r4/metadata"):
                 assert (await client.get(path)).status_code == 200
         await eventually(lambda: complete(hub))
 
