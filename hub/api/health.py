@@ -41,7 +41,10 @@ def health_routes(foundation: Foundation, pressure: Pressure, audit: Audit, acce
         except Unavailable as error:
             reason = foundation.pipeline.lost or str(error)
             if isinstance(error.__cause__, FAILURES) and not foundation.pipeline.lost:
-                reason += ". See that the Redis at HUB_REDIS_URL runs, and what it says in its log"
+                reason = (
+                    reason.rstrip(".")
+                    + ". See that the Redis at HUB_REDIS_URL runs, and what it says in its log; `hub doctor` says more"
+                )
             headers = {"Retry-After": str(error.retry_after)}
             return JSONResponse({"status": "unavailable", "reason": reason}, 503, headers)
         ready: dict[str, Any] = {"status": "ready", "pumps": pumps}
