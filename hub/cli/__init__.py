@@ -111,6 +111,9 @@ COMMANDS = {
         "say how a hub's Subscriptions stand; test, resume, stop one",
         "0 done; 1 what is needed doesn't answer; 2 refused; 3 some of --all were",
     ),
+    "origins": Command(
+        "hub.cli.origins", "say where nothing can be sent; send nothing to one for a while, or end that"
+    ),
     "topics": Command("hub.cli.topics", "say what can be subscribed to, and who does"),
     "resend": Command("hub.cli.resend", "have events of a Subscription sent once more"),
     "explain": Command(

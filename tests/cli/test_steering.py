@@ -58,6 +58,24 @@ async def test_one_subscription(hub: HubProcess, fhir: Fhir, receiver: Receiver)
     assert "whsec_" in await told(hub, "subscriptions", "rotate-secret", id_)
 
 
+async def test_an_origin_is_drained(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
+    """Nothing is sent to it; `hub status` says so, and by which command it ends: then what has waited comes."""
+    await fhir.subscribe(subscription(f"{receiver.url}/e", "Immunization"))
+    assert receiver.url in await told(hub, "origins", "drain", receiver.url, "--minutes", "5")
+    (row,) = (await command(hub.url, "origins", "list", "--json")).json
+    assert (row["origin"], row["state"]) == (receiver.url, "drained")
+    assert re.search(rf"^{receiver.url} +drained ", await told(hub, "origins", "list"), re.M)
+    await fhir.post(immunization())
+    said = (await command(hub.url, "status")).out
+    assert f"Nothing is sent to {receiver.url}: drained until" in said
+    assert f"hub origins resume {receiver.url} " in said
+    assert not [each for each in receiver.received if each.numbers]
+    assert "goes on its way" in await told(hub, "origins", "resume", receiver.url)
+    await eventually(lambda: [each.numbers for each in receiver.received if each.numbers] == [[1]])
+    again = await command(hub.url, "origins", "resume", receiver.url)
+    assert (again.code, "is not drained" in again.err) == (2, True)
+
+
 async def test_pages(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
     """All of them are listed, however many come on a page, and no more than are wanted."""
     ids = {await fhir.post(subscription(f"{receiver.url}/{n}", "Basic") | {"status": "requested"}) for n in range(55)}

@@ -131,7 +131,8 @@ def _of_hub(found: Whole, at: int) -> Iterator[Problem]:
     if drained:
         more = f" and {len(drained) - 1} more" if drained[1:] else ""
         text = f"Nothing is sent to {drained[0].origin}{more}: drained{_until(drained[0])}."
-        yield Problem(False, text, "End that, if it is over", "#/origins")
+        command = f"hub origins resume {drained[0].origin}"
+        yield Problem(False, text, "End that, if it is over", "#/origins", command)
     if found.set_aside:
         text = f"{_many(found.set_aside, 'change')} or evaluations of changes were set aside in the last hour."
         yield Problem(False, text, "See the log: change.set-aside", "#/")
