@@ -29,8 +29,9 @@ from subscriptions.versions.forms import FORMS
 #: Seconds for which a look is believed; and it takes at most this part of the time.
 BELIEVED, PART = 2.0, 1 / 20
 
-#: Seconds after that in which it is still what there is, while the next one is taken.
-OLD = 8.0
+#: Seconds after that in which it is still what there is, while the next one is taken: enough for whoever asks again and
+#: again, and so little that who has mended something, and asks once, sees it.
+OLD = 2.0
 
 #: Subscriptions that are read in one round trip.
 CHUNK = 100

@@ -136,6 +136,13 @@ def test_who_is_in_error_has_its_own_line() -> None:
     )
 
 
+def test_who_was_active_is_in_error_also_before_something_waits() -> None:
+    lost = row(status=SubscriptionStatus.ERROR, delivered=1, error="its client is turned off")
+    (problem,) = found(summary=Summary.of([lost]))
+    assert problem.error
+    assert problem.text.startswith("1 Subscription in `error`. ")
+
+
 def test_who_never_was_active_is_told_of() -> None:
     """Nothing is kept for whom a handshake fails: no harm is done yet, and somebody waits to be told."""
     (problem,) = found(summary=Summary.of([row(status=SubscriptionStatus.ERROR, events=0, error="it answered 500")]))

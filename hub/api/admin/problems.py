@@ -146,7 +146,8 @@ def _of_tenant(found: Found) -> Iterator[Problem]:
         text = f"{_many(len(failed), 'Subscription')} in `error`"
         text += f", and {_many(kept, 'event')} kept for them and not sent" if kept else ""
         action, link = "See them, and resume", "#/subscriptions?status=error"
-        yield Problem(kept > 0, f"{text}. {_why(failed[0])}", action, link, "hub subscriptions list --status error")
+        was_active = any(row.events for row in failed)
+        yield Problem(was_active, f"{text}. {_why(failed[0])}", action, link, "hub subscriptions list --status error")
     if failing := [row for row in summary.failing if row.wanted.origin not in apart]:
         waiting = sum(row.undelivered for row in failing)
         wait = f"{_many(waiting, 'event')} wait{'s' if waiting == 1 else ''}"
