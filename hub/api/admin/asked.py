@@ -45,5 +45,5 @@ class Query:
             raise Refused.because(400, IssueCode.VALUE, f"`{name}` must be one of {', '.join(choices)}.", name)
         return default if text is None else text
 
-    def flag(self, name: str) -> bool:
-        return self.one_of(name, ("true", "false"), "false") == "true"
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        return self.one_of(name, ("true", "false"), str(default).lower()) == "true"

@@ -87,7 +87,8 @@ class Listing:
         return json({"total": len(rows), "subscriptions": list(map(row, page)), "next": following})
 
     async def one(self, request: Request) -> Response:
-        """One: all that is known of how it stands, and what happened to it."""
+        """One: all that is known of how it stands, and, unless it isn't wanted, what happened to it."""
+        query = Query(Exchange(request), "timeline")
         member = await self.named.member(request)
         found = await self.survey.one(member.key)
         if found is None:
@@ -97,7 +98,7 @@ class Listing:
             {
                 **row(found),
                 "resource": self._resource(member),
-                "timeline": await self._timeline(found),
+                "timeline": await self._timeline(found) if query.flag("timeline", default=True) else None,
                 "sending": sending and pinned(sending) | {"at": iso(sending.at), "attempt": found.attempt + 1},
                 "resend": _ranges(found.resend),
                 "missed": _ranges(found.missed),

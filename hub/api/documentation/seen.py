@@ -74,15 +74,19 @@ SUBSCRIPTIONS = Documented(
     ),
     schema=told(total=about(NUMBER, "All that are asked for"), subscriptions=listed(told(**ROW)), next=NEXT),
 )
+HAPPENED = told(at=AT, what=words(Kind), by=about(TEXT, "A client, `hub` or `operator`"), text=TEXT)
 SUBSCRIPTION = Documented(
     "Tell all of one Subscription: how it stands, what it asked for, and what happened to it",
     OPERATOR,
     {200: "The Subscription"},
+    takes=(
+        parameter("timeline", "query", "Whether the audit is looked through for what happened", enum=["true", "false"]),
+    ),
     refusals=(404,),
     schema=told(
         **ROW,
         resource=about({"type": ["object", "null"]}, "As every reader sees it; null if its headers can't be opened"),
-        timeline=listed(told(at=AT, what=words(Kind), by=about(TEXT, "A client, `hub` or `operator`"), text=TEXT)),
+        timeline=about(or_none(listed(HAPPENED)), "null if it isn't wanted"),
         sending=about(or_none(told(**PINNED, at=AT, attempt=NUMBER)), "What is on its way, or tried again"),
         resend=about(listed(RANGE), "What waits to be sent once more"),
         missed=about(listed(RANGE), "What was passed by when it became active last, and was not sent since"),

@@ -14,15 +14,18 @@ import { Events } from "./events.js";
 
 export function Subscription({ version, id }) {
   const path = `admin/subscriptions/${version}/${encodeURIComponent(id)}`;
-  const fetched = useFetched(path, 5);
+  const fetched = useFetched(`${path}?timeline=false`, 5);
   const attempts = useFetched(`${path}/attempts`, 3);
   const { told } = fetched;
+  // The audit is looked through for it: only when something has become of the Subscription.
+  const timeline = useFetched(told && `${path}#${told.updated}`, 0);
   // What was asked for is done at once, or within a second.
   const again = () => {
     for (const wait of [0, 1000, 2500]) {
       setTimeout(() => {
         fetched.again();
         attempts.again();
+        timeline.again();
       }, wait);
     }
   };
@@ -45,7 +48,10 @@ export function Subscription({ version, id }) {
           <section aria-labelledby="states"><h2 id="states">Status</h2>
             <${Machine} status=${told.status} id=${told.id} />
             ${told.updated && html`<p class="aside">${told.status} since <${Moment} at=${told.updated} />.</p>`}
-            <${Timeline} of=${told.timeline} />
+            <h3>Timeline</h3>
+            <${Fetched} fetched=${timeline} what="The timeline">
+              ${timeline.told && html`<${Timeline} of=${timeline.told.timeline} />`}
+            <//>
           </section>
           <section aria-labelledby="facts"><h2 id="facts">What it asks for, and what it got</h2>
             <${Facts} of=${told} />
@@ -132,20 +138,16 @@ function Facts({ of }) {
 }
 
 function Timeline({ of }) {
-  return html`<h3>Timeline</h3>
-    ${
-      of.length
-        ? html`<ol class="timeline">
-      ${of.map(
-        (each, number) => html`<li key=${`${each.at} ${of.length - number}`}>
-        <${Moment} at=${each.at} />
-        <div>
-          <b>${each.what.replaceAll("-", " ")}</b>${each.by && ` by ${each.by}`}
-          ${each.text && html`<div class="small">${each.text}</div>`}
-        </div>
-      </li>`,
-      )}
-    </ol>`
-        : html`<p class="nothing">The audit says nothing of it.</p>`
-    }`;
+  if (!of.length) return html`<p class="nothing">The audit says nothing of it.</p>`;
+  return html`<ol class="timeline">
+    ${of.map(
+      (each, number) => html`<li key=${`${each.at} ${of.length - number}`}>
+      <${Moment} at=${each.at} />
+      <div>
+        <b>${each.what.replaceAll("-", " ")}</b>${each.by && ` by ${each.by}`}
+        ${each.text && html`<div class="small">${each.text}</div>`}
+      </div>
+    </li>`,
+    )}
+  </ol>`;
 }

@@ -134,6 +134,9 @@ async def test_what_happened_to_it(hub: Hub) -> None:
     ]
     assert {each["by"] for each in said["timeline"]} == {"anonymous"}
     assert said["timeline"][0]["text"] == "it was turned off by the hub's operator"
+    unasked = told(hub, "get", ONE, await hub.get(f"{ADMIN}/r4/s?timeline=false"))
+    assert unasked == said | {"timeline": None}
+    assert (await hub.get(f"{ADMIN}/r4/s?timeline=no")).status_code == 400
 
 
 async def test_off_and_resumed(hub: Hub) -> None:
