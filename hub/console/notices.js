@@ -14,7 +14,7 @@ export function Notices() {
     return () => listeners.delete(say);
   }, []);
   useEffect(() => {
-    if (!said) return undefined;
+    if (said?.kind !== "good") return undefined; // what is to be done stays
     const timer = setTimeout(() => say(null), 12000);
     return () => clearTimeout(timer);
   }, [said]);

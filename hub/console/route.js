@@ -3,7 +3,16 @@ import { useEffect, useState } from "./html.js";
 
 export function here() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
-  return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  return { path: path.split("/").filter(Boolean).map(read), query: new URLSearchParams(query) };
+}
+
+// A segment; as it is written where it is no UTF-8.
+function read(segment) {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 // The link to a place; what is empty in the query is left out.

@@ -94,6 +94,32 @@ async def test_what_is_typed_stays(look: Opening, scene: Scene) -> None:
     await expect(field).to_have_value("2")
 
 
+async def test_resume_all_in_error(look: Opening, scene: Scene) -> None:
+    """After an outage one action brings back whoever is mended, with what was missed, and says who is not."""
+    ids = [f"outage-{number}" for number in range(4)]
+    for id_ in ids:
+        await scene.subscribe(id_, accept)
+        scene.receiver.answers[f"/{id_}"] = refuse
+    await scene.change(2)
+    for id_ in ids:
+        await scene.fhir.until(id_, "error", within=60)
+    for id_ in ids[1:]:
+        scene.receiver.answers[f"/{id_}"] = accept
+    looking = await look(scene.hub.url)
+    await looking.at("subscriptions?status=error&q=outage-")
+    await looking.button("Resume all 4…").click()
+    dialog = looking.page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Resume").click()
+    await expect(dialog).to_contain_text("3 of 4 have answered.")
+    await expect(dialog).to_have_count(0, timeout=30_000)  # a handshake is tried three times
+    said = await looking.page.locator(".notice span").inner_text()
+    assert said.startswith("3 of 4 Subscriptions are active, and 6 events that they missed are sent.")
+    assert "1 Subscription did not come back, as outage-0: the handshake failed" in said
+    for id_ in ids[1:]:
+        await scene.receiver.numbered(f"/{id_}", 2)
+    await expect(looking.button("Resume all 1…")).to_be_visible(timeout=15_000)
+
+
 async def test_switch_off_and_resume(look: Opening, scene: Scene) -> None:
     """Nothing is numbered while it is off."""
     await scene.subscribe("switched", accept)

@@ -152,6 +152,10 @@ async def test_nothing_is_here(look: Opening, scene: Scene) -> None:
     looking = await look(scene.hub.url, expected="404")
     await looking.at("nowhere")
     await expect(looking.page.get_by_role("heading")).to_have_text("Nothing is here")
+    await looking.at("%E0%A4%A")
+    await expect(looking.page.get_by_role("heading")).to_have_text("Nothing is here")
+    await looking.at("subscriptions/r4/nobody/events/first")
+    await expect(looking.page.get_by_role("heading")).to_have_text("Event first of nobody")
     await looking.at("subscriptions/r4/nobody")
     await expect(looking.page.get_by_role("alert")).to_contain_text("There is no Subscription/nobody")
 

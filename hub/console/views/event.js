@@ -16,7 +16,7 @@ export function EventTrace({ version, id, number }) {
   return html`
     <p><a href=${to(["subscriptions", version, id])}>Subscription ${id}</a></p>
     <section aria-labelledby="event">
-      <div class="heading"><h1 id="event">Event ${count(Number(number))} of ${id}</h1>
+      <div class="heading"><h1 id="event">Event ${number} of ${id}</h1>
         ${told && html`<${State} status=${told.event.state} />`}</div>
       <${Fetched} fetched=${fetched} what="The trace">
         ${

@@ -8,6 +8,7 @@ import { State } from "../parts/state.js";
 import { Table } from "../parts/table.js";
 import { Ago } from "../parts/time.js";
 import { go, to } from "../route.js";
+import { ResumeAll } from "./resuming.js";
 import { count, lastPart, several } from "../words.js";
 
 const ASKED = ["status", "topic", "owner", "origin", "version", "q", "lagging", "sort"];
@@ -28,6 +29,10 @@ export function Subscriptions({ query }) {
       <span class="aside" role="status">${told ? `${several(told.total, "Subscription")} found` : ""}</span>
     </div>
     <${Filters} asked=${asked} ask=${ask} />
+    ${
+      asked.status === "error" &&
+      html`<${ResumeAll} query=${wanted(asked)} total=${told?.total ?? 0} again=${fetched.again} />`
+    }
     <${Fetched} fetched=${fetched} what="The list of Subscriptions">
       ${
         told &&
@@ -41,6 +46,11 @@ export function Subscriptions({ query }) {
       }
     <//>
   </section>`;
+}
+
+// What is asked for, without what is empty and the page.
+function wanted({ page: _, ...asked }) {
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value));
 }
 
 function Filters({ asked, ask }) {
