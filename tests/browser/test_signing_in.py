@@ -30,6 +30,7 @@ class Guarded:
     """A hub that asks for keys: those of its operator, of the operator of a tenant, and of a client that is neither."""
 
     hub: HubProcess
+    access: Access
     operator: str
     north: str
     client: str
@@ -50,15 +51,19 @@ async def guarded() -> AsyncIterator[Guarded]:
                     return (await http.get(f"{hub.url}/t/north/console/")).status_code == 200
 
                 await eventually(known)
-            yield Guarded(hub, operator, north, client)
+            yield Guarded(hub, access, operator, north, client)
 
 
 async def _key(access: Access, name: str, tenant: str, scopes: str) -> str:
+    return (await _keyed(access, name, tenant, scopes))[1]
+
+
+async def _keyed(access: Access, name: str, tenant: str, scopes: str) -> tuple[Key, str]:
     rights = Rights(Scopes.parse(scopes), Content.FULL_RESOURCE)
     await access.set(Client(name, tenant, rights))
     key, text = Key.new(name, rights.scopes, now=now_ms(), expires=None)
     await access.set(key)
-    return text
+    return key, text
 
 
 async def enter(look: Look, key: str) -> None:
@@ -124,6 +129,21 @@ async def test_of_no_operator(look: Opening, guarded: Guarded) -> None:
     await expect(looking.page.get_by_role("alert")).to_contain_text("hub/admin")
     await looking.button("Sign out").click()
     await expect(looking.page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_a_key_that_is_revoked(look: Opening, guarded: Guarded) -> None:
+    """Whoever looks at the page is asked for another one and sees nothing more; that one leads to the same place."""
+    key, text = await _keyed(guarded.access, "leaver", DEFAULT, "hub/admin")
+    looking = await look(guarded.hub.url, expected=TURNED_AWAY)
+    await looking.page.goto(f"{looking.url}#/origins")
+    await enter(looking, text)
+    await expect(looking.page.get_by_text("All origins are served")).to_be_visible()
+    await guarded.access.revoke(key)
+    await expect(looking.page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=20_000)
+    await expect(looking.page.get_by_role("alert")).not_to_be_empty()
+    await expect(looking.page.get_by_text("All origins are served")).to_have_count(0)
+    await enter(looking, guarded.operator)
+    await expect(looking.page.get_by_text("All origins are served")).to_be_visible()
 
 
 async def test_of_a_tenant(look: Opening, guarded: Guarded) -> None:
