@@ -7,8 +7,8 @@ Exit codes: 0 when it was ended by Ctrl-C; 1 when no hub answers; 2 when it refu
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any
 
@@ -59,10 +59,11 @@ async def _tail(arguments: argparse.Namespace) -> None:
     async with remote(arguments.hub) as hub:
         while True:
             try:
-                async for step in _steps(hub):
-                    answered = True
-                    if step and _wanted(step, arguments):
-                        _show(console, step, in_json=arguments.json)
+                async with aclosing(_steps(hub)) as steps:
+                    async for step in steps:
+                        answered = True
+                        if step and _wanted(step, arguments):
+                            _show(console, step, in_json=arguments.json)
             except Unavailable as error:
                 if not answered:
                     raise
@@ -70,7 +71,7 @@ async def _tail(arguments: argparse.Namespace) -> None:
                 await asyncio.sleep(AGAIN)
 
 
-async def _steps(hub: Remote) -> Any:
+async def _steps(hub: Remote) -> AsyncGenerator[dict[str, Any], None]:
     """Each step; an empty one for whatever else shows that the hub is there."""
     async with hub.stream("/admin/live", tail="true") as response:
         async for name, data in events(response.aiter_bytes()):

@@ -66,10 +66,10 @@ class Live:
     async def watch(self, request: Request) -> Response:
         query = Query(Exchange(request), "tail", "seconds")
         seconds, tail = query.number("seconds", LONGEST, most=LONGEST), query.flag("tail")
-        if request.method == "HEAD":
-            return Response(media_type=MEDIA_TYPE)
         if self.watchers.streams >= MOST:
             raise Declined(f"As many watch as may: {MOST} in each process.", retry_after=COME_BACK)
+        if request.method == "HEAD":
+            return Response(media_type=MEDIA_TYPE)
         first = await self.watchers.pulse.beat()
         endless(request)
         return _Stream(self.watchers, self._events(request, first, seconds, tail=tail))

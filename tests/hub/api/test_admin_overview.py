@@ -206,8 +206,12 @@ async def test_steps_as_they_happen(hub: Hub) -> None:
 
 async def test_as_many_watch_as_may(hub: Hub) -> None:
     """One more is told to come back; when they have gone there is room again."""
-    watching = [asyncio.create_task(hub.get(f"{ADMIN}/live?seconds=2")) for _ in range(MOST)]
-    await asyncio.sleep(0.5)
+    watching = [asyncio.create_task(hub.get(f"{ADMIN}/live?seconds=5")) for _ in range(MOST)]
+
+    async def full() -> bool:
+        return (await hub.client.head(f"{ADMIN}/live")).status_code == 503
+
+    await eventually(full)
     answer = await hub.get(f"{ADMIN}/live?seconds=1")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"
