@@ -138,13 +138,22 @@ class Survey:
             self._renewing = asyncio.create_task(self._renew_later())
         return self._rows
 
+    async def fresh(self) -> tuple[Row, ...]:
+        """Those of all tenants as they stand now: for what is done seldom, and must not be refused for an old look."""
+        async with self._looking:
+            await self._take()
+        return self._rows
+
     async def _renew(self) -> None:
         async with self._looking:  # whoever waits gets what the first has found
             if self.now() >= self._until:
-                began = self.now()
-                self._rows = tuple([row async for row in self._look()])
-                self._of_tenant = {}
-                self._until = self.now() + max(BELIEVED, (self.now() - began) / PART)
+                await self._take()
+
+    async def _take(self) -> None:
+        began = self.now()
+        self._rows = tuple([row async for row in self._look()])
+        self._of_tenant = {}
+        self._until = self.now() + max(BELIEVED, (self.now() - began) / PART)
 
     async def _renew_later(self) -> None:
         with suppress(Unavailable):  # whoever asks when it is old is told

@@ -29,8 +29,12 @@ async def test_one_subscription(hub: HubProcess, fhir: Fhir, receiver: Receiver)
     await fhir.post(immunization() | {"patient": {"reference": patient}})
     await eventually(lambda: [each.numbers for each in receiver.received if each.numbers] == [[1]])
 
-    listed = await told(hub, "subscriptions", "list", "--search", id_)
-    assert re.fullmatch(rf"subscription +status +wait +oldest +told at\nr4/{id_} +active +{receiver.url}\n", listed)
+    async def listed() -> bool:
+        words = await told(hub, "subscriptions", "list", "--search", id_)
+        row = rf"r4/{id_} +active +{receiver.url}\n"
+        return re.fullmatch(rf"subscription +status +wait +oldest +told at\n{row}", words) is not None
+
+    await eventually(listed)  # a look at all of them is believed for some seconds
     (row,) = (await command(hub.url, "subscriptions", "list", "--origin", receiver.url, "--json")).json
     assert (row["id"], row["events"]) == (id_, 1)
 

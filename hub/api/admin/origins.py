@@ -55,7 +55,7 @@ class DrainedOrigins:
         if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= LONGEST:
             text = f"`minutes` must be a whole number from 1 to {LONGEST}."
             raise Refused.because(400, IssueCode.VALUE, text, "minutes")
-        if not any(row.wanted.origin == where for row in await self.survey.rows()):
+        if not any(row.wanted.origin == where for row in await self.survey.fresh()):
             text = f"No Subscription's endpoint is at {where}."
             raise Refused.because(404, IssueCode.NOT_FOUND, text, "origin")
         until = await self.draining.drain(where, now=self.now(), milliseconds=minutes * 60_000, agent=exchange.client)
