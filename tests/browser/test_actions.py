@@ -87,9 +87,9 @@ async def test_what_is_typed_stays(look: Opening, scene: Scene) -> None:
     looking = await opened(look, scene, "typed")
     await looking.button("Resend events…").click()
     field = looking.page.get_by_role("dialog").get_by_label("From event")
-    async with looking.page.expect_response("**/admin/subscriptions/r4/typed"):
+    async with looking.page.expect_response("**/admin/subscriptions/r4/typed?timeline=*"):
         await field.fill("2")
-    async with looking.page.expect_response("**/admin/subscriptions/r4/typed"):
+    async with looking.page.expect_response("**/admin/subscriptions/r4/typed?timeline=*"):
         await expect(field).to_have_value("2")
     await expect(field).to_have_value("2")
 

@@ -1,6 +1,7 @@
 """Each view: it shows what there is, on a wide page and on a telephone, in light and in dark, to everybody."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
@@ -21,7 +22,7 @@ async def overview(look: Look, _: Scene) -> None:
     """The sentence, what is wrong with its remedy, figures that come by themselves."""
     await expect(look.page.locator("#standing")).not_to_be_empty()
     await expect(look.page.locator(".aside").first).to_contain_text("active, and the oldest event that waits")
-    await expect(look.page.locator(".problems li").first).to_contain_text("Subscription in error")
+    await expect(look.page.locator(".problems li").first).to_contain_text(re.compile("Subscriptions? in error"))
     await expect(look.page.get_by_role("link", name="See them, and resume")).to_be_visible()
     await expect(look.page.locator(".liveness")).to_have_text("Live")
     await expect(look.page.locator(".plot canvas")).to_have_count(4)
@@ -170,7 +171,9 @@ async def test_long_names_and_markup(width: int, look: Opening, scene: Scene) ->
         (await r5.put("SubscriptionTopic/odd", json=topic | {"purpose": "x" * 300})).raise_for_status()
     looking = await look(scene.hub.url, width=width)
     await looking.at(f"subscriptions?q={id_}")
-    await expect(looking.page.get_by_role("link", name=id_)).to_be_visible()
+    await expect(looking.page.get_by_role("link", name=id_)).to_be_visible(
+        timeout=15_000
+    )  # a look is believed for seconds
     assert await looking.page.locator(".scroll").evaluate("each => each.scrollWidth <= each.clientWidth")
     await looking.page.get_by_role("link", name=id_).click()
     await expect(looking.page.get_by_role("heading", name=id_)).to_be_visible()

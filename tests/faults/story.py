@@ -108,10 +108,12 @@ class Client:
 async def publishes_before_anybody_subscribes(client: Client) -> None:
     """And waits until that is matched: then the registry has been looked at while it was empty."""
     await client.say("PUT", "Patient/1", {"resourceType": "Patient", "id": "1"}, (200, 201))
+    await eventually(lambda: _all_matched(client), within=30)
+
+
+async def _all_matched(client: Client) -> bool:
     changes = client.parts.changes
-    async with asyncio.timeout(30):
-        while await changes.ends() != {p.number: await changes.matched(p) for p in changes.partitions}:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    return await changes.ends() == {each.number: await changes.matched(each) for each in changes.partitions}
 
 
 async def publishes_a_topic(client: Client) -> None:
@@ -304,6 +306,7 @@ async def keeps_something_back(client: Client) -> None:
     while True:  # until something is sent by whoever knows of the rule
         everybody_knows = time.monotonic() > known
         await client.put("a0", "kept-back")
+        await eventually(lambda: _all_matched(client), within=30)
         for path in PATHS:
             await client.until(path[1:], lambda _, events, delivered: events == delivered)
         if everybody_knows:
