@@ -82,6 +82,9 @@ LIVE = Documented(
         parameter("tail", "query", "Whether steps are told of", enum=["true", "false"]),
         parameter("seconds", "query", "For how long", type="integer", minimum=1, maximum=900, default=900),
     ),
-    schema=about(TEXT, "The figures are a point as in the history, and `subscriptions` when they stand otherwise"),
+    schema=told(
+        event=words(("figures", "step")),
+        data=about(TEXT, "JSON. Figures are a point as in the history, and `subscriptions` when they stand otherwise"),
+    ),
     media_type="text/event-stream",
 )
