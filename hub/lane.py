@@ -17,13 +17,13 @@ from hub.breakers import ASK_AGAIN, FREE, Pass
 from hub.channels.origins import SLOW, Visit
 from hub.due import Lease
 from hub.errors import Unavailable
-from hub.families import ATTEMPT, ATTEMPTS, EVENTS_DELIVERED, EVENTS_WITHHELD, NOTIFICATIONS_DELIVERED, TRIP
+from hub.families import EVENTS_WITHHELD
 from hub.rendering import Rendering
 from hub.secrets import Unopened
 from hub.sender import Recipient, Sender
 from hub.store import ms
-from hub.tracing import NOTHING, Span, id_of
-from hub.turn import Kind, Sending, Sent, Turn, Verb
+from hub.turn import Sending, Sent, Turn, Verb
+from hub.witness import Witness
 from subscriptions.audit import Act
 from subscriptions.breaker import well
 from subscriptions.codes import SubscriptionStatus as Status
@@ -41,7 +41,6 @@ from subscriptions.retry import (
     TryAgain,
     TurnOff,
     Unauthorized,
-    Unreachable,
     decide,
     decide_handshake,
 )
@@ -172,7 +171,8 @@ class Lane:
             await sender.note(key, sight)
         if not await self._outlasts():  # the last question to Redis: the request begins at once
             return None
-        span, started = self._span(subscription, message, sending), monotonic()
+        witness = Witness(sender.meter, sender.traces, self._rendering, key, sending, self.turn.attempt + 1)
+        trace, started = witness.begun(subscription, message), monotonic()
         seconds = min(subscription.timeout or sender.timeout, sender.timeout)
         request = sender.channel.send(
             subscription,
@@ -180,48 +180,25 @@ class Lane:
             seconds=seconds,
             credentials=recipient.credentials,
             accepted=visit.accept,
-            trace=span.trace,
+            trace=trace,
         )
         outcome = await sender.origins.answer(visit, sender.due.now, request)
         if outcome is None:
             recipient.slow = True
-            span.settled("postponed", 0, "postponed")
-            log.info(
-                "delivery.postponed",
-                extra={
-                    "subscription": str(self.lease.subscription),
-                    "first_event": sending.first,
-                    "last_event": sending.last,
-                },
-            )
+            witness.postponed()
             return sender.origins.broken_off(sender.due.now())
         took, answered = monotonic() - started, ms(sender.now())
         sender.origins.went(recipient.origin, well=well(outcome))
         early = await self._early(outcome)
         decision = self._decide(outcome, sending, subscription, early)
         recipient.slow = took > SLOW or not isinstance(decision, Delivered)
-        answer = type(outcome).__name__.lower()
-        ids: dict[str, object] = {
-            "subscription": str(self.lease.subscription),
-            "kind": sending.kind.value,
-            "first_event": sending.first,
-            "last_event": sending.last,
-            "attempt": self.turn.attempt + 1,
-            "outcome": answer,
-            "decision": type(decision).__name__.lower(),
-            "milliseconds": round(took * 1000, 1),
-            "bytes": len(message.body),
-        }
-        span.settled(answer, *_failure(outcome))
-        log.info("delivery.attempted", extra=ids | self._told(sending, span))
-        sender.meter.count(ATTEMPTS, key.tenant, sending.kind, answer)
-        sender.meter.time(ATTEMPT, took)
-        sender.meter.tell("delivery.attempted", key.tenant, ids)
+        witness.ended(outcome, decision, took, len(message.body))
         await self._tell(recipient, outcome, passed)
         sent = _sent(outcome, message, took)
         if isinstance(decision, Delivered) and sending.handshake:
             turn = await self._activated(recipient, sent)
-            self._delivered(turn, sending, answered)
+            if isinstance(turn, Turn):  # else it goes out again: this lane had no say any more
+                witness.delivered(answered)
             return turn
         verb, said, code, wait = _verdict(decision)
         again_at = None if wait is None else sender.due.now() + int(wait * 1000)
@@ -244,43 +221,11 @@ class Lane:
             )
         )
         if isinstance(decision, Delivered):
-            self._delivered(turn, sending, answered)
+            if isinstance(turn, Turn):
+                witness.delivered(answered)
         elif turn is not None and verb in _ENDS:
             log.warning(_ENDS[verb], extra={"subscription": str(key), "code": code, "reason": said})
         return again_at if turn is not None and again_at is not None else turn
-
-    def _span(self, subscription: Subscription, message: Message, sending: Sending) -> Span:
-        """The attempt that begins, in the trace of what it tells."""
-        if not self.sender.traces.on:
-            return NOTHING
-        return self.sender.traces.attempt(
-            self._rendering.traces(sending),
-            method=message.method,
-            endpoint=subscription.endpoint,
-            subscription=str(self.lease.subscription),
-            kind=sending.kind,
-            events=(sending.first, sending.last),
-            attempt=self.turn.attempt + 1,
-        )
-
-    def _told(self, sending: Sending, span: Span) -> dict[str, list[str]]:
-        """What the log says of an attempt beside its own ids: what it goes back to."""
-        found = {"changes": changes} if (changes := self._rendering.changes(sending)) else {}
-        if span.trace:
-            traces = (span.trace, *self._rendering.traces(sending))
-            found["traces"] = list(dict.fromkeys(filter(None, map(id_of, traces))))
-        return found
-
-    def _delivered(self, turn: Turn | int | None, sending: Sending, answered: int) -> None:
-        """Count what was accepted at `answered` (ms), unless it goes out again: this lane had no say any more."""
-        if not isinstance(turn, Turn):
-            return
-        meter, tenant = self.sender.meter, self.lease.subscription.tenant
-        meter.count(NOTIFICATIONS_DELIVERED, tenant, sending.kind)
-        if sending.kind is Kind.EVENTS:
-            meter.count(EVENTS_DELIVERED, tenant, by=sending.last - sending.first + 1)
-            for number in range(sending.first, sending.last + 1):
-                meter.time(TRIP, (answered - self._rendering.ahead[number].at) / 1000, tenant)
 
     async def _withdraw(self, recipient: Recipient, withheld: Withheld) -> Turn | int | None:
         """Send nothing more: its owner may not be told what it asked for. What was pinned is not sent either."""
@@ -405,20 +350,6 @@ def _sent(outcome: Outcome, message: Message, seconds: float) -> Sent:
     said = outcome.said if isinstance(outcome, Accepted | Refused) else ""
     shown = "".join(character if character.isprintable() else " " for character in said)
     return Sent(round(seconds * 1000), 0 if isinstance(outcome, Blocked | Unauthorized) else len(message.body), shown)
-
-
-def _failure(outcome: Outcome) -> tuple[int, str]:
-    """The status that an attempt was answered, 0 for none, and how its failure is classed; empty for none."""
-    match outcome:
-        case Accepted(status):
-            return status, ""
-        case Refused(status):
-            return status, str(status)
-        case Unreachable(fault):
-            return 0, fault.value
-        case Blocked() | Unauthorized():
-            return 0, type(outcome).__name__.lower()
-    assert_never(outcome)
 
 
 def _verdict(decision: Decision) -> tuple[Verb, str, str, float | None]:

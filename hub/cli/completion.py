@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     whole = parser(COMMANDS)
     for action in _actions(whole):
         if action.type is Path or action.metavar == "SOURCE":
+            # shtab looks for it there, which argparse knows nothing of.
             action.complete = shtab.DIRECTORY if action.metavar == DIRECTORY else shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(whole, arguments.shell))
     return 0

@@ -126,7 +126,7 @@ def _locked(descriptor: int, patience: float) -> bool:
         except BlockingIOError:
             if time.monotonic() > end:
                 return False
-            time.sleep(0.02)  # see above
+            time.sleep(0.02)  # flock tells nobody when it comes free within a time
         else:
             return True
 
