@@ -9,6 +9,8 @@ window.acted = async (name) => {
     one(`#by-${id}`).dispatchEvent(new Event("change", { bubbles: true }));
   };
   const found = (count) => one(".heading [role=status]").textContent === `${count} Subscriptions found` && !busy();
+  // A Subscription that nothing has concerned yet says so, and that is what was asked for.
+  const shown = (part) => one(`[aria-labelledby=${part}] :is(table, .nothing)`);
   const first = () => one("main tbody a")?.textContent;
   const before = first();
   const acts = {
@@ -17,7 +19,10 @@ window.acted = async (name) => {
     all: [() => chosen("status", ""), () => found("2,020")],
     sort: [() => chosen("sort", "updated"), () => first() !== before && !busy()],
     page: [() => [...all(".paging a")].at(-1).click(), () => first() !== before && !busy()],
-    detail: [() => one("main tbody a").click(), () => one("#subscription") && all("main table").length >= 2 && !busy()],
+    detail: [
+      () => one("main tbody a").click(),
+      () => one("#subscription") && ["attempts", "events"].every(shown) && !busy(),
+    ],
     trace: [() => one('main a[href*="/events/"]').click(), () => one("#event") && one("ol.steps") && !busy()],
     overview: [() => one('header a[href="#/"]').click(), () => one(".standing h1") && !busy()],
     topics: [() => one('header a[href="#/topics"]').click(), () => all(".catalogue li").length > 0 && !busy()],
