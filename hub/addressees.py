@@ -6,7 +6,7 @@ half of those; all slow ones together have so many, too. Who finds none is told 
 this minute. At an origin that an operator has drained nobody is told anything until that is over.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from time import monotonic
@@ -79,7 +79,7 @@ class Addressees:
     keyring: Keyring
     channel: RestHook
     operator: Operator
-    is_drained: Callable[[str], bool]
+    is_drained: Callable[[str], Awaitable[bool]]
     _origins: Origins = field(default_factory=lambda: Origins(AT_ONE, SLOW_ONES))
     _slow: set[str] = field(default_factory=set)
 
@@ -105,7 +105,7 @@ class Addressees:
         self, channel: RestHook, addressed: Subscription, message: Message, credentials: Credentials
     ) -> Telling | int:
         where, now = origin(addressed.endpoint), now_ms()
-        if self.is_drained(where):
+        if await self.is_drained(where):
             return HELD
         visit = self._origins.enter(where, slow=where in self._slow, now=now)
         if isinstance(visit, int):

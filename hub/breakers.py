@@ -3,7 +3,8 @@ The breakers of the origins to which connections fail, shared by all processes. 
 
 `hub:{origin:<digest>}:breaker` is a hash: `origin`, `since` and `failures`; while it is open `probes` and `probe_at`.
 It is the truth. Which origins to look at stands in `hub:{origins}:…`, which every process reads once a
-second, so that the breaker of an origin without failures costs nothing. They are written after it: what a crash leaves
+second, so that the breaker of an origin without failures costs nothing; who has not read it for so long sends nothing
+before he has. They are written after it: what a crash leaves
 out is made good by the next who fails, or who finds it closed.
 
 While an operator has an origin drained (draining.py), all are parked there, whatever its breaker says. A handshake asks
@@ -13,11 +14,12 @@ The clock calls the probes, and rouses whoever is parked at an origin that is ba
 subscriptions are in `wait` like any that wait, so none is lost with what stands here.
 """
 
-from asyncio import gather
+from asyncio import Lock, gather
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from logging import getLogger
 
+from hub.belief import outdated
 from hub.channels.origins import Origins
 from hub.due import Due
 from hub.keys import DRAINED, FAILING, OPEN, WAKING, OriginKeys, SubscriptionKey
@@ -65,31 +67,46 @@ class Breakers:
     origins: Whose window starts anew when an origin is back.
     probe_ms: How long a probe may take.
     dice: Chance in [0, 1).
+    now: ms since 1970.
     """
 
     pipeline: Pipeline
     origins: Origins
     probe_ms: int
     dice: Callable[[], float]
+    now: Callable[[], int]
     _failing: set[str] = field(default_factory=set)
     _open: set[str] = field(default_factory=set)
     _drained: set[str] = field(default_factory=set)
+    _looked: int = 0
+    _looking: Lock = field(default_factory=Lock)
+
+    async def current(self) -> None:
+        """See what was changed a second before this was called, or earlier."""
+        if outdated(self._looked, self.now()):
+            async with self._looking:  # whoever waits sees what the first has seen
+                if outdated(self._looked, self.now()):
+                    await self.refresh()
 
     async def refresh(self) -> None:
         """Learn which origins fail; to be called once a second. They are few, or nothing can be delivered anyway."""
+        began = self.now()
         read = await self.pipeline.all([("ZRANGE", name, 0, -1) for name in (FAILING, OPEN, DRAINED)])
         failing, opened, drained = ({name.decode() for name in names} for names in read)
         was = self._open | self._drained
         self._failing, self._open, self._drained = failing | opened, opened, drained
         for origin in was - opened - drained:
             self.origins.come_back(origin)
+        self._looked = began
 
-    def is_drained(self, origin: str) -> bool:
+    async def is_drained(self, origin: str) -> bool:
         """Whether nothing at all is sent there now, no handshake either."""
+        await self.current()
         return origin in self._drained
 
     async def admit(self, origin: str, subscription: SubscriptionKey, token: str) -> Pass | int:
         """Whether an event notification may be sent now; else when (ms) at the latest."""
+        await self.current()
         if origin not in self._open and origin not in self._drained:
             return FREE
         keys, holder = OriginKeys(origin), f"{subscription} {token}"

@@ -2,11 +2,12 @@
 Origins to which nothing new is sent for a while, since an operator says so: what is under way ends, and what comes
 waits in its order.
 
-`hub:{origin:<digest>}:drained` says so by its being there; its life time is for how long. Every process that sends
-knows within a second where to ask for it: `hub:{origins}:drained` has the origins, each until the clock has roused who
-was parked there. So a drain ends by itself, and survives whatever is restarted.
+`hub:{origin:<digest>}:drained` says so by its being there; its life time is for how long. Where to ask for it says
+`hub:{origins}:drained`, which whoever sends has read within the last second: it has the origins, each until the clock
+has roused who was parked there. So a drain ends by itself, and survives whatever is restarted.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from typing import Any
 
 from hub.access import DEFAULT
 from hub.audit import Audit
+from hub.belief import BELIEVED
 from hub.keys import DRAINED, FAILING, OPEN, WAKING, OriginKeys
 from hub.pipeline import Pipeline
 from hub.store import instant
@@ -68,13 +70,14 @@ class Draining:
     audit: Audit
 
     async def drain(self, origin: str, *, now: int, milliseconds: int, agent: str) -> int:
-        """Have nothing new sent to an origin for so long, from now on; returns until when (ms)."""
+        """Have nothing new sent to an origin for so long; returns until when (ms), once all who send know of it."""
         until = now + milliseconds
         text = f"until {instant(until).isoformat(timespec='seconds')}"
         await self.audit.record(DEFAULT, Act(Kind.ORIGIN_DRAINED, agent, f"origin/{origin}", text=text))
         await self.pipeline.command("ZADD", DRAINED, until + LONGER, origin)
         await self.pipeline.command("SET", OriginKeys(origin).drained, f"{until} {now} {agent}", "PX", milliseconds)
         log.warning("origin.drained", extra={"origin": origin, "seconds": milliseconds // 1000})
+        await asyncio.sleep(BELIEVED / 1000)  # nobody goes by an earlier look after it
         return until
 
     async def resume(self, origin: str, *, agent: str) -> bool:

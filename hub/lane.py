@@ -142,7 +142,7 @@ class Lane:
         try:
             passed: Pass | int = FREE
             if sending.handshake:  # its client waits for an answer
-                if sender.breakers.is_drained(recipient.origin):
+                if await sender.breakers.is_drained(recipient.origin):
                     return sender.due.now() + ASK_AGAIN
             else:
                 key, token = self.lease.subscription, self.lease.token

@@ -75,7 +75,7 @@ def delivering(p: Parts) -> Engine:
         keyring=p.keyring,
         seal=p.seal,
         origins=origins,
-        breakers=Breakers(p.pipeline, origins, lease_ms(settings.request_timeout), random.random),
+        breakers=Breakers(p.pipeline, origins, lease_ms(settings.request_timeout), random.random, now_ms),
         hub=p.foundation.epoch,
         tenancy=p.tenancy,
         disclosure=p.disclosure,

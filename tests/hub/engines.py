@@ -87,7 +87,7 @@ def sender(
         seal=parts.seal,
         channel=RestHook(clients),
         origins=origins,
-        breakers=Breakers(parts.pipeline, origins, lease_ms(timeout), lambda: 0.0),
+        breakers=Breakers(parts.pipeline, origins, lease_ms(timeout), lambda: 0.0, now),
         hub=parts.foundation.epoch,
         tenancy=parts.tenancy,
         disclosure=replace(parts.disclosure, store=store or parts.store),

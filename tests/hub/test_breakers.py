@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -140,8 +140,9 @@ async def test_the_scripts_do_what_the_rules_say(lasting: Parts, steps: list[tup
                 assert int(float(left)) == parked, "who asks again does not wait from then on"
 
 
-def breakers(parts: Parts, origins: Origins | None = None) -> Breakers:
-    return Breakers(parts.pipeline, origins or Origins(8, 8), lease_ms(5), lambda: 0.0)
+def breakers(parts: Parts, origins: Origins | None = None, clock: Callable[[], int] = lambda: 0) -> Breakers:
+    """As long as its clock stands still it looks when it is told to."""
+    return Breakers(parts.pipeline, origins or Origins(8, 8), lease_ms(5), lambda: 0.0, clock)
 
 
 async def opened(parts: Parts, here: Breakers, where: str = DOWN) -> None:

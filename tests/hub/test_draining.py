@@ -1,6 +1,6 @@
 """Origins that an operator has drained: nothing new is sent there, and all of it afterwards, in order."""
 
-from hub.breakers import Caller, Pass
+from hub.breakers import FREE, Caller, Pass
 from hub.draining import Standing
 from hub.keys import DRAINED, OriginKeys
 from hub.wiring.parts import Parts
@@ -22,11 +22,10 @@ async def test_it_ends_by_itself(parts: Parts) -> None:
     """What comes meanwhile is kept; then all of it arrives, in order."""
     async with Receiver() as receiver, running(fanout(parts)):
         publisher = Publisher(parts)
-        async with delivering(parts) as delivery:
+        async with delivering(parts):
             await subscribe(parts, f"{receiver.url}/one")
             await becomes(parts, SubscriptionStatus.ACTIVE)
             until = await drain(parts, receiver.url, 3_000)
-            await delivery.sender.breakers.refresh()
             for _ in range(5):
                 await publisher.put()
                 await matched(parts)
@@ -40,8 +39,7 @@ async def test_a_handshake_waits_too(parts: Parts) -> None:
     """It is not made in vain: its client's Subscription stays `requested` until then."""
     async with Receiver() as receiver:
         await drain(parts, receiver.url)
-        async with delivering(parts) as delivery:
-            await delivery.sender.breakers.refresh()
+        async with delivering(parts):
             held = await subscribe(parts, f"{receiver.url}/one")
             shard = parts.due.shards[held.shard(len(parts.due.shards))]
 
@@ -55,18 +53,31 @@ async def test_a_handshake_waits_too(parts: Parts) -> None:
             await becomes(parts, SubscriptionStatus.ACTIVE)
 
 
+async def test_who_looked_before_it_looks_again(parts: Parts) -> None:
+    """Once it is said that an origin is drained nobody sends there, although he reads it but once a second."""
+    clock = [now()]
+    here = breakers(parts, clock=lambda: clock[0])
+    assert await here.admit(DOWN, key("a"), "1") is FREE
+    began = now()
+    until = await drain(parts, DOWN)
+    assert await here.admit(DOWN, key("a"), "1") is FREE, "it goes by its last look"
+    clock[0] += now() - began
+    parked = await here.admit(DOWN, key("a"), "1")
+    assert isinstance(parked, int)
+    assert abs(parked - until) < 1_000
+
+
 async def test_nobody_sends_or_probes_while_it_is_drained(parts: Parts) -> None:
     """Whatever its breaker says, all processes park there; when it is over the breaker counts again."""
-    here, there = breakers(parts), breakers(parts)
+    here, there = breakers(parts), breakers(parts, clock=now)
     await opened(parts, here)
     await probe_is_due(parts, DOWN)
     until = await drain(parts, DOWN)
-    await there.refresh()
     for each, name in ((here, "a"), (there, "b")):
         parked = await each.admit(DOWN, key(name), "1")
         assert isinstance(parked, int)
         assert abs(parked - until) < 1_000
-    assert there.is_drained(DOWN)
+    assert await there.is_drained(DOWN)
     (shown,) = await parts.draining.states()
     assert (shown.standing, shown.until, shown.by, shown.parked) == (Standing.DRAINED, until, "boss", 3)
     assert await parts.draining.resume(DOWN, agent="boss")
