@@ -20,6 +20,7 @@ from tests.benchmarks.load import Load, publish
 from tests.benchmarks.report import Report
 from tests.benchmarks.stocked import BODIES, Stocked, costs, round_of, spread, stocked
 from tests.browser.looking import Look, Opening
+from tests.browser.recording import Recording
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1200)]
 
@@ -160,14 +161,25 @@ async def test_interactions(tmp_path: Path, look: Opening, report: Report) -> No
 
 
 async def test_what_an_open_page_costs(tmp_path: Path, look: Opening, report: Report) -> None:
-    """As fast as the hub takes changes, in turn with the overview open in a browser here, and an empty page."""
-    with_it, without = [], []
-    async with stocked(tmp_path) as at:
-        looking = await look(at.hub.url)
+    """
+    As fast as the hub takes changes, in turn with the overview open in a browser here, with the same page that looks at
+    a recording, and with an empty page: between the first two is what the hub does for it, the rest is the browser's.
+    """
+    with_it, recorded, without = [], [], []
+    async with stocked(tmp_path) as at, Recording(at.hub.url).open() as recording:
+        looking, at_recording = await look(at.hub.url), await look(recording.url)
         await round_of(at, SECONDS)
+        await at_recording.at("")
+        await at_recording.page.wait_for_timeout(SECONDS * 1000)
+        asked = recording.asked
         for _ in range(ROUNDS):
+            await at_recording.at("")
+            recorded.append(await round_of(at, SECONDS))
+            await at_recording.page.goto("about:blank")
             await looking.at("")
             with_it.append(await round_of(at, SECONDS))
             await looking.page.goto("about:blank")
             without.append(await round_of(at, SECONDS))
-    costs(report, "with the page open in a browser on the same machine, against an empty page", with_it, without)
+        assert recording.asked == asked
+    costs(report, "with the page open in a browser, against the same page on a recording", with_it, recorded)
+    costs(report, "with the page on a recording, against an empty page", recorded, without)
