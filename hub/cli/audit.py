@@ -13,7 +13,7 @@ from hub.operating import Operating
 from hub.settings import Settings
 from hub.store import instant, ms, now_ms
 from hub.tenancy import bases
-from hub.wiring.parts import operating
+from hub.wiring.commands import operating
 from subscriptions.audit import OPERATOR, Act, Kind
 from subscriptions.codes import FhirVersion
 from subscriptions.versions.audit_event import audit_event

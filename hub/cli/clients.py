@@ -11,7 +11,7 @@ from hub.cli.scopes import clearance, scopes
 from hub.errors import Mistaken
 from hub.operating import Operating
 from hub.settings import Settings
-from hub.wiring.parts import operating
+from hub.wiring.commands import operating
 from subscriptions.codes import Content
 from subscriptions.rights import Rights
 

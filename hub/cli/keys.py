@@ -11,7 +11,7 @@ from hub.cli.reaching import data_argument, on_store
 from hub.cli.scopes import scopes
 from hub.operating import Operating
 from hub.settings import Settings
-from hub.wiring.parts import operating
+from hub.wiring.commands import operating
 from subscriptions.scopes import ALL
 
 COLUMNS = ("id", "client", "tenant", "scopes", "created", "expires", "state")

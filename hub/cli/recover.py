@@ -6,7 +6,7 @@ import asyncio
 from hub.cli.at_rest import at_rest, data_argument
 from hub.recovery import Recovered
 from hub.settings import Settings
-from hub.wiring.parts import recovery
+from hub.wiring.commands import recovery
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

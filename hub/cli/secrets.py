@@ -7,7 +7,7 @@ from hub.cli import FAILED
 from hub.cli.at_rest import at_rest, data_argument
 from hub.resealing import Resealed
 from hub.settings import Settings
-from hub.wiring.parts import resealing
+from hub.wiring.commands import resealing
 
 #: Names of what can't be opened that are shown.
 SHOWN = 20

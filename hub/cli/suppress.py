@@ -8,7 +8,7 @@ from hub.cli.listing import Row, done, json_argument, listed
 from hub.cli.reaching import data_argument, on_store
 from hub.settings import Settings
 from hub.suppressing import Suppressing
-from hub.wiring.parts import suppressing
+from hub.wiring.commands import suppressing
 from subscriptions.suppression import Rule
 
 COLUMNS = ("rule", "criteria", "kept from")

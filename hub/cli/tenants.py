@@ -10,7 +10,7 @@ from hub.cli.scopes import scopes
 from hub.operating import Operating
 from hub.settings import Settings
 from hub.tenancy import bases
-from hub.wiring.parts import operating
+from hub.wiring.commands import operating
 from subscriptions.codes import FhirVersion
 
 COLUMNS = ("name", "base", "clients", "grants")

@@ -20,7 +20,7 @@ from hub.disclosure import Disclosure
 from hub.draining import Draining
 from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
-from hub.foundation import Foundation, check, fitting
+from hub.foundation import Foundation, check
 from hub.honouring import all_honoured
 from hub.keyring import Keyring
 from hub.keys import LAYOUT
@@ -30,10 +30,8 @@ from hub.memory import Memory
 from hub.meter import Meter
 from hub.metering import Metering, Sampling
 from hub.migration import Migration
-from hub.operating import Operating
 from hub.outbox import Outboxes
 from hub.pipeline import Client, Pipeline
-from hub.recovery import Recovery
 from hub.registry import Registry
 from hub.resealing import Resealing
 from hub.resending import Resending
@@ -45,7 +43,6 @@ from hub.settings import Settings
 from hub.standing import Standings
 from hub.store import Store, now_ms
 from hub.stream import Changes
-from hub.suppressing import Suppressing
 from hub.suppressions import Suppressions
 from hub.survey import Survey
 from hub.telling import Telling
@@ -55,7 +52,6 @@ from hub.transaction import TransactionCoordinator
 from hub.vault import vault
 from hub.veil import Veil, veil
 from hub.watch import Watch
-from subscriptions.audit import OPERATOR, Act, Kind
 
 #: Connections to Redis that one process has at most, beside one blocking read for each partition or shard.
 CONNECTIONS = 32
@@ -170,7 +166,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close the connections to Redis and to whoever collects traces."""
-        await _close(self.client)
+        await close(self.client)
         await self.traces.close()
 
 
@@ -182,7 +178,7 @@ async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.wait(tasks, timeout=LAST_SECONDS)
 
 
-async def _close(client: Client) -> None:
+async def close(client: Client) -> None:
     # A pool that was handed to a client is not the client's to close.
     await client.aclose()
     if isinstance(client, Redis):
@@ -200,13 +196,13 @@ async def parts(settings: Settings, *, migrating: bool = True) -> Parts:
     memory = Memory()
     client = connect(settings, memory)
     try:
-        foundation = await _foundation(Pipeline(client, memory), settings)
+        foundation = await founded(Pipeline(client, memory), settings)
         if not migrating:
-            _up_to_date(foundation)
+            up_to_date(foundation)
         memory.epoch, memory.count = foundation.epoch, foundation.count
         return await _built(settings, client, memory, foundation)
     except BaseException:
-        await _close(client)
+        await close(client)
         raise
 
 
@@ -220,71 +216,12 @@ async def existing(settings: Settings) -> AsyncIterator[Parts]:
         await built.close()
 
 
-@asynccontextmanager
-async def recovery(settings: Settings) -> AsyncIterator[Recovery]:
-    """What recovers a store: built on a Redis that no other part would take. NotTheHub, Unavailable as by `parts`."""
-    client = connect(settings, Memory())
-    pipeline = Pipeline(client)
-    try:
-        await fitting(pipeline, settings)
-        yield Recovery(pipeline, _registry(settings, pipeline), settings, _audit(settings, pipeline))
-    finally:
-        await _close(client)
-
-
-@asynccontextmanager
-async def resealing(settings: Settings) -> AsyncIterator[Resealing]:
-    """
-    What seals a store anew, also where a key to it is missing; the audit knows that it was asked for. NotTheHub,
-    Unavailable as by `parts`.
-    """
-    client = connect(settings, Memory())
-    try:
-        foundation = await _foundation(Pipeline(client), settings)
-        _up_to_date(foundation)
-        seal = Seal(foundation.pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
-        await _audit(settings, foundation.pipeline).record(DEFAULT, Act(Kind.RESEALED, OPERATOR))
-        yield Resealing(foundation.pipeline, _registry(settings, foundation.pipeline), seal)
-    finally:
-        await _close(client)
-
-
-@asynccontextmanager
-async def operating(settings: Settings) -> AsyncIterator[Operating]:
-    """What says who may call, also before a first start and while a hub runs. NotTheHub, Unavailable as by `parts`."""
-    client = connect(settings, Memory())
-    pipeline = Pipeline(client)
-    try:
-        await fitting(pipeline, settings)
-        access = Access(pipeline, now_ms)
-        await access.refresh()
-        yield Operating(access, _audit(settings, pipeline))
-    finally:
-        await _close(client)
-
-
-@asynccontextmanager
-async def suppressing(settings: Settings) -> AsyncIterator[Suppressing]:
-    """What says what is told to nobody, also while a hub runs. NotTheHub, Unavailable as by `parts`."""
-    client = connect(settings, Memory())
-    pipeline = Pipeline(client)
-    try:
-        await fitting(pipeline, settings)
-        tenancy, access = _tenancy(settings, pipeline), Access(pipeline, now_ms)
-        suppressions = Suppressions(pipeline, tenancy.base, False, now_ms)
-        await access.refresh()
-        await suppressions.refresh()
-        yield Suppressing(suppressions, tenancy, access, _audit(settings, pipeline))
-    finally:
-        await _close(client)
-
-
-def _up_to_date(foundation: Foundation) -> None:
+def up_to_date(foundation: Foundation) -> None:
     if foundation.layout < LAYOUT:
         raise NotTheHub("Redis holds what an older release has left: start the hub first, which brings it up to date")
 
 
-def _audit(settings: Settings, pipeline: Pipeline) -> Audit:
+def audit_of(settings: Settings, pipeline: Pipeline) -> Audit:
     return Audit(pipeline, settings.audit, settings.audit_entries)
 
 
@@ -292,23 +229,23 @@ def _scanning(settings: Settings, tenancy: Tenancy) -> Scanning:
     return Scanning(tenancy, settings.max_scanned, settings.max_subscriptions, settings.max_scanned_of_client)
 
 
-def _registry(settings: Settings, pipeline: Pipeline) -> Registry:
+def registry_of(settings: Settings, pipeline: Pipeline) -> Registry:
     """The registry alone, for whoever has no other part of the hub."""
-    return Registry(pipeline, _scanning(settings, _tenancy(settings, pipeline)))
+    return Registry(pipeline, _scanning(settings, tenancy_of(settings, pipeline)))
 
 
-def _tenancy(settings: Settings, pipeline: Pipeline) -> Tenancy:
+def tenancy_of(settings: Settings, pipeline: Pipeline) -> Tenancy:
     return Tenancy(pipeline, settings.base_url, settings.canonical_base, settings.allow_chained_filters)
 
 
 async def _built(settings: Settings, client: Client, memory: Memory, foundation: Foundation) -> Parts:
     """The parts on a Redis that was checked, brought to this layout first."""
     pipeline = foundation.pipeline
-    tenancy = _tenancy(settings, pipeline)
+    tenancy = tenancy_of(settings, pipeline)
     seal = Seal(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
     await seal.check()
     bodies = await vault(pipeline, seal, sealing=settings.encrypt_bodies)
-    audit, meter = _audit(settings, pipeline), Meter()
+    audit, meter = audit_of(settings, pipeline), Meter()
     access, suppressions = (
         Access(pipeline, now_ms),
         Suppressions(pipeline, tenancy.base, settings.honour_consent, now_ms),
@@ -374,7 +311,7 @@ def _traces(settings: Settings) -> Traces:
     return traces
 
 
-async def _foundation(pipeline: Pipeline, settings: Settings) -> Foundation:
+async def founded(pipeline: Pipeline, settings: Settings) -> Foundation:
     for pause in (0.1, 0.2, 0.5, 1, 2, 5, None):
         try:
             return await check(pipeline, settings)

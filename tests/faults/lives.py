@@ -27,7 +27,8 @@ from hub.keys import EPOCH
 from hub.mark import Mark
 from hub.sender import Sender
 from hub.settings import Settings
-from hub.wiring.parts import Parts, parts, recovery
+from hub.wiring.commands import recovery
+from hub.wiring.parts import Parts, parts
 from hub.wiring.web import web
 from hub.wiring.workers import clock, delivering, matching
 from tests.faults.story import STORY, Client

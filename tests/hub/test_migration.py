@@ -15,7 +15,8 @@ from hub.intent import Intent
 from hub.keys import EPOCH, LAYOUT, TERMINOLOGY, TERMS, Index, Partition, ResourceId
 from hub.settings import Settings
 from hub.store import LookUp
-from hub.wiring.parts import Parts, existing, resealing
+from hub.wiring.commands import resealing
+from hub.wiring.parts import Parts, existing
 from hub.wiring.parts import parts as built
 from hub.write import Write
 from subscriptions.codes import FhirVersion

@@ -16,7 +16,8 @@ from hub.recovery import NUMBERS_PER_SECOND, RECOVER, ROUND, Recovered
 from hub.registered import Registered
 from hub.settings import Settings
 from hub.turn import Verb
-from hub.wiring.parts import Parts, parts, recovery, resealing
+from hub.wiring.commands import recovery, resealing
+from hub.wiring.parts import Parts, parts
 from subscriptions.audit import OPERATOR, Act, Kind
 from subscriptions.codes import SubscriptionStatus
 from tests.hub.conftest import close, settings

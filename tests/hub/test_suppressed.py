@@ -13,7 +13,8 @@ from hub.keys import SUPPRESSIONS, ResourceId
 from hub.store import Store
 from hub.suppressing import Suppressing
 from hub.suppressions import honour
-from hub.wiring.parts import Parts, suppressing
+from hub.wiring.commands import suppressing
+from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from hub.write import Write
 from subscriptions.codes import FhirVersion
