@@ -62,11 +62,16 @@ class Console:
         """The same for each tenant: all links are relative."""
         return APIRouter(
             routes=[
+                Route("/", self.root, include_in_schema=False),
                 Route("/console", self.entrance, include_in_schema=False),
                 Route("/console/", self.first, include_in_schema=False),
                 Route("/console/{digest}/{file:path}", self.file, include_in_schema=False),
             ]
         )
+
+    async def root(self, _: Request) -> Response:
+        """Who has a hub's URL, and nothing behind it, wants to see it."""
+        return RedirectResponse("console/", 307)
 
     async def entrance(self, _: Request) -> Response:
         """Where its relative links lead on from."""

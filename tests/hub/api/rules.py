@@ -35,7 +35,7 @@ OPEN = frozenset(
 )
 
 #: Files for whoever asks, too.
-CONSOLE = frozenset({"/console", "/console/", "/console/{digest}/{file}"})
+CONSOLE = frozenset({"/", "/console", "/console/", "/console/{digest}/{file}"})
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,14 @@ async def test_without_a_slash(hub: Hub) -> None:
     assert (answer.status_code, answer.headers["location"]) == (308, "console/")
 
 
+async def test_who_has_but_the_hubs_url(hub: Hub) -> None:
+    """Is led to the page: that of the tenant whose URL it is."""
+    await hub.parts.access.set(Tenant("north"))
+    for root in (BASE, f"{BASE}/t/north"):
+        answer = await hub.client.get(f"{root}/")
+        assert (answer.status_code, answer.headers["location"]) == (307, "console/")
+
+
 async def test_every_file_that_is_asked_for_is_there(hub: Hub) -> None:
     assert set(asked()) >= {"main.js", "icon.svg", "style/tokens.css", "vendor/uplot.css"}
     for path in asked():
