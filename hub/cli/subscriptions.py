@@ -4,13 +4,12 @@ import argparse
 import asyncio
 from typing import Any
 
-from hub.cli import REJECTED
+from hub.cli import resuming
 from hub.cli.listing import json_argument
 from hub.cli.named import path_of, subscription_argument
 from hub.cli.pages import pages
-from hub.cli.remote import Denied, Remote, hub_argument, remote
+from hub.cli.remote import Remote, hub_argument, remote
 from hub.cli.showing import ago, as_json, line, moment, pairs, table
-from hub.errors import Mistaken
 from hub.settings import Settings
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 
@@ -44,10 +43,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     showing = actions.add_parser("show", help="all that is known of how one stands")
     for name, what in ACTIONS.items():
         subscription_argument(actions.add_parser(name, help=what), optional=name == "resume")
-    resuming = actions.choices["resume"]
-    resuming.add_argument("--all", action="store_true", help="all of those in error")
-    resuming.add_argument("--owner", metavar="CLIENT", help="with --all: of this client")
-    resuming.add_argument("--origin", metavar="URL", help="with --all: told at https://host:port")
+    resumed = actions.choices["resume"]
+    resumed.add_argument("--all", action="store_true", help="all of those in error")
+    resumed.add_argument("--owner", metavar="CLIENT", help="with --all: of this client")
+    resumed.add_argument("--origin", metavar="URL", help="with --all: told at https://host:port")
+    resumed.add_argument("--resend", action="store_true", help="wait until it accepts, and send what it has missed")
     subscription_argument(showing)
     for action in actions.choices.values():
         hub_argument(action)
@@ -62,16 +62,16 @@ def _limit(text: str) -> int:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     del settings
-    if arguments.action == "resume" and arguments.all == bool(arguments.subscription):
-        raise Mistaken("say which one to resume, or --all for those in error")
+    if arguments.action == "resume":
+        resuming.check(arguments)
     return asyncio.run(_act(arguments))
 
 
 async def _act(arguments: argparse.Namespace) -> int:
     async with remote(arguments.hub) as hub:
         match arguments.action:
-            case "resume" if arguments.all:
-                return await _resume(hub, arguments)
+            case "resume":
+                return await resuming.resume(hub, arguments)
             case "list":
                 await _list(hub, arguments)
             case "show":
@@ -85,32 +85,6 @@ async def _act(arguments: argparse.Namespace) -> int:
                 line(done["text"])
                 pairs((name, done.get(name)) for name in ("secret", "publicKey", "previousUntil"))
     return 0
-
-
-async def _resume(hub: Remote, arguments: argparse.Namespace) -> int:
-    """Each of those in `error`; one that is refused stops none of the others."""
-    wanted = {"status": "error", "owner": arguments.owner, "origin": arguments.origin}
-    names = [
-        f"{row['version']}/{row['id']}"
-        async for row in pages(hub, "/admin/subscriptions", "subscriptions", sort="id", **wanted)
-    ]
-    requested, refused = list[str](), dict[str, str]()
-    for name in names:
-        path = f"/admin/subscriptions/{name}"
-        try:
-            if (await hub.read(path))["status"] == "error":  # the list is some seconds old
-                await hub.ask("POST", f"{path}/resume")
-                requested.append(name)
-        except Denied as error:
-            refused[name] = str(error)
-    if arguments.json:
-        as_json({"requested": requested, "refused": refused})
-    else:
-        for name, why in refused.items():
-            line(f"{name}: {why}")
-        many = len(requested) + len(refused)
-        line(f"{len(requested)} of {many} are `requested`: once its handshake is accepted, each is active.")
-    return REJECTED if refused else 0
 
 
 async def _list(hub: Remote, arguments: argparse.Namespace) -> None:

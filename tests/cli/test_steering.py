@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -227,3 +228,43 @@ async def test_all_in_error_are_resumed(hub: HubProcess, fhir: Fhir, receiver: R
     for id_ in ids[:2]:
         await fhir.until(id_, "active")
     assert (await command(hub.url, "subscriptions", "show", ids[2], "--json")).json["status"] == "off"
+
+
+async def test_what_was_missed_is_sent(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
+    """Of each whose endpoint accepts; one that does not is named, and nothing is sent there."""
+    answers = {"/e": 200, "/f": 200, "/g": 200}
+
+    async def answer(received: Received) -> int:
+        return answers[received.path]
+
+    receiver.answers |= dict.fromkeys(answers, answer)
+    ids = {path: await fhir.subscribe(subscription(f"{receiver.url}{path}", "Immunization")) for path in answers}
+    answers |= dict.fromkeys(answers, 400)
+    await fhir.post(immunization())
+    for id_ in ids.values():
+        await fhir.until(id_, "error")
+    await fhir.post(immunization())
+
+    async def listed() -> bool:
+        found = (await command(hub.url, "subscriptions", "list", "--origin", receiver.url, "--json")).json
+        return [each["status"] for each in found] == ["error"] * 3
+
+    await eventually(listed)
+    answers |= {"/e": 200, "/f": 200}
+    before = receiver.requests["/g"]
+    came = await command(hub.url, "subscriptions", "resume", "--all", "--origin", receiver.url, "--resend")
+    assert came.code == 3
+    refused, done = came.out.splitlines()
+    assert refused.startswith(f"r4/{ids['/g']}: it is `error`, and nothing is resent: ")
+    assert done == "2 of 3 are `active`: the 4 events that they missed are sent."
+    for path in ("/e", "/f"):
+        await receiver.until(partial(_told_again, receiver, path))
+    assert receiver.requests["/g"] == before + 1, "the handshake"
+    answers["/g"] = 200
+    assert (await command(hub.url, "subscriptions", "resume", ids["/g"], "--resend", "--json")).json["missed"] == 2
+    await receiver.until(partial(_told_again, receiver, "/g"))
+
+
+def _told_again(receiver: Receiver, path: str) -> bool:
+    """The first was tried before, the second was not."""
+    return 2 in receiver.numbers(path) and receiver.numbers(path)[-2:] == [1, 2]
