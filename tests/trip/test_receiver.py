@@ -16,7 +16,7 @@ import pytest
 
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization, talking_to
-from tests.guide import SUBSCRIBER, section
+from tests.guide import README, SUBSCRIBER, section
 from tests.processes import HubProcess, subscription
 from tests.receiver import Received, Receiver
 
@@ -76,11 +76,19 @@ class App:
         return [int(line.split()[0]) for line in self.lines if re.match(r"\d+ http", line)]
 
 
+def example(page: Path, title: str) -> str:
+    """The program below a heading."""
+    return section(page, title).partition("```python\n")[2].partition("```")[0]
+
+
+def test_the_readme_has_the_same() -> None:
+    assert example(README, "In an app") == example(SUBSCRIBER, "A receiver in ten lines")
+
+
 @asynccontextmanager
 async def written(directory: Path, hub: HubProcess) -> AsyncIterator[App]:
     """The guide's app at a hub that is elsewhere."""
-    written = section(SUBSCRIBER, "A receiver in ten lines")
-    program = written.partition("```python\n")[2].partition("```")[0]
+    program = example(SUBSCRIBER, "A receiver in ten lines")
     assert program.count(BASE) == 1
     (directory / "app.py").write_text(program.replace(BASE, hub.base))
     app = App(directory)
