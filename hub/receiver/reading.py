@@ -109,7 +109,8 @@ def _named(parameters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {"notificationEvent": [], "additionalContext": [], "error": []}
     for each in parameters:
         name = re.sub("-(.)", lambda letter: letter[1].upper(), each["name"])
-        value = _named(each["part"]) if "part" in each else next(v for key, v in each.items() if key[:5] == "value")
+        values = (value for key, value in each.items() if key[:5] == "value")
+        value = _named(each["part"]) if "part" in each else next(values, None)
         if name in ("notificationEvent", "additionalContext", "error"):
             found[name].append(value)
         else:
