@@ -109,7 +109,8 @@ COMMANDS = {
     "subscriptions": Command(
         "hub.cli.subscriptions",
         "say how a hub's Subscriptions stand; test, resume, stop one",
-        "0 done; 1 what is needed doesn't answer; 2 refused; 3 some of --all were",
+        "0 done; 1 what is needed doesn't answer; 2 refused; 3 some of --all were, or some of what was missed is not"
+        " kept any more",
     ),
     "origins": Command(
         "hub.cli.origins", "say where nothing can be sent; send nothing to one for a while, or end that"

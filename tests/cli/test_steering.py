@@ -2,14 +2,17 @@
 
 import json
 import re
+import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiohttp import web
 
-from tests.cli.commands import command
+from tests.cli.commands import begun, command
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization
 from tests.processes import HubProcess, subscription
@@ -230,6 +233,84 @@ async def test_all_in_error_are_resumed(hub: HubProcess, fhir: Fhir, receiver: R
     assert (await command(hub.url, "subscriptions", "show", ids[2], "--json")).json["status"] == "off"
 
 
+class Hub:
+    """What a Receiver has to answer to be taken for a hub. `stands`: How each of its Subscriptions stands."""
+
+    def __init__(self, receiver: Receiver, **stands: str) -> None:
+        self.receiver, self.stands = receiver, stands
+        self.missed = [{"first": 1, "last": 3}, {"first": 5, "last": 6}]
+        self.listed = [{"version": "r4", "id": id_} for id_ in stands]
+        self.answer("/admin/subscriptions", lambda: {"subscriptions": self.listed, "next": None})
+        for id_ in stands:
+            self.answer(f"/admin/subscriptions/r4/{id_}", partial(self.one, id_))
+            self.answer(f"/admin/subscriptions/r4/{id_}/resume", partial(self.resumed, id_))
+            self.answer(f"/admin/subscriptions/r4/{id_}/redeliver", lambda: {"first": 1, "last": 3, "text": "Sent."})
+
+    def answer(self, path: str, told: Callable[[], Any], status: int = 200) -> None:
+        async def answers(_: Received) -> web.Response:
+            return web.json_response(told(), status=status)
+
+        self.receiver.answers[path] = answers
+
+    def one(self, id_: str) -> dict[str, Any]:
+        return {"status": self.stands[id_], "error": None, "outcome": None, "missed": self.missed}
+
+    def resumed(self, id_: str) -> dict[str, Any]:
+        self.stands[id_] = "active"
+        return {"text": "It is `requested`."}
+
+    @property
+    def resent(self) -> list[str]:
+        return [each.path.split("/")[-2] for each in self.receiver.received if each.path.endswith("/redeliver")]
+
+
+async def test_resumed_by_a_hub_that_goes_away(receiver: Receiver) -> None:
+    """One that is not answered for stops none of the others; in a line each it is said which, and 1."""
+    hub = Hub(receiver, a="error", b="error", c="error")
+    hub.missed = [{"first": 1, "last": 3}]
+    hub.answer("/admin/subscriptions/r4/b/redeliver", lambda: {}, 503)
+    done = await command(receiver.url, "subscriptions", "resume", "--all", "--resend")
+    assert (done.code, done.err) == (1, "")
+    assert done.out.splitlines() == [
+        "r4/b: 503: {} (this is no answer of a hub's)",
+        "2 of 3 are `active`: the 6 events that they missed are sent.",
+        "`hub subscriptions resume NAME --resend` goes on with one of them.",
+    ]
+    hub.answer("/admin/subscriptions/r4/b/redeliver", lambda: {"first": 1, "last": 3, "text": "Sent."})
+    hub.answer("/admin/subscriptions/r4/b/resume", lambda: {}, 409)  # it is active since
+    again = await command(receiver.url, "subscriptions", "resume", "r4/b", "--resend")
+    assert (again.code, again.out) == (0, "It is `active`: the 3 events that it missed are sent.\n")
+
+
+async def test_missed_and_not_kept(receiver: Receiver) -> None:
+    """What is not kept any more is counted apart, and what was missed behind it is sent; then it is 3."""
+    hub = Hub(receiver, a="error")
+    redelivered = iter((web.json_response({}, status=410), web.json_response({"first": 6, "last": 6, "text": "."})))
+
+    async def redeliver(_: Received) -> web.Response:
+        return next(redelivered)
+
+    receiver.answers["/admin/subscriptions/r4/a/redeliver"] = redeliver
+    done = await command(receiver.url, "subscriptions", "resume", "--all", "--resend", "--json")
+    assert (done.code, done.json) == (3, {"active": ["r4/a"], "refused": {}, "missed": 1, "lost": 4})
+    assert hub.resent == ["a", "a"]
+
+
+async def test_stopped_while_it_resumes(receiver: Receiver) -> None:
+    """After a Ctrl-C it is said whose events were not sent yet: --all would not find them again."""
+    hub = Hub(receiver, a="error")
+    hub.answer("/admin/subscriptions/r4/a/resume", lambda: hub.stands.update(a="requested") or {"text": "."})
+    async with begun(receiver.url, "subscriptions", "resume", "--all", "--resend") as process:
+        await receiver.until(lambda: receiver.requests["/admin/subscriptions/r4/a"] > 1)
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (130, b"")
+    assert err.decode().splitlines() == [
+        "r4/a is asked; what it missed is not sent yet.",
+        "`hub subscriptions resume NAME --resend` goes on with one of them.",
+    ]
+
+
 async def test_what_was_missed_is_sent(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
     """Of each whose endpoint accepts; one that does not is named, and nothing is sent there."""
     answers = {"/e": 200, "/f": 200, "/g": 200}
@@ -254,7 +335,7 @@ async def test_what_was_missed_is_sent(hub: HubProcess, fhir: Fhir, receiver: Re
     before = receiver.requests["/g"]
     came = await command(hub.url, "subscriptions", "resume", "--all", "--origin", receiver.url, "--resend")
     assert came.code == 3
-    refused, done = came.out.splitlines()
+    refused, done, _ = came.out.splitlines()
     assert refused.startswith(f"r4/{ids['/g']}: it is `error`, and nothing is resent: ")
     assert done == "2 of 3 are `active`: the 4 events that they missed are sent."
     for path in ("/e", "/f"):
