@@ -1,4 +1,4 @@
-"""What a subscriber is shown of what comes: a line each on a terminal, or JSON for scripts."""
+"""What a subscriber is shown of what comes: a line each, of a resource on a terminal as many as it needs, or JSON."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from hub.cli.listing import UNFOLDED
-from hub.cli.report import folded
+from hub.cli.plain import plain
+from hub.cli.report import elements
 from hub.receiver import Event, Kind, Notification, Receipt
 from subscriptions.ranges import Range, words
 
@@ -100,9 +101,10 @@ class Notices:
         if self.as_json:
             return
         told = [event.resource, *(context.resource for context in event.contexts)]
+        width = max(self.console.width - INDENT, INDENT) if self.console.is_terminal else None
         for resource in filter(None, told):
-            line = folded(resource, max(self.console.width - INDENT, INDENT))
-            self.console.print(Text(" " * INDENT + line), soft_wrap=True)
+            for line in elements(resource, width):
+                self.console.print(Text(" " * INDENT + plain(line)), soft_wrap=True)
 
 
 def _fields(event: Event) -> Mapping[str, Any]:

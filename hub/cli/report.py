@@ -1,6 +1,6 @@
 """What the demo prints: what was seen of the trip, as wide as the terminal is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import time
 from typing import Any
@@ -90,6 +90,23 @@ def folded(value: Any, width: int, indent: int = 0, name: str = "") -> str:
     return f"{name}{opening}\n{lines}\n{' ' * indent}{closing}"
 
 
+def elements(resource: Mapping[str, Any], width: int | None) -> list[str]:
+    """
+    A resource on one line if it fits there; else a line for each element, as much of it as there is room for.
+
+    Args:
+        width: None for a line without an end.
+    """
+    flat = orjson.dumps(resource).decode()
+    if width is None or len(flat) <= width:
+        return [flat]
+    return [_element(f"{name}: ", value, width) for name, value in resource.items()]
+
+
+def _element(name: str, value: Any, width: int) -> str:
+    return name + _shortened(orjson.dumps(value).decode(), width - len(name))
+
+
 def _shortened(text: str, room: int) -> str:
     mark = f" … {len(text.encode())} bytes"
-    return text if len(text) <= room else text[: room - len(mark)] + mark
+    return text if len(text) <= room else text[: max(room - len(mark), 0)] + mark
