@@ -45,6 +45,8 @@ EVENTS_WITHHELD = Family(
     "events_withheld", "Resources of events that were kept from a subscription they concern.", ("tenant", "reason")
 )
 EVALUATIONS_FAILED = Family("evaluations_failed", "Changes and evaluations of them that were set aside.", ("reason",))
+#: Why: each is there from the beginning, since Prometheus sees no increase from nothing to something.
+REASONS: Final = ("body", "evaluation", "include", "matching", "retention", "subscription")
 ATTEMPTS = Family("attempts", "Attempts at notifications.", ("tenant", "kind", "outcome"))
 NOTIFICATIONS_DELIVERED = Family("notifications_delivered", "Notifications that were accepted.", ("tenant", "kind"))
 EVENTS_DELIVERED = Family("events_delivered", "Events that were accepted for the first time.", ("tenant",))

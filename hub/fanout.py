@@ -138,6 +138,8 @@ class Fanout:
         began = monotonic()
         entries, spans = self._begin(partition, entries)
         _, changes = await asyncio.gather(self.in_force.refresh(), self._bodies.read(entries))
+        if self.in_force.broken:  # whom each of these may concern
+            Poison(self.meter, self.poison).note("subscription", by=len(entries))
         concerned = await self._concerns.of(entries, changes, self.in_force)
         owed, included = concerned.changes, concerned.included
         results = await asyncio.gather(

@@ -22,10 +22,10 @@ class Poison:
     meter: Meter
     counts: Counter[str]
 
-    def note(self, reason: str) -> None:
-        """Something was set aside."""
-        self.counts[reason] += 1
-        self.meter.count(EVALUATIONS_FAILED, reason)
+    def note(self, reason: str, *, by: int = 1) -> None:
+        """Something was set aside, so often. `reason`: One of REASONS."""
+        self.counts[reason] += by
+        self.meter.count(EVALUATIONS_FAILED, reason, by=by)
 
     def set_aside(self, reason: str, entry: Entry, text: str, **ids: str) -> None:
         """Go on without this change, or without somebody whom it may concern."""

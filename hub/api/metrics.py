@@ -24,7 +24,7 @@ from hub.api.gate import bearer
 from hub.api.routes import Gate, Route
 from hub.audit import Audit
 from hub.draining import Draining
-from hub.families import BUCKETS, FAMILIES, Family
+from hub.families import BUCKETS, EVALUATIONS_FAILED, EVENTS_DROPPED, FAMILIES, REASONS, Family
 from hub.figures import Figures, Readings
 from hub.machinery import Machinery, Working
 from hub.pipeline import Pipeline, read_info
@@ -91,10 +91,17 @@ class Metrics:
     async def get(self, _: Request) -> Response:
         """All figures."""
         figures = (await Readings(self.pipeline).read()).totals
-        found = [*(_metric(family, figures) for family in FAMILIES), *await self._gauges()]
+        gauges = await self._gauges()
+        found = [*(_metric(family, figures, self._always(family)) for family in FAMILIES), *gauges]
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Collected(found))
         return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    def _always(self, family: Family) -> Iterable[tuple[str, ...]]:
+        """The labels that are there before anything was counted: of what must not happen, the first time is seen."""
+        if family is EVENTS_DROPPED:
+            return ((tenant,) for tenant in {DEFAULT, *self.access.tenants})
+        return ((reason,) for reason in REASONS) if family is EVALUATIONS_FAILED else ()
 
     async def _gauges(self) -> list[Metric]:
         working = await self.machinery.look()
@@ -185,11 +192,11 @@ def _of_subscriptions(rows: Iterable[Row], now: int) -> Iterator[Metric]:
     yield _gauge("hub_oldest_undelivered_event_seconds", text, by, ages)
 
 
-def _metric(family: Family, figures: Figures) -> Metric:
-    """What was counted, for all labels of which there is something."""
+def _metric(family: Family, figures: Figures, always: Iterable[tuple[str, ...]]) -> Metric:
+    """What was counted, for all labels of which there is something, and for those that are always there."""
     if not family.timed:
         counter = CounterMetricFamily(family.metric, family.help, labels=family.labels)
-        for labels, value in sorted(figures.each(family).items()):
+        for labels, value in sorted((dict.fromkeys(always, 0) | figures.each(family)).items()):
             counter.add_metric(labels, value)
         return counter
     histogram = HistogramMetricFamily(family.metric, family.help, labels=family.labels)

@@ -260,6 +260,7 @@ async def test_a_subscription_that_cannot_be_understood_delays_no_other(parts: P
         await matched(parts)
     assert (await events(parts, good), await events(parts, bad)) == (["a"], [])
     assert set(engine.in_force.broken) == {"default/r4/bad"}
+    assert engine.poison == {"subscription": 1}
 
 
 async def test_changes_that_are_matched_are_trimmed_and_the_ends_stay_known(parts: Parts) -> None:

@@ -135,7 +135,7 @@ def _of_hub(found: Whole, at: int) -> Iterator[Problem]:
         yield Problem(False, text, "End that, if it is over", "#/origins", command)
     if found.set_aside:
         text = f"{_many(found.set_aside, 'change')} or evaluations of changes were set aside in the last hour."
-        yield Problem(False, text, "See the log: change.set-aside", "#/")
+        yield Problem(False, text, "See the log: change.set-aside, subscription.broken", "#/")
 
 
 def _of_tenant(found: Found) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.access import Tenant
-from hub.families import BUCKETS, FAMILIES
+from hub.families import BUCKETS, FAMILIES, REASONS
 from hub.keys import FAILING, OPEN
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.scopes import ALL
@@ -74,6 +74,16 @@ async def test_what_was_counted(hub: Hub, receiver: Receiver) -> None:
     assert one(found, "hub_trip_seconds_bucket", tenant="default", le="+Inf") == 1
     assert 0 < one(found, "hub_trip_seconds_sum", tenant="default") < 30
     assert one(found, "hub_request_seconds_count") >= 1
+
+
+async def test_what_must_not_happen_is_there_before_it_does(hub: Hub) -> None:
+    """As 0, for each tenant and reason: an increase from nothing to something is seen by nobody."""
+    await hub.parts.access.set(Tenant("south"))
+    found = await scraped(hub)
+    for tenant in ("default", "south"):
+        assert one(found, "hub_events_dropped_total", tenant=tenant) == 0
+    for reason in REASONS:
+        assert one(found, "hub_evaluations_failed_total", reason=reason) == 0
 
 
 async def test_buckets_are_cumulative(hub: Hub) -> None:
