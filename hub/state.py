@@ -14,9 +14,9 @@ One subscription's state.
 - `begun` (`1` from the first activation on), `filling:<partition>` (while it is filled with changes of the past: stream
   id of the last change that waits for that)
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
-- `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to …`: of the last such
-  range, what was not sent once more since), `skipped_events` (all ever), `recovered` (the recovery by which the numbers
-  were last moved on)
+- `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to …`: of what was passed
+  by then, what was not sent once more since), `skipped_events` (all ever), `recovered` (the recovery by which the
+  numbers were last moved on)
 - `token` (of the latest lease), `sending` (`first last ms kind`: the pinned notification, see `Sending`),
   `attempt` (its failures so far), `next` (ms before which nothing is sent)
 - `early` (ms: the `next` that was left out since the origin's breaker called)

@@ -73,7 +73,7 @@ class Row:
     sending: What is pinned, as `Sending` has it; empty for nothing.
     resend: What waits to be sent once more.
     dropped_last: The last such range.
-    missed: Of those that were skipped last, what was not sent once more since.
+    missed: Of those that were skipped, what was not sent once more since.
     """
 
     key: SubscriptionKey

@@ -1,4 +1,4 @@
--- include: alert
+-- include: alert passed_by
 -- Set a subscription to `error` after its store was restored, and have its numbers go on above all that were given.
 -- Safe to repeat: it is done once for each recovery.
 --
@@ -19,10 +19,7 @@ local above = number(math.ceil((events + ARGV[2]) / ARGV[3]) * ARGV[3])
 -- A write that can't grow comes first, as in `settle`.
 redis.call('HDEL', KEYS[1], 'sending', 'attempt', 'next', 'early', 'failing', 'failing_code', 'beat_at', 'quiet_until',
   'resend', 'test')
-if events > delivered then
-  redis.call('HSET', KEYS[1], 'skipped', number(delivered + 1) .. '-' .. number(events))
-  redis.call('HINCRBY', KEYS[1], 'skipped_events', events - delivered)
-end
+if events > delivered then passed_by(KEYS[1], delivered + 1, events) end
 redis.call('HSET', KEYS[1], 'events', above, 'delivered', above, 'recovered', ARGV[1], 'revision', number(held[2] + 1),
   'updated', number(now))
 if off then return 0 end

@@ -1,4 +1,4 @@
--- include: alert pin
+-- include: alert pin passed_by
 -- Record what became of the pinned notification, and say what to send next.
 --
 -- KEYS  1 subscription  2 attempts  3 outbox
@@ -117,8 +117,8 @@ else
     local missed = held[9] and events > delivered
     if held[14] then note(now, 'recovered', missed and delivered + 1, missed and events) end
     if missed then
-      redis.call('HSET', KEYS[1], 'delivered', held[4], 'skipped', string.format('%.0f-%.0f', delivered + 1, events))
-      redis.call('HINCRBY', KEYS[1], 'skipped_events', events - delivered)
+      redis.call('HSET', KEYS[1], 'delivered', held[4])
+      passed_by(KEYS[1], delivered + 1, events)
       delivered = events
     end
   else

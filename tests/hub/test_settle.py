@@ -586,6 +586,33 @@ async def test_what_was_skipped_and_is_sent_once_more_is_not_missed_any_longer(p
         assert await parts.pipeline.command("HGET", life.key.subscription, "skipped") == left
 
 
+@pytest.mark.parametrize(
+    ("between", "times", "missed"),
+    [
+        (0, 3, b"1-6"),
+        (1, 3, b"1-2 4-5 7-8"),
+        (1, 40, b"1-26 " + b" ".join(b"%d-%d" % (n, n + 1) for n in range(28, 120, 3))),
+    ],
+    ids=["end-to-end", "apart", "too-many"],
+)
+async def test_what_was_missed_before_is_not_forgotten(parts: Parts, between: int, times: int, missed: bytes) -> None:
+    """Two are missed each time, and so many are delivered between. Of too many ranges the oldest become one."""
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"))
+    await life.active()
+    number = 0
+    for _ in range(times):
+        await parts.outboxes.owe(life.key, 0, [entry(0, number + 1), entry(0, number + 2)])
+        await life.settle(await life.turn(), Verb.ERROR)
+        await life.write(SubscriptionStatus.REQUESTED)
+        await life.settle(await life.turn(), Verb.ACTIVE, {0: entry(0, number + 2).id})
+        number += 2 + between
+        if between:
+            await parts.outboxes.owe(life.key, 0, [entry(0, number)])
+            await life.settle(await life.turn(), Verb.DELIVERED)
+    held = await parts.pipeline.command("HMGET", life.key.subscription, "skipped", "skipped_events")
+    assert held == [missed, b"%d" % (2 * times)]
+
+
 @pytest.mark.parametrize("status", [SubscriptionStatus.REQUESTED, SubscriptionStatus.ACTIVE])
 async def test_what_was_pinned_before_notifications_had_a_kind_is_sent_and_settled(
     parts: Parts, status: SubscriptionStatus

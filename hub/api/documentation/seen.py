@@ -89,7 +89,7 @@ SUBSCRIPTION = Documented(
         timeline=about(or_none(listed(HAPPENED)), "null if it isn't wanted"),
         sending=about(or_none(told(**PINNED, at=AT, attempt=NUMBER)), "What is on its way, or tried again"),
         resend=about(listed(RANGE), "What waits to be sent once more"),
-        missed=about(listed(RANGE), "What was passed by when it became active last, and was not sent since"),
+        missed=about(listed(RANGE), "What was passed by when it became active again, and was not sent since"),
     ),
 )
 _EVENT: dict[str, Schema] = {
