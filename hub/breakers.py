@@ -164,9 +164,9 @@ class Caller:
 
     async def tick(self, now: int) -> None:
         """Call the probes whose time has come, and rouse who is parked at origins that are back, or drained no more."""
-        for origin in await self.pipeline.command("ZRANGEBYSCORE", DRAINED, "-inf", now, "LIMIT", 0, LOOKED_AT):
-            await self.pipeline.command("SADD", WAKING, origin)
-            await self.pipeline.command("ZREM", DRAINED, origin)
+        if over := await self.pipeline.command("ZRANGEBYSCORE", DRAINED, "-inf", now):
+            await self.pipeline.command("SADD", WAKING, *over)
+            await self.pipeline.command("ZREMRANGEBYSCORE", DRAINED, "-inf", now)  # what is drained anew stays
         opened, waking = await self.pipeline.all(
             [("ZRANGEBYSCORE", OPEN, "-inf", now, "LIMIT", 0, LOOKED_AT), ("SRANDMEMBER", WAKING, LOOKED_AT)]
         )

@@ -1,8 +1,11 @@
 """Origins that an operator has drained: nothing new is sent there, and all of it afterwards, in order."""
 
+from typing import Any
+
 from hub.breakers import FREE, Caller, Pass
 from hub.draining import Standing
-from hub.keys import DRAINED, OriginKeys
+from hub.keys import DRAINED, WAKING, OriginKeys
+from hub.pipeline import Pipeline
 from hub.wiring.parts import Parts
 from subscriptions.audit import Kind
 from subscriptions.codes import SubscriptionStatus
@@ -99,6 +102,21 @@ async def test_who_waited_is_roused_when_it_ends(parts: Parts) -> None:
     assert not await parts.pipeline.command("ZCARD", DRAINED)
     assert not await parts.pipeline.command("ZCARD", OriginKeys(DOWN).parked)
     assert await parts.draining.states() == []
+
+
+async def test_what_is_drained_anew_stays_so(parts: Parts) -> None:
+    """Also when that is asked for just as the clock sees that it was over."""
+
+    class Meanwhile(Pipeline):
+        async def command(self, *words: Any) -> Any:
+            answer = await super().command(*words)
+            if words[:2] == ("SADD", WAKING):
+                await drain(parts, DOWN)
+            return answer
+
+    await drain(parts, DOWN, 1)
+    await Caller(Meanwhile(parts.client), parts.due, parts.outboxes).tick(now() + 10_000)
+    assert await breakers(parts, clock=now).is_drained(DOWN)
 
 
 async def test_it_is_audited(parts: Parts) -> None:
