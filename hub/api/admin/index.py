@@ -71,8 +71,8 @@ class IndexCost:
                 "microseconds": cost,
                 "share": round(cost / spent, 4) if spent else 0.0,
             }
-            for each, (_, cost) in zip(registered, own, strict=False)
-            if each is not None
+            for each, (name, cost) in zip(registered, own, strict=False)
+            if each is not None and str(each.key) == name  # not what was spent on one that it replaces
         ]
 
 

@@ -129,8 +129,8 @@ async def test_what_matching_costs(hub: Hub) -> None:
         assert answer.status_code == 201, answer.text
     await put(hub, "c")
     for id_, seconds in (("a", 0.003), ("c", 0.001)):
-        hub.parts.meter.spend((await member(hub.parts, id_)).key.registered_as, seconds)
-    hub.parts.meter.spend("ward/r4/a", 1)
+        hub.parts.meter.spend((await member(hub.parts, id_)).key, seconds)
+    hub.parts.meter.spend("ward/r4/a/1", 1)
     await Metering(hub.parts.pipeline, hub.parts.meter).flush()
     said = told(hub, "get", "/admin/index", await hub.get(f"{ADMIN}/index"))
     (type_,) = said["types"]
@@ -140,6 +140,10 @@ async def test_what_matching_costs(hub: Hub) -> None:
     assert (first["id"], first["microseconds"], first["share"]) == ("a", 3000, 0.75)
     assert first["filters"] == ["status:not=completed"]
     assert (second["id"], second["share"]) == ("c", 0.25)
+    assert (await hub.client.delete("/Subscription/a")).is_success
+    await put(hub, "a")
+    said = told(hub, "get", "/admin/index", await hub.get(f"{ADMIN}/index"))
+    assert [each["id"] for each in said["criteria"]] == ["c"], "what was spent on another life of it is not its own"
 
 
 async def test_why_a_given_change_would_concern_one(hub: Hub) -> None:
