@@ -51,7 +51,7 @@ class Meter:
     _counts: defaultdict[Field, int] = field(default_factory=lambda: defaultdict(int))
     _costs: defaultdict[Hashable, float] = field(default_factory=lambda: defaultdict(float))
     _steps: list[dict[str, object]] = field(default_factory=list)
-    _untold: int = 0
+    _untold: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _changes: int = 0
 
     def count(self, family: Family, *labels: str, by: int = 1) -> None:
@@ -80,14 +80,14 @@ class Meter:
         if len(self._steps) < TOLD:
             self._steps.append({"at": time_ns() // 1_000_000, "step": step, "tenant": tenant, **ids})
         else:
-            self._untold += 1
+            self._untold[tenant] += 1
 
     def take(self) -> Taken:
         """What was counted, and begin anew."""
         counts, self._counts = self._counts, defaultdict(int)
         costs, self._costs = self._costs, defaultdict(float)
         steps = list(self._told())
-        self._steps, self._untold = [], 0
+        self._steps, self._untold = [], defaultdict(int)
         return Taken(
             {"|".join(map(str, parts)): by for parts, by in counts.items() if by},
             {str(name): round(costs[name] * 1_000_000) for name in nlargest(COSTLY, costs, key=costs.__getitem__)},
@@ -96,5 +96,6 @@ class Meter:
 
     def _told(self) -> Iterator[bytes]:
         yield from map(msgspec.json.encode, self._steps)
-        if self._untold:
-            yield msgspec.json.encode({"at": time_ns() // 1_000_000, "step": "left-out", "steps": self._untold})
+        at = time_ns() // 1_000_000
+        for tenant, steps in self._untold.items():
+            yield msgspec.json.encode({"at": at, "step": "left-out", "tenant": tenant, "steps": steps})

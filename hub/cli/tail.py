@@ -30,6 +30,9 @@ SHORT = {
     "delivery.attempted": ("attempt", "green"),
 }
 
+#: What is said of each step anyway, or is the same of all.
+_SAID = frozenset({"at", "step", "tenant"})
+
 #: What comes of an attempt, where the log's word is none.
 THEN = {"tryagain": "to be tried again", "giveup": "given up", "turnoff": "turned off"}
 
@@ -114,7 +117,7 @@ def _words(step: Mapping[str, Any]) -> tuple[str, str]:
             what = f"{step['kind']}{numbers if last else ''}, attempt {step['attempt']}"
             then = THEN.get(step["decision"], step["decision"])
             return f"{version}/{id_}", f"{what}: {step['outcome']} in {step['milliseconds']} ms, {then}"
-    return "", " ".join(f"{name}={_text(value)}" for name, value in step.items() if name not in ("at", "step"))
+    return "", " ".join(f"{name}={_text(value)}" for name, value in step.items() if name not in _SAID)
 
 
 def _text(value: Any) -> str:

@@ -84,7 +84,7 @@ class Live:
             while (now := monotonic()) < end:
                 if now < following:
                     for step in await _until(min(following, end), steps):
-                        if step.get("tenant", self.tenant) == self.tenant:
+                        if step["tenant"] == self.tenant:
                             yield _event("step", {**step, "at": iso(step["at"])})
                     continue
                 following = max(following + EVERY, now)
