@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -95,14 +95,9 @@ class Figures:
                 buckets[int(parts[-1])] += value
         return Timing(tuple(buckets), microseconds / 1_000_000)
 
-    def __add__(self, other: "Figures") -> "Figures":
-        return Figures({name: self.fields.get(name, 0) + other.fields.get(name, 0) for name in self._names(other)})
-
     def __sub__(self, other: "Figures") -> "Figures":
-        return Figures({name: self.fields.get(name, 0) - other.fields.get(name, 0) for name in self._names(other)})
-
-    def _names(self, other: "Figures") -> Iterable[tuple[str, ...]]:
-        return {**self.fields, **other.fields}
+        names = {**self.fields, **other.fields}
+        return Figures({name: self.fields.get(name, 0) - other.fields.get(name, 0) for name in names})
 
     def _of(self, family: Family, labels: Mapping[str, str]) -> Iterable[tuple[tuple[str, ...], int]]:
         wanted = [(family.labels.index(label) + 1, value) for label, value in labels.items()]
@@ -154,12 +149,13 @@ class Reading:
 
     def over(self, seconds: float) -> Span:
         """What was counted in at least the last seconds, as far as there are samples of them."""
-        milliseconds, figures = self.since.milliseconds, self.since.figures
+        milliseconds, counted = self.since.milliseconds, Counter(self.since.figures.fields)
         for sample in self.samples:
             if milliseconds >= seconds * 1000:
                 break
-            milliseconds, figures = milliseconds + sample.span.milliseconds, figures + sample.span.figures
-        return Span(milliseconds, figures)
+            milliseconds += sample.span.milliseconds
+            counted.update(sample.span.figures.fields)
+        return Span(milliseconds, Figures(counted))
 
 
 @dataclass(frozen=True, slots=True)
