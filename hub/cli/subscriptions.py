@@ -121,7 +121,7 @@ async def _show(hub: Remote, path: str, in_json: bool) -> None:
     if in_json:
         as_json(found | {"attempts": attempts})
         return
-    waits = found["undelivered"] and f"{found['undelivered']}, the oldest for {ago(found['oldestAt'])}"
+    oldest = f", the oldest for {ago(found['oldestAt'])}" if found["oldestAt"] else ""
     sending, resend = found["sending"], found["resend"]
     pairs(
         (
@@ -132,7 +132,7 @@ async def _show(hub: Remote, path: str, in_json: bool) -> None:
             ("told at", found["origin"]),
             ("content", found["content"]),
             ("events", f"{found['events']}, delivered to {found['delivered']}"),
-            ("wait", waits or None),
+            ("wait", f"{found['undelivered']}{oldest}" if found["undelivered"] else None),
             ("dropped", found["dropped"] or None),
             ("skipped", found["skipped"] or None),
             ("missed", ", ".join(_numbers("", each["first"], each["last"]) for each in found["missed"])),

@@ -60,7 +60,7 @@ export function bytes(number) {
   return `${SHORT.format(number / 1024 ** step)} ${["B", "KiB", "MiB", "GiB", "TiB"][step]}`;
 }
 
-// `Event 7`, `Events 7 to 9`.
+// `event 7`, `events 7 to 9`.
 export function numbered(first, last) {
   return first === last ? `event ${count(first)}` : `events ${count(first)} to ${count(last)}`;
 }

@@ -349,3 +349,17 @@ async def test_what_was_missed_is_sent(hub: HubProcess, fhir: Fhir, receiver: Re
 def _told_again(receiver: Receiver, path: str) -> bool:
     """The first was tried before, the second was not."""
     return 2 in receiver.numbers(path) and receiver.numbers(path)[-2:] == [1, 2]
+
+
+async def test_what_is_off_waits_since_no_time(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> None:
+    """Its events are counted; none of them is the oldest that is still to be sent."""
+    id_ = await fhir.subscribe(subscription(f"{receiver.url}/h", "Immunization"))
+
+    async def broken(_: Received) -> int:
+        return 400
+
+    receiver.answers["/h"] = broken
+    await fhir.post(immunization())
+    await fhir.until(id_, "error")
+    await told(hub, "subscriptions", "off", f"r4/{id_}")
+    assert re.search(r"^wait +1$", await told(hub, "subscriptions", "show", f"r4/{id_}"), re.M)

@@ -37,7 +37,7 @@ function Asked({ query, total, done, close }) {
   const act = async (form) => {
     const resend = form.get("resend") === "on";
     const rows = await found(query);
-    const came = { rows: rows.length, active: 0, events: 0, failed: [] };
+    const came = { rows: rows.length, active: 0, missed: 0, sent: 0, failed: [] };
     const each = async () => {
       while (rows.length && !left.current) {
         await one(rows.shift(), resend, came, left);
@@ -86,11 +86,23 @@ async function one(row, resend, came, left) {
     came.active++;
     if (!resend) return;
     for (const { first, last } of missed) {
-      await ask(`${path}/redeliver`, { method: "POST", body: { from: first, to: last } });
-      came.events += last - first + 1;
+      const sent = await resent(path, first, last);
+      came.missed += last - first + 1;
+      came.sent += sent; // others add meanwhile
     }
   } catch (failure) {
     came.failed.push(`${row.id}: ${failure.message}`);
+  }
+}
+
+// How many of a range that was missed are sent: those that are kept.
+async function resent(path, first, last) {
+  try {
+    const told = await ask(`${path}/redeliver`, { method: "POST", body: { from: first, to: last } });
+    return told.first === null ? last - first + 1 : told.last - told.first + 1;
+  } catch (failure) {
+    if (failure.status === 410) return 0;
+    throw failure;
   }
 }
 
@@ -103,11 +115,12 @@ async function answered(path, left) {
   }
 }
 
-function said({ rows, active, events, failed }) {
+function said({ rows, active, missed, sent, failed }) {
   const first = failed.length ? ` ${several(failed.length, "Subscription")} did not come back, as ${failed[0]}.` : "";
-  const sent = events ? `, and ${several(events, "event")} that they missed are sent` : "";
+  const resent = sent ? `, and ${several(sent, "event")} that they missed are sent` : "";
+  const gone = missed > sent ? `, ${count(missed - sent)} are not kept any more` : "";
   return {
-    text: `${count(active)} of ${several(rows, "Subscription")} ${active === 1 ? "is" : "are"} active${sent}.${first}`,
+    text: `${count(active)} of ${several(rows, "Subscription")} ${active === 1 ? "is" : "are"} active${resent}${gone}.${first}`,
     kind: failed.length ? "middling" : "good",
   };
 }
