@@ -74,6 +74,11 @@ def ago(instant: str | None, now: str | None = None) -> str | None:
     return span((at - datetime.fromisoformat(instant)).total_seconds())
 
 
+def figure(number: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def span(seconds: float) -> str:
     """In the largest unit of which there are two."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):

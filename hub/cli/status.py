@@ -21,7 +21,7 @@ from hub.cli.examining.findings import sized
 from hub.cli.listing import UNFOLDED, json_argument, show
 from hub.cli.plain import plain
 from hub.cli.remote import Remote, hub_argument, remote
-from hub.cli.showing import ago, as_json, moment, span, styled
+from hub.cli.showing import ago, as_json, figure, moment, span, styled
 from hub.errors import Unavailable
 from hub.settings import Settings
 
@@ -123,7 +123,7 @@ def _figures(found: Mapping[str, Any]) -> Table:
 def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     rates, latency, subscriptions = found["rates"], found["latency"], found["subscriptions"]
     names = ("stored", "owed", "delivered", "attempts", "failed")
-    yield "each second", ", ".join(f"{rates[name]:.3g} {name}" for name in names)
+    yield "each second", ", ".join(f"{figure(rates[name])} {name}" for name in names)
     percentiles = [
         f"{name} {_milliseconds(latency[name])}" for name in ("p50", "p95", "p99") if latency[name] is not None
     ]
@@ -161,4 +161,4 @@ def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _milliseconds(number: float) -> str:
-    return f"{number:.3g} ms" if number < 2000 else span(number / 1000)
+    return f"{figure(number)} ms" if number < 2000 else span(number / 1000)
