@@ -44,6 +44,7 @@ export function useFetched(path, seconds = 5) {
       clearTimeout(timer);
       aborter?.abort();
       aborter = null;
+      asks.current = () => {}; // nobody looks any more, whoever asks late
       unheard();
     };
   }, [path, seconds]);

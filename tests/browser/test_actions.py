@@ -120,6 +120,20 @@ async def test_resume_all_in_error(look: Opening, scene: Scene) -> None:
     await expect(looking.button("Resume all 1…")).to_be_visible(timeout=15_000)
 
 
+async def test_who_leaves_asks_no_more(look: Opening, scene: Scene) -> None:
+    """What an action has asked again soon after is not asked once the page shows something else."""
+    await scene.subscribe("left", accept)
+    looking = await look(scene.hub.url)
+    await looking.page.clock.install()
+    await looking.at("subscriptions/r4/left")
+    await looking.do("Send a test…", "Send it")
+    await looking.at("topics")
+    asked: list[str] = []
+    looking.page.on("request", lambda request: asked.append(request.url))
+    await looking.page.clock.run_for(10_000)
+    assert not [url for url in asked if "/subscriptions/r4/left" in url]
+
+
 async def test_switch_off_and_resume(look: Opening, scene: Scene) -> None:
     """Nothing is numbered while it is off."""
     await scene.subscribe("switched", accept)
