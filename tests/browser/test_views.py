@@ -64,7 +64,7 @@ async def trace(look: Look, _: Scene) -> None:
     await expect(steps.nth(1)).to_contain_text('Immunization.patient: {"reference":"Patient/1"}')
     await expect(steps.nth(2)).to_contain_text("Got number 3")
     await expect(steps.nth(3).get_by_role("row").nth(1)).to_contain_text("delivered")
-    await expect(steps.nth(4)).to_contain_text("Event 3: it was sent.")
+    await expect(steps.nth(4)).to_contain_text("Event 3 was delivered.")
 
 
 async def explain(look: Look, _: Scene) -> None:

@@ -196,5 +196,7 @@ def _outcome(member: Member, number: int, state: str, tried: list[dict[str, Any]
             return f"Event {number} is not kept any more: it was delivered, or passed by, before that."
         case "skipped":
             return f"Event {number} was skipped when the Subscription became active again: it can be sent once more."
-    last = f" The last attempt: {tried[0]['said']}." if tried and state != "delivered" else ""
+        case "delivered":
+            return f"Event {number} was delivered."
+    last = f" The last attempt: {tried[0]['said']}." if tried else ""
     return f"Event {number}: {standing(member.state, number)}.{last}"

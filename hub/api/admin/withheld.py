@@ -88,7 +88,7 @@ def _shown(of: Entry) -> dict[str, Any]:
 
 
 def _lost(of: Row) -> Iterator[dict[str, Any]]:
-    missed = Range(of.missed[0].first, of.missed[-1].last) if of.missed else None
+    missed = of.missed[-1] if of.missed else None
     kinds: tuple[tuple[str, int, Range | None], ...]
     kinds = (("dropped", of.dropped, of.dropped_last), ("skipped", of.skipped, missed))
     for kind, events, last in kinds:

@@ -101,6 +101,7 @@ async def test_whose_events_were_lost(hub: Hub) -> None:
     await hub.parts.pipeline.command("HSET", key.subscription, "token", 0, "next", 0)
     await activate(hub.parts, key)
     await becomes(hub.parts, SubscriptionStatus.ACTIVE)
+    await hub.parts.pipeline.command("HSET", key.subscription, "skipped", "1-1 3-3")  # an outage before
     said = told(hub, "get", "/admin/withheld", await hub.get(f"{ADMIN}/withheld"))
     assert [(each["kind"], each["events"], each["first"], each["last"]) for each in said["lost"]] == [
         ("dropped", 2, 1, 2),

@@ -109,7 +109,7 @@ async def test_one_events_trace(hub: Hub) -> None:
     assert "L1" in only["found"][0]
     assert said["matched"]["trigger"][0]["fired"] is True
     assert [each["decision"] for each in said["attempts"]] == ["delivered", "again"]
-    assert said["outcome"] == "Event 1: it was sent."
+    assert said["outcome"] == "Event 1 was delivered."
 
 
 async def test_attempts_at_other_events_are_not_in_it(hub: Hub) -> None:
