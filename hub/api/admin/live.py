@@ -66,11 +66,11 @@ class Live:
     async def watch(self, request: Request) -> Response:
         query = Query(Exchange(request), "tail", "seconds")
         seconds, tail = query.number("seconds", LONGEST, most=LONGEST), query.flag("tail")
+        first = await self.watchers.pulse.beat()  # before it is counted who watches: all may have come at once
         if self.watchers.streams >= MOST:
             raise Declined(f"As many watch as may: {MOST} in each process.", retry_after=COME_BACK)
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
-        first = await self.watchers.pulse.beat()
         endless(request)
         return _Stream(self.watchers, self._events(request, first, seconds, tail=tail))
 

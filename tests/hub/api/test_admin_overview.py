@@ -219,6 +219,12 @@ async def test_as_many_watch_as_may(hub: Hub) -> None:
     assert (await hub.get(f"{ADMIN}/live?seconds=1")).status_code == 200
 
 
+async def test_no_more_watch_than_may_when_all_come_at_once(hub: Hub) -> None:
+    """As all pages do when a hub is back."""
+    answers = await asyncio.gather(*(hub.get(f"{ADMIN}/live?seconds=1") for _ in range(MOST + 2)))
+    assert sorted(answer.status_code for answer in answers) == [200] * MOST + [503] * 2
+
+
 @pytest.mark.parametrize("query", ["tail=1", "seconds=0", "seconds=x", "tenant=ward"])
 async def test_what_cannot_be_watched(hub: Hub, query: str) -> None:
     assert (await hub.get(f"{ADMIN}/live?{query}")).status_code == 400
