@@ -40,7 +40,7 @@ from subscriptions.subscription import Style
 FIELDS = (
     "resource", "status", "revision", "updated", "end", "events", "delivered",
     "error", "error_code", "failing", "failing_code", "skipped_events", "counting", "style", "beat_at", "test",
-    "alerts", "resend", "dropped_events", "untold", "headers", "owner",
+    "alerts", "resend", "dropped_events", "untold", "headers", "owner", "skipped",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ class State:
     A subscription's hash, read. `end` and `beat_at` are in ms; `counting` is whether changes are numbered.
 
     resource, headers: As they are kept, the headers sealed.
+    missed: What was skipped, and not sent once more since.
     """
 
     resource: bytes
@@ -74,6 +75,7 @@ class State:
     untold: Dropped | None = None
     headers: bytes = b""
     owner: str = ANYBODY.name
+    missed: tuple[Range, ...] = ()
 
     @property
     def undelivered(self) -> int:
@@ -120,4 +122,5 @@ class State:
             resend=tuple(map(Range.parse, text("resend").split())),
             headers=fields["headers"] or b"",
             owner=text("owner") or ANYBODY.name,
+            missed=tuple(map(Range.parse, text("skipped").split())),
         )

@@ -123,8 +123,9 @@ class Fact:
 def standing(state: State, number: int) -> str:
     """How it stands with a Subscription's event of this number."""
     if number <= state.delivered:
-        skipped = ", or it was skipped when the Subscription became active again" if state.skipped_events else ""
-        return f"it was sent{skipped}"
+        if any(number in each for each in state.missed):
+            return "it was skipped when the Subscription became active again, and not sent since"
+        return "it was sent"
     match state.status:
         case SubscriptionStatus.ACTIVE:
             return "it is still to be sent"
