@@ -199,6 +199,28 @@ async def test_as_it_is_asked(hub: HubProcess, fhir: Fhir, run: str) -> None:
     assert (await fhir.http.get(f"Basic/{run}-r5")).status_code == 404
 
 
+async def test_the_same_by_stdin(hub: HubProcess, fhir: Fhir, run: str) -> None:
+    """It is another one each time; of one that goes on by its journal it is the same."""
+    given = lines([basic(run=run)])
+    for _ in range(2):
+        assert (await command(hub.url, "publish", "-", "--json", given=given)).json["created"] == 1
+    assert await created(fhir, run) == 2
+
+
+async def test_a_file_once_more(receiver: Receiver, tmp_path: Path) -> None:
+    """What the hub has made before the run, and now answers for again, is said to have been published before."""
+    made = "Fri, 20 Nov 2026 10:00:00 GMT"
+
+    async def answer(received: Received) -> web.Response:
+        when = made if b"old" in received.body else "Fri, 20 Nov 2026 10:00:59 GMT"
+        return web.Response(status=201, headers={"Date": "Fri, 20 Nov 2026 10:01:00 GMT", "Last-Modified": when})
+
+    receiver.answers = {"/fhir/r4/metadata": accepting, "/fhir/r4/Basic": answer}
+    (tmp_path / "a.ndjson").write_bytes(lines([basic(run="old"), basic(run="new")]))
+    done = await command(receiver.url, "publish", str(tmp_path), "--json")
+    assert (done.code, done.json["created"], done.json["already"]) == (0, 1, 1)
+
+
 def busy(status: int, times: int, calls: list[float], **headers: str) -> Any:
     """An endpoint that takes nothing for so many times."""
 

@@ -51,6 +51,11 @@ class Journal:
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
+    @property
+    def kept(self) -> bool:
+        """Whether a later run takes this one up."""
+        return self._path is not None
+
     def begin(self, id_: str, at: int) -> None:
         """Note that it is sent now, for the first time."""
         if id_ not in self.begun:

@@ -1,8 +1,9 @@
 """
 One request for each piece, and what becomes of it: published, refused, or once more when the hub can't take it now.
 
-Nothing is doubled by sending it once more. A POST has an `Idempotency-Key`. A PUT of which nobody knows whether it came
-is not repeated if the hub has since then got what it says: another version would be another change, and told as one.
+Nothing is doubled by sending it once more. A POST has an `Idempotency-Key`: for a file the same in each run, for stdin
+another one in each unless there is a journal. A PUT of which nobody knows whether it came is not repeated if the hub has
+since then got what it says: another version would be another change, and told as one.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from secrets import token_hex
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ import msgspec
 
 from hub.cli.publishing.journal import Journal
 from hub.cli.publishing.pieces import Piece
+from hub.cli.publishing.sources import STDIN_PLACE
 from hub.cli.remote import FHIR_JSON, Remote, good, reason
 from hub.errors import Unavailable
 
@@ -62,6 +65,8 @@ class Sender:
         self._since: float | None = None  # monotonic: the first failure since the last success
         self._tries = 0
         self._hubs_time = 0
+        self._began = time.monotonic()
+        self._run = token_hex(8)
 
     async def check(self) -> None:
         """Raise Denied or Unavailable if there is no hub that would listen."""
@@ -97,7 +102,7 @@ class Sender:
                 continue
             if answer.is_success:
                 self._journal.finish(id_)
-                return Result(answer.status_code)
+                return ALREADY if self._repeated(answer) else Result(answer.status_code)
             self._journal.refuse(id_)
             return Result(answer.status_code, reason(answer))
 
@@ -106,7 +111,8 @@ class Sender:
         if piece.body:
             headers["Content-Type"] = FHIR_JSON
         if piece.method == "POST" and "If-None-Exist" not in headers:
-            headers["Idempotency-Key"] = piece.idempotency(self._base)
+            new = piece.place.startswith(STDIN_PLACE) and not self._journal.kept
+            headers["Idempotency-Key"] = piece.idempotency(self._base + self._run if new else self._base)
         path = f"{self._base}/{piece.path}".rstrip("/")
         return await self._hub.request(piece.method, path, content=piece.body, headers=headers)
 
@@ -123,6 +129,14 @@ class Sender:
             )
         self._since, self._tries = None, 0
         return answer
+
+    def _repeated(self, answer: httpx.Response) -> bool:
+        """Whether it is the answer to an earlier run, repeated: what is made now is no older than this run."""
+        said, made = answer.headers.get("Date"), answer.headers.get("Last-Modified")
+        if answer.status_code != 201 or not said or not made:
+            return False
+        age = (parsedate_to_datetime(said) - parsedate_to_datetime(made)).total_seconds()
+        return age > time.monotonic() - self._began + 1  # both are in whole seconds
 
     async def _came(self, piece: Piece, since: int) -> bool:
         """Whether the hub has got what a PUT says, since a time of its own."""
