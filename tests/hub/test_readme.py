@@ -87,6 +87,12 @@ def test_links(page: Path) -> None:
     assert lost == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_tables_are_filled_in(page: Path) -> None:
+    """No cell is a word in capitals that stands for a figure."""
+    assert re.findall(r"(?<=\| )[A-Z]{4,}(?= \|)", page.read_text()) == []
+
+
 def test_commands() -> None:
     """The page names each command, and no other."""
     named = re.findall(r"`hub ([a-z]+)[^`]*`", COMMANDS.read_text())

@@ -101,6 +101,8 @@ async def test_the_session_in_r5(hub: HubProcess) -> None:
     guide = SUBSCRIBER.read_text()
     (written,) = re.findall(r"/fhir/r5/Subscription .*? -d '(\{.*?\})'\n", guide, re.DOTALL)
     (published,) = re.findall(r"/fhir/r5/Immunization .*?\n  -d @(\S+)", guide)
+    at_once = r"/r5/Subscription (?:(?!```).)*/r5/Immunization"  # pasted as one, it would come before the handshake
+    assert not re.search(at_once, guide, re.DOTALL)
     async with Receiver() as receiver, hub.client("r5") as client:
         session, wanted = Session(client, receiver, "/readme-r5"), orjson.loads(written)
         await session.be_told(wanted | {"endpoint": session.endpoint(wanted["endpoint"])}, published)
