@@ -2,8 +2,8 @@
 One request for each piece, and what becomes of it: published, refused, or once more when the hub can't take it now.
 
 Nothing is doubled by sending it once more. A POST has an `Idempotency-Key`: for a file the same in each run, for stdin
-another one in each unless there is a journal. A PUT of which nobody knows whether it came is not repeated if the hub has
-since then got what it says: another version would be another change, and told as one.
+another one in each unless there is a journal. A PUT of which nobody knows whether it came is not repeated if the hub
+has since then got what it says: another version would be another change, and told as one.
 """
 
 import asyncio
