@@ -136,6 +136,13 @@ def test_who_is_in_error_has_its_own_line() -> None:
     )
 
 
+def test_the_reason_is_that_of_whom_most_is_kept_for() -> None:
+    """Of those that are in error it is the first to be mended."""
+    rows = [row(1, SubscriptionStatus.ERROR, events=n, error=f"error {n}") for n in (1, 5, 3)]
+    (problem,) = found(summary=Summary.of(rows))
+    assert problem.text.endswith(": error 5.")
+
+
 def test_who_was_active_is_in_error_also_before_something_waits() -> None:
     lost = row(status=SubscriptionStatus.ERROR, delivered=1, error="its client is turned off")
     (problem,) = found(summary=Summary.of([lost]))
