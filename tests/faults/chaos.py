@@ -7,7 +7,7 @@ import platform
 import random
 from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
@@ -104,20 +104,26 @@ class Chaos:
                 await asyncio.sleep(self.dice.uniform(0.5, 2))
                 await self._happen()
         self.took, self.repeats = monotonic() - began, publishers.repeats
-        versions, told = publishers.versions(), publishers.told
-        self.changes = sum(versions.values())
+        self.changes = sum(publishers.versions().values())
         for path, where in paths.items():
             if not await where.numbered(path, self.changes, seconds=120):
                 self.behind.append(path)
+        # It takes seconds, in which subscribers still have to answer what is on its way.
+        await asyncio.to_thread(self._judge, paths, publishers)
+        self.waits = _waits(good, "/full", publishers.told)
+        self.ended = [code for other in self.others if (code := other.returncode) is not None]
+
+    def _judge(self, paths: Mapping[str, Subscribers], publishers: Publishers) -> None:
+        versions, told = publishers.versions(), publishers.told
+        for path, where in paths.items():
             self.verdicts[path] = check(where.received(path), versions, told)
         for path in HEALTHY:
+            good = paths[path]
             for again, fault in causes(good.received(path), self.faults):
                 if fault is None:
                     self.uncaused.append(f"{path}: {again.numbers} came again at {again.at:.2f}")
                 else:
                     self.caused[fault.name] += 1
-        self.waits = _waits(good, "/full", told)
-        self.ended = [code for other in self.others if (code := other.returncode) is not None]
 
     async def _happen(self) -> None:
         """What has happened least so far is the likeliest: so a short run sees most of it."""
