@@ -20,7 +20,7 @@ AT_ONCE = 8
 #: Seconds between two looks whether an endpoint has accepted, and for which it is looked at most.
 LOOK, LONGEST = 0.5, 120.0
 
-#: What goes on with one that was left in the middle, whatever its status: --all has only those in error.
+#: What goes on with one that was left in the middle, whatever its status.
 AGAIN = "`hub subscriptions resume NAME --resend` goes on with one of them."
 
 
@@ -64,12 +64,18 @@ class Sent:
 
 
 async def _all(hub: Remote, arguments: argparse.Namespace) -> int:
-    """Each of those in `error`; one that is refused, or refuses, or isn't answered for, stops none of the others."""
-    wanted = {"status": "error", "owner": arguments.owner, "origin": arguments.origin}
-    names = [
-        f"{row['version']}/{row['id']}"
-        async for row in pages(hub, "/admin/subscriptions", "subscriptions", sort="id", **wanted)
-    ]
+    """
+    Each of those in `error`; one that is refused, or refuses, or isn't answered for, stops none of the others.
+
+    With --resend also those that have missed events and were resumed without it, or by a command that was cut short.
+    """
+    wanted = {"owner": arguments.owner, "origin": arguments.origin}
+    which = [{"status": "error"}, {"status": "requested,active", "missed": "true"}]
+    names = {
+        f"{row['version']}/{row['id']}": None
+        for each in which[: 2 if arguments.resend else 1]
+        async for row in pages(hub, "/admin/subscriptions", "subscriptions", sort="id", **wanted, **each)
+    }
     done, refused, turns = dict[str, Sent](), dict[str, HubError](), asyncio.Semaphore(AT_ONCE)
     begun = set[str]()
 
@@ -78,7 +84,8 @@ async def _all(hub: Remote, arguments: argparse.Namespace) -> int:
         async with turns:
             try:
                 stands = await hub.read(path, timeline="false")
-                if stands["status"] != "error":  # the list is some seconds old
+                missed = arguments.resend and stands["status"] != "off" and stands["missed"]
+                if stands["status"] != "error" and not missed:  # the list is some seconds old
                     return
                 begun.add(name)
                 if arguments.resend:

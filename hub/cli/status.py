@@ -141,8 +141,8 @@ def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if oldest:
         waits += f"; the oldest for {ago(oldest['at'], found['at'])}: {oldest['version']}/{oldest['id']}"
     yield "events that wait", waits if subscriptions["undelivered"] else ""
-    lost = [f"{subscriptions[name]} {name}" for name in ("dropped", "skipped") if subscriptions[name]]
-    yield "not to be sent", ", ".join(lost)
+    lost = [f"{subscriptions[name]} {name}" for name in ("dropped", "missed") if subscriptions[name]]
+    yield "not sent", ", ".join(lost)
     if matching := found.get("matching"):
         yield "matching", f"{span(matching['behindSeconds'])} behind, {matching['unmatched']} changes"
     if (workers := found.get("workers")) is not None:

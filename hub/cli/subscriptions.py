@@ -37,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--origin", metavar="URL", help="told at https://host:port")
     listing.add_argument("--version", choices=list(FhirVersion), help="of FHIR")
     listing.add_argument("--lagging", action="store_true", help="that have events which wait")
+    listing.add_argument("--missed", action="store_true", help="that have missed events which were not sent since")
     listing.add_argument("--search", dest="q", metavar="TEXT", help="with it in id, owner, topic, origin or error")
     listing.add_argument("--sort", choices=("lag", "updated", "id"), help="in this order (lag)")
     listing.add_argument("--limit", type=_limit, default=100, metavar="N", help="at most so many (100); 0: all")
@@ -44,7 +45,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in ACTIONS.items():
         subscription_argument(actions.add_parser(name, help=what), optional=name == "resume")
     resumed = actions.choices["resume"]
-    resumed.add_argument("--all", action="store_true", help="all of those in error")
+    resumed.add_argument(
+        "--all", action="store_true", help="all of those in error; with --resend also those that missed events before"
+    )
     resumed.add_argument("--owner", metavar="CLIENT", help="with --all: of this client")
     resumed.add_argument("--origin", metavar="URL", help="with --all: told at https://host:port")
     resumed.add_argument("--resend", action="store_true", help="wait until it accepts, and send what it has missed")
@@ -89,7 +92,8 @@ async def _act(arguments: argparse.Namespace) -> int:
 
 async def _list(hub: Remote, arguments: argparse.Namespace) -> None:
     asked = {name: getattr(arguments, name) for name in _FILTERS}
-    asked |= {"status": ",".join(arguments.status or ()) or None, "lagging": "true" if arguments.lagging else None}
+    asked |= {name: "true" for name in ("lagging", "missed") if getattr(arguments, name)}
+    asked |= {"status": ",".join(arguments.status or ()) or None}
     rows, more = list[dict[str, Any]](), False
     async for row in pages(hub, "/admin/subscriptions", "subscriptions", **asked):
         if arguments.limit and len(rows) == arguments.limit:
@@ -99,7 +103,9 @@ async def _list(hub: Remote, arguments: argparse.Namespace) -> None:
     if arguments.json:
         as_json(rows)
         return
-    columns = ("subscription", "status", "wait", "oldest", "told at")
+    columns = ["subscription", "status", "wait", "oldest", "told at"]
+    if reasons := any(row["error"] for row in rows):
+        columns.append("why")
     shown = (
         (
             f"{row['version']}/{row['id']}",
@@ -107,6 +113,7 @@ async def _list(hub: Remote, arguments: argparse.Namespace) -> None:
             row["undelivered"] or None,
             ago(row["oldestAt"]),
             row["origin"].removeprefix("https://"),
+            *([row["error"]] if reasons else ()),
         )
         for row in rows
     )

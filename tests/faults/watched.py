@@ -123,6 +123,7 @@ def summary(at: Moment) -> dict[str, Expected]:
         "undelivered": waiting,
         "dropped": at.total(map(at.dropped, at.seen)),
         "skipped": at.total(map(at.skipped, at.seen)),
+        "missed": at.total(map(at.skipped, at.seen)),  # nothing is sent once more
     }
     if not at.over:
         some = dict.fromkeys(map(str, SubscriptionStatus), Between(0, len(at.seen)))
@@ -233,6 +234,7 @@ def _problems(told: list[Any], at: Moment) -> Iterator[str]:
         ("error", f"^1 Subscription in `error`, and {waiting} events kept for them"),
         ("error", f"^{int(at.dropped(kept).high)} events dropped in the last hour"),
         ("warning", f"^Nothing is sent to {origins(at)[0]['origin']}"),
+        ("warning", "^1 Subscription became active again"),
         ("warning", "^1 Subscription ended in the last hour.*410"),
     ]
     expected = [

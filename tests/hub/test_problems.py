@@ -15,6 +15,7 @@ from hub.stream import Behind
 from hub.summary import Summary
 from hub.survey import Row, Wanted
 from subscriptions.codes import FhirVersion, SubscriptionStatus
+from subscriptions.ranges import Range
 
 NOW = 1_800_000_000_000
 WELL = Whole(
@@ -140,7 +141,37 @@ def test_the_reason_is_that_of_whom_most_is_kept_for() -> None:
     """Of those that are in error it is the first to be mended."""
     rows = [row(1, SubscriptionStatus.ERROR, events=n, error=f"error {n}") for n in (1, 5, 3)]
     (problem,) = found(summary=Summary.of(rows))
-    assert problem.text.endswith(": error 5.")
+    assert problem.text.endswith(": error 5. Others: error 3 (1); error 1 (1).")
+
+
+def test_each_reason_is_told_for_which_some_are_in_error() -> None:
+    """That of the first with its name, of the others how many there are: a right that was withdrawn is not covered."""
+    withdrawn, gone = "nothing of this tenant is granted to its client any more", "the endpoint answered 500: it failed"
+    rows = [row(9, SubscriptionStatus.ERROR, error=f"{gone}.")] + [
+        row(status=SubscriptionStatus.ERROR, events=0, error=each) for each in ("other", withdrawn, withdrawn, gone)
+    ]
+    (problem,) = found(summary=Summary.of(rows))
+    assert problem.text.endswith(f"http://a.example:80: {gone}. Others: {withdrawn} (2); other (1).")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [({}, True), ({"updated": NOW - 3_601_000}, False), ({"resend": (Range(2, 3),)}, False), ({"missed": ()}, False)],
+    ids=["not-sent", "long-ago", "on-its-way", "sent"],
+)
+def test_what_was_missed_and_not_sent_since(more: dict[str, Any], told: bool) -> None:
+    """For an hour after the activation, with what sends it; not while that is under way."""
+    missed = (Range(2, 3), Range(5, 5))
+    stands: dict[str, Any] = {"delivered": 5, "updated": NOW - 1_000, "missed": missed}
+    again = row(events=5, **stands | more)
+    summary = Summary.of([again])
+    assert summary.missed == (3 if again.missed else 0)
+    said = [(each.error, each.text, each.command) for each in found(summary=summary)]
+    text = (
+        "1 Subscription became active again in the last hour, and 3 events missed before not sent since."
+        " Subscription/s, told at http://a.example:80: events 2 to 3, 5."
+    )
+    assert said == ([(False, text, "hub subscriptions resume --all --resend")] if told else [])
 
 
 def test_who_was_active_is_in_error_also_before_something_waits() -> None:

@@ -138,6 +138,7 @@ def summarised(of: Summary) -> dict[str, Any]:
         "undelivered": of.undelivered,
         "dropped": of.dropped,
         "skipped": of.skipped,
+        "missed": of.missed,
         "oldest": oldest and {"version": oldest.key.version.value, "id": oldest.key.id, "at": iso(oldest.oldest_at)},
     }
 

@@ -4,7 +4,8 @@ What is wrong, worst first, and what to do: what an operator reads at three in t
 Nothing here looks at anything: what was found is given.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from hub.machinery import Working
 from hub.store import instant
 from hub.summary import Summary
 from hub.survey import Row
+from subscriptions.ranges import words
 
 #: So many are told of.
 MOST = 10
@@ -24,6 +26,9 @@ BEHIND, LAG = (5.0, 60.0), (8.0, 900.0)
 
 #: ms for which it is said that a Subscription has ended.
 LATELY = 3_600_000
+
+#: Of the reasons for which Subscriptions are in `error`, so many beside the first one's.
+REASONS = 3
 
 #: The part of Redis' memory from which on it is a warning.
 NEAR_FULL = 0.75
@@ -146,8 +151,8 @@ def _of_tenant(found: Found) -> Iterator[Problem]:
         text = f"{_many(len(failed), 'Subscription')} in `error`"
         text += f", and {_many(kept, 'event')} kept for them and not sent" if kept else ""
         action, link = "See them, and resume", "#/subscriptions?status=error"
-        was_active = any(row.events for row in failed)
-        yield Problem(was_active, f"{text}. {_why(failed[0])}", action, link, "hub subscriptions list --status error")
+        was_active, why = any(row.events for row in failed), f"{_why(failed[0])}{_why_others(failed)}"
+        yield Problem(was_active, f"{text}. {why}", action, link, "hub subscriptions list --status error")
     if failing := [row for row in summary.failing if row.wanted.origin not in apart]:
         waiting = sum(row.undelivered for row in failing)
         wait = f"{_many(waiting, 'event')} wait{'s' if waiting == 1 else ''}"
@@ -156,6 +161,16 @@ def _of_tenant(found: Found) -> Iterator[Problem]:
     if found.dropped:
         text = f"{_many(found.dropped, 'event')} dropped in the last hour before they could be sent."
         yield Problem(True, text, "See whose", "#/withheld")
+    if missing := [row for row in summary.missing if found.at - row.updated < LATELY]:
+        missed = sum(len(each) for row in missing for each in row.missed)
+        last = missing[0]
+        text = (
+            f"{_many(len(missing), 'Subscription')} became active again in the last hour, and"
+            f" {_many(missed, 'event')} missed before not sent since. Subscription/{last.key.id}, told at"
+            f" {last.wanted.origin}: {words(last.missed)}."
+        )
+        action = "Send them, unless they were fetched"
+        yield Problem(False, text, action, "#/withheld", "hub subscriptions resume --all --resend")
     row = next((row for row in summary.waiting if row.wanted.origin not in apart), None)
     if row and (seconds := _waited(row, found.at)) >= LAG[0]:
         text = f"An event has waited for {seconds:,.0f} s: Subscription/{row.key.id}, told at {row.wanted.origin}."
@@ -188,6 +203,13 @@ def _waited(row: Row, at: int) -> float:
 def _why(row: Row) -> str:
     """In a sentence of its own."""
     return f"Subscription/{row.key.id}, told at {row.wanted.origin}: {row.error.rstrip('.') or 'it does not say why'}."
+
+
+def _why_others(rows: Sequence[Row]) -> str:
+    """The reasons that are not the first one's, most frequent first; in a sentence of its own."""
+    reasons = Counter(row.error.rstrip(".") for row in rows if row.error.rstrip(".") != rows[0].error.rstrip("."))
+    some = "; ".join(f"{why or 'it does not say why'} ({count:,})" for why, count in reasons.most_common(REASONS))
+    return f" Others: {some}." if some else ""
 
 
 def _many(count: int, one: str, several: str = "") -> str:

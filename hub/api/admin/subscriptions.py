@@ -43,7 +43,7 @@ SORTS: Mapping[str, Callable[[Row], int]] = {
     "updated": lambda each: -each.updated,
     "id": lambda _: 0,
 }
-_NAMES = ("status", "topic", "owner", "origin", "version", "q", "lagging", "sort", "count", "page")
+_NAMES = ("status", "topic", "owner", "origin", "version", "q", "lagging", "missed", "sort", "count", "page")
 
 #: In an order: the place, the FHIR version and the id.
 _Spot = tuple[int, str, str]
@@ -135,7 +135,7 @@ def _filtered(rows: list[Row], query: Query) -> list[Row]:
         raise Refused.because(400, IssueCode.VALUE, text, "status")
     version = query.one_of("version", list(FhirVersion))
     topic, owner, origin = query.text("topic").partition("|")[0], query.text("owner"), query.text("origin")
-    lagging, sought = query.flag("lagging"), query.text("q").casefold()
+    lagging, missed, sought = query.flag("lagging"), query.flag("missed"), query.text("q").casefold()
     return [
         each
         for each in rows
@@ -145,6 +145,7 @@ def _filtered(rows: list[Row], query: Query) -> list[Row]:
         and (not owner or each.owner == owner)
         and (not origin or each.wanted.origin == origin)
         and (not lagging or each.lags)
+        and (not missed or each.missed)
         and (not sought or sought in _searched(each))
     ]
 

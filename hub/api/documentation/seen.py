@@ -68,6 +68,7 @@ SUBSCRIPTIONS = Documented(
         parameter("version", "query", "Of this FHIR version", enum=[*FhirVersion]),
         parameter("q", "query", "With these characters in id, owner, topic, origin, error or outcome"),
         parameter("lagging", "query", "With events that wait", enum=["true", "false"]),
+        parameter("missed", "query", "With events that were passed by, and not sent since", enum=["true", "false"]),
         parameter("sort", "query", "Longest waiting, latest change, or id first", enum=["lag", "updated", "id"]),
         parameter("count", "query", "Rows on a page", type="integer", minimum=1),
         parameter("page", "query", "Where a page begins, as `next` has it"),

@@ -15,7 +15,8 @@ _SUMMARY: dict[str, Schema] = {
     "lagging": about(NUMBER, "That have events that wait"),
     "undelivered": about(NUMBER, "Events that wait"),
     "dropped": NUMBER,
-    "skipped": NUMBER,
+    "skipped": about(NUMBER, "Events ever that were passed by when a Subscription became active again"),
+    "missed": about(NUMBER, "Of these, those that were not sent once more since"),
     "oldest": about(or_none(told(version=VERSION, id=TEXT, at=or_none(AT))), "Whose event has waited longest"),
 }
 POINT = told(_BEHIND, at=AT, **_RATES, **_LATENCY)

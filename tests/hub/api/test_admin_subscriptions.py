@@ -85,10 +85,30 @@ async def test_what_is_asked_for(hub: Hub) -> None:
     assert await listed(hub, f"topic={topic}|1.0.0") == ["b"]
     assert await listed(hub, "q=THE") == ["other"]
     assert await listed(hub, "lagging=true") == ["s"]
+    assert await listed(hub, "missed=true") == []
+
+
+async def test_who_has_missed_events(hub: Hub) -> None:
+    """Until they are sent once more."""
+    key = await subscribed(hub, "a", "b")
+    await hub.parts.pipeline.command("HSET", key.subscription, "delivered", 2, "skipped", "2-2")
+    assert await listed(hub, "missed=true") == ["s"]
 
 
 @pytest.mark.parametrize(
-    "query", ["status=on", "version=r3", "lagging=1", "sort=size", "count=0", "count=x", "page=1", "ward=7", "q=a&q=b"]
+    "query",
+    [
+        "status=on",
+        "version=r3",
+        "lagging=1",
+        "missed=1",
+        "sort=size",
+        "count=0",
+        "count=x",
+        "page=1",
+        "ward=7",
+        "q=a&q=b",
+    ],
 )
 async def test_what_cannot_be_asked(hub: Hub, query: str) -> None:
     answer = await hub.get(f"{ADMIN}?{query}")
