@@ -5,12 +5,25 @@ One line: the store's id, its count at most some seconds ago, and the ids that i
 """
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
 from hub.errors import NotTheHub
+
+#: Free bytes below which a disk is full for whoever writes there all the time.
+ROOM = 1_000_000
+
+
+def full(directory: Path) -> str:
+    """That there is no room where a directory is, and what to do; empty where there is some, or no such directory."""
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError:
+        return ""
+    return "" if free >= ROOM else f"The disk is full ({free:,} bytes are free where {directory} is): make room"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """`/healthz`: this process lives. `/readyz`: what it needs is there, and why not."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,6 +11,7 @@ from hub.audit import Audit
 from hub.errors import Unavailable
 from hub.foundation import Foundation
 from hub.keys import CLOCK
+from hub.mark import full
 from hub.presence import running
 from hub.pressure import Pressure
 from hub.wire import FAILURES
@@ -41,10 +43,10 @@ def health_routes(foundation: Foundation, pressure: Pressure, audit: Audit, acce
         except Unavailable as error:
             reason = foundation.pipeline.lost or str(error)
             if isinstance(error.__cause__, FAILURES) and not foundation.pipeline.lost:
-                reason = (
-                    reason.rstrip(".")
-                    + ". See that the Redis at HUB_REDIS_URL runs, and what it says in its log; `hub doctor` says more"
+                todo = await asyncio.to_thread(full, foundation.settings.data_dir) or (
+                    "See that the Redis at HUB_REDIS_URL runs, and what it says in its log; `hub doctor` says more"
                 )
+                reason = f"{reason.rstrip('.')}. {todo}"
             headers = {"Retry-After": str(error.retry_after)}
             return JSONResponse({"status": "unavailable", "reason": reason}, 503, headers)
         ready: dict[str, Any] = {"status": "ready", "pumps": pumps}
@@ -59,8 +61,8 @@ def health_routes(foundation: Foundation, pressure: Pressure, audit: Audit, acce
         if declines:
             ready["declines"] = f"{declines}. {pressure.remedy}"
         if lost:
-            full = f"full (HUB_AUDIT_ENTRIES): {lost} entries are left out until older ones have gone"
-            ready["audit"] = f"{full}. Raise it, or lower HUB_AUDIT_DAYS"
+            left_out = f"full (HUB_AUDIT_ENTRIES): {lost} entries are left out until older ones have gone"
+            ready["audit"] = f"{left_out}. Raise it, or lower HUB_AUDIT_DAYS"
         return JSONResponse(ready)
 
     return router

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from hub.cli.directory import DataDirectory, replace
 from hub.errors import NotTheHub
-from hub.mark import noted
+from hub.mark import full, noted
 
 Version = tuple[int, int]
 
@@ -64,9 +64,10 @@ class Embedded:
         replace(self.directory.version, "{}.{}\n".format(*self.server.version))
 
     def last_words(self) -> str:
-        """The last line that the server logged: why it ended, when it did not start."""
+        """The last line that the server logged: why it ended, when it did not start; and whether the disk is full."""
         lines = self.directory.log.read_text(errors="replace").splitlines() if self.directory.log.exists() else []
-        return lines[-1] if lines else "it logged nothing"
+        last = lines[-1].rstrip(".") if lines else "it logged nothing"
+        return ". ".join(filter(None, (last, full(self.directory.path))))
 
 
 def find() -> Server:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from redis import Redis
@@ -52,6 +53,19 @@ def running(embedded: Embedded) -> Iterator["Redis"]:
                 yield redis
         finally:
             process.kill()
+
+
+def test_last_words(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a server that ended since it could not write, and why that was."""
+    with holding(data) as directory:
+        embedded = prepare(directory)
+        assert embedded.last_words() == "it logged nothing"
+        directory.log.write_text("1:M # Short write\n1:M # Can't recover from AOF write error. Exiting...\n")
+        assert embedded.last_words() == "1:M # Can't recover from AOF write error. Exiting"
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        assert embedded.last_words().endswith(
+            f"Exiting. The disk is full (0 bytes are free where {data} is): make room"
+        )
 
 
 def _answers(redis: "Redis") -> bool:

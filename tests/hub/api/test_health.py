@@ -1,7 +1,10 @@
 """`/readyz`: each reason says what to do."""
 
+import re
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,6 +94,19 @@ async def test_a_redis_that_has_lost_its_memory(hub: Hub, redis: Redis) -> None:
     redis.delete(EPOCH)
     said = await ready(hub, 503)
     assert said["reason"].endswith("Restore its data, or `hub recover`")
+
+
+async def test_a_redis_that_is_away_since_the_disk_is_full(
+    hub: Hub, server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends when it can't write, and the hub goes on when there is room."""
+    server.kill()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4_096))
+    said = await ready(hub, 503)
+    data = re.escape(str(tmp_path))
+    assert re.search(
+        rf"[^.]\. The disk is full \(4,096 bytes are free where {data}\S* is\): make room$", said["reason"]
+    )
 
 
 async def test_a_redis_that_is_away(hub: Hub, server: RedisServer) -> None:
