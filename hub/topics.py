@@ -153,6 +153,11 @@ class Topics:
         every = (*self._built_in.values(), *self._stored.values())
         return next((each for each in every if each.id == id_), None)
 
+    def changed_since(self, at: int) -> list[Published]:
+        """Those of which another version was published behind a time (ms), the last one first."""
+        found = (each for each in self._stored.values() if each.number > 1 and each.at > at)
+        return sorted(found, key=lambda each: -each.at)
+
     def deleted(self, id_: str) -> int:
         """The number of the delete of a topic; 0 if there was none."""
         return self._deleted.get(id_, 0)

@@ -60,6 +60,7 @@ def administration(
         Keeping(p.foundation),
         p.draining,
         watched.pressure,
+        p.tenancy.topics(tenant),
     ).routes()
     yield from UsageHistory(tenant, Readings(p.pipeline)).routes()
     yield from Live(tenant, watched.watchers, watched.summaries).routes()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.api.admin.problems import MOST, Found, Problem, Whole, problems
+from hub.api.admin.problems import MOST, Changed, Found, Problem, Whole, problems
 from hub.draining import OriginState, Standing
 from hub.keeping import Kept
 from hub.keys import SubscriptionKey
@@ -205,6 +205,26 @@ def test_whose_endpoint_said_that_it_is_gone(code: str, ago: int, told: bool) ->
         if told
         else []
     )
+
+
+@pytest.mark.parametrize(
+    ("retired", "used", "text"),
+    [
+        (
+            False,
+            2,
+            "was changed at 08:00 UTC (version 3): 2 Subscriptions are on it, and may be told of less now, or of",
+        ),
+        (True, 1, "was retired at 08:00 UTC (version 3): 1 Subscription is on it, and it takes no new ones."),
+    ],
+    ids=["changed", "retired"],
+)
+def test_a_topic_that_was_changed_under_its_subscriptions(retired: bool, used: int, text: str) -> None:
+    """The command names it whole, whatever its publisher has called it."""
+    changed = Changed("https://t.example/a;b", NOW, 3, retired, used)
+    (problem,) = problems(Found(NOW, NOBODY, 0, 0, None, (changed,)))
+    assert problem.text.startswith(f"Topic https://t.example/a;b {text}")
+    assert (problem.error, problem.command) == (False, "hub topics 'https://t.example/a;b'")
 
 
 def test_what_was_lost() -> None:

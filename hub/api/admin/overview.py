@@ -1,7 +1,8 @@
 """`/admin/overview`: all that an operator needs first, at one look."""
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ from starlette.responses import Response
 from hub.access import DEFAULT
 from hub.api.admin import origins
 from hub.api.admin.points import failed, latency, rates
-from hub.api.admin.problems import Found, Whole, problems
+from hub.api.admin.problems import LATELY as HOUR
+from hub.api.admin.problems import Changed, Found, Whole, problems
 from hub.api.admin.shown import iso, json, row
 from hub.api.documentation import watched as documentation
 from hub.api.exchange import Exchange
@@ -36,6 +38,7 @@ from hub.machinery import Machinery, Working
 from hub.pressure import Pressure
 from hub.pulse import Pulse
 from hub.summary import Summaries, Summary
+from hub.topics import Topics
 from subscriptions.codes import SubscriptionStatus
 
 #: Seconds that rates are of, and latencies.
@@ -71,6 +74,7 @@ class Overview:
     keeping: Keeping
     draining: Draining
     pressure: Pressure
+    topics: Topics
 
     def routes(self) -> Iterator[Route]:
         yield Route("GET", "/admin/overview", self.read, documentation.OVERVIEW)
@@ -84,7 +88,8 @@ class Overview:
         lately, minute = reading.over(LATELY), reading.over(MINUTE)
         whole = await self._whole(hour.figures) if self.tenant == DEFAULT else None
         dropped = hour.figures.total(EVENTS_DROPPED, tenant=self.tenant)
-        found = Found(reading.at, summary, dropped, lost, whole)
+        changed = tuple([each async for each in self._changed(reading.at)])
+        found = Found(reading.at, summary, dropped, lost, whole, changed)
         timed = minute.figures.timing(TRIP, tenant=self.tenant).count
         return json(
             {
@@ -108,6 +113,17 @@ class Overview:
             self.machinery.look(), self.keeping.look(), self.draining.states(), self.pressure.found()
         )
         return Whole(working, kept, tuple(states), declines, self.pressure.remedy, hour.total(EVALUATIONS_FAILED))
+
+    async def _changed(self, at: int) -> AsyncIterator[Changed]:
+        """Topics that were changed a while ago at most under Subscriptions that are on them; the last one first."""
+        await self.topics.refresh()
+        if not (lately := self.topics.changed_since(at - HOUR)):
+            return
+        rows = await self.summaries.survey.of(self.tenant)
+        on = Counter(row.wanted.topic.partition("|")[0] for row in rows if row.status is not SubscriptionStatus.OFF)
+        for each in lately:
+            if used := on[each.topic.url]:
+                yield Changed(each.topic.url, each.at, each.number, each.topic.retired, used)
 
     def _totals(self, figures: Figures) -> dict[str, int]:
         found = {name: figures.total(family, tenant=self.tenant) for name, family in TOTALS.items()}

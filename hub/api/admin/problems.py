@@ -7,6 +7,7 @@ Nothing here looks at anything: what was found is given.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from hub.draining import OriginState, Standing
@@ -79,12 +80,28 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """
+    A topic on which Subscriptions are, and of which another version was published.
+
+    at: ms. number: Of the version. used: How many Subscriptions are on it.
+    """
+
+    url: str
+    at: int
+    number: int
+    retired: bool
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """
     What was found of a tenant at a time (ms).
 
     dropped: Events in the last hour.
     audit_lost: Entries of the audit that are left out for now.
+    topics: That were changed in the last hour.
     whole: None for a tenant that isn't the hub's own.
     """
 
@@ -93,6 +110,7 @@ class Found:
     dropped: int
     audit_lost: int
     whole: Whole | None
+    topics: tuple[Changed, ...] = ()
 
 
 def problems(found: Found) -> list[Problem]:
@@ -179,6 +197,12 @@ def _of_tenant(found: Found) -> Iterator[Problem]:
         text = f"{_many(len(ended), 'Subscription')} ended in the last hour. {_why(ended[0])}"
         link = "#/subscriptions?status=off"
         yield Problem(False, text, "Ask its owner, or resume", link, "hub subscriptions list --status off")
+    for topic in found.topics:
+        on = f"{_many(topic.used, 'Subscription')} {'is' if topic.used == 1 else 'are'} on it"
+        then = "and may be told of less now, or of more" if not topic.retired else "and it takes no new ones"
+        how = "retired" if topic.retired else "changed"
+        text = f"Topic {topic.url} was {how} at {instant(topic.at):%H:%M} UTC (version {topic.number}): {on}, {then}."
+        yield Problem(False, text, "See whether that was meant", "#/topics", f"hub topics {quote(topic.url)}")
     if found.audit_lost:
         text = f"The audit is full: {_many(found.audit_lost, 'entry', 'entries')} left out."
         yield Problem(False, text, "Raise HUB_AUDIT_ENTRIES, or lower HUB_AUDIT_DAYS", "#/")

@@ -17,6 +17,7 @@ from tests.hub.api.callers import grant
 from tests.hub.api.described import told
 from tests.hub.api.server import Hub
 from tests.hub.api.subscriptions import put
+from tests.hub.api.test_admin_catalogue import TOPIC
 from tests.hub.api.test_recovering import subscribed
 from tests.hub.conftest import BASE
 from tests.hub.engines import now
@@ -107,6 +108,29 @@ async def test_what_is_wrong_with_subscriptions(hub: Hub) -> None:
     problems = {each["link"]: each["text"] for each in (await overview(hub))["problems"]}
     assert "1 Subscription in `error`, and 2 events kept" in problems["#/subscriptions?status=error"]
     assert "3 events dropped" in problems["#/withheld"]
+
+
+async def test_a_topic_that_is_narrowed_under_its_subscriptions(hub: Hub) -> None:
+    """Not one that nobody is on, nor the first version of one; nor is another tenant told."""
+    place = f"{BASE}/fhir/r5/SubscriptionTopic"
+    for id_ in ("done", "unused", "first"):
+        url = f"https://t.example/{id_}"
+        assert (await hub.put(f"{place}/{id_}", TOPIC | {"id": id_, "url": url})).status_code == 201
+        if id_ != "unused":
+            await put(hub, f"on-{id_}", criteria=url)
+    for id_ in ("done", "unused"):
+        trigger = {"resource": "Immunization", "supportedInteraction": ["delete"]}
+        narrower = TOPIC | {"id": id_, "url": f"https://t.example/{id_}", "resourceTrigger": [trigger]}
+        assert (await hub.put(f"{place}/{id_}", narrower)).status_code == 200
+
+    async def changed() -> list[str]:
+        return [each["text"] for each in (await overview(hub))["problems"] if each["link"] == "#/topics"]
+
+    await eventually(changed)  # a look at the Subscriptions is believed for a while
+    (said,) = await changed()
+    assert said.startswith("Topic https://t.example/done was changed at ")
+    await grant(hub, "ward", "default", "")
+    assert (await overview(hub, f"{BASE}/t/ward/admin"))["problems"] == []
 
 
 async def test_another_tenant_sees_its_own(hub: Hub) -> None:
