@@ -28,6 +28,11 @@ class Stdout(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
+def unfolded() -> Stdout:
+    """For what is printed line by line as it comes: as wide as the terminal, or on lines that nothing folds."""
+    return Stdout(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else UNFOLDED)
+
+
 def json_argument(parser: argparse.ArgumentParser, help_: str = "as JSON") -> None:
     parser.add_argument("--json", action="store_true", help=help_)
 
@@ -57,9 +62,9 @@ def done(text: str, row: Row, *, as_json: bool) -> None:
 def show(shown: RenderableType) -> None:
     """Print what is as wide as the terminal, or on lines that nothing folds or fills up."""
     if sys.stdout.isatty():
-        Console(file=sys.stdout, highlight=False).print(shown)
+        Stdout(file=sys.stdout, highlight=False).print(shown)
         return
-    console = Console(file=sys.stdout, highlight=False, width=UNFOLDED)
+    console = Stdout(file=sys.stdout, highlight=False, width=UNFOLDED)
     with console.capture() as captured:
         console.print(shown)
     for line in captured.get().splitlines():

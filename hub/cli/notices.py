@@ -1,6 +1,5 @@
 """What a subscriber is shown of what comes: a line each, of a resource on a terminal as many as it needs, or JSON."""
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from hub.cli.listing import UNFOLDED
+from hub.cli.listing import unfolded
 from hub.cli.plain import plain
 from hub.cli.report import elements
 from hub.receiver import Event, Kind, Notification, Receipt
@@ -20,16 +19,12 @@ from subscriptions.ranges import Range, words
 INDENT = len("12:00:00.000  ")
 
 
-def _console() -> Console:
-    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else UNFOLDED)
-
-
 @dataclass
 class Notices:
     """Written as it happens. What comes from others is shown as it is, and is no markup."""
 
     as_json: bool = False
-    console: Console = field(default_factory=_console)
+    console: Console = field(default_factory=unfolded)
 
     def say(self, what: str, text: str, style: str = "", **fields: Any) -> None:
         """

@@ -11,6 +11,7 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 
 from hub.cli.evidence import Trip
+from hub.cli.listing import Stdout
 from subscriptions.explanation import Explanation
 
 
@@ -18,7 +19,7 @@ from subscriptions.explanation import Explanation
 class Report:
     """Lines and tables. Whatever is longer than a line goes on in the next."""
 
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=lambda: Stdout(highlight=False))
     began: float = field(default_factory=time)
 
     def say(self, text: str) -> None:

@@ -6,19 +6,18 @@ Exit codes: 0 nothing is wrong; 1 no hub answers; 2 it refuses; 3 something is w
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import msgspec
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from hub.cli.examining.findings import sized
-from hub.cli.listing import UNFOLDED, json_argument, show
+from hub.cli.listing import json_argument, show, unfolded
 from hub.cli.plain import plain
 from hub.cli.remote import Remote, hub_argument, remote
 from hub.cli.showing import ago, as_json, figure, moment, span, styled
@@ -74,7 +73,7 @@ async def _overview(hub: Remote) -> dict[str, Any]:
 
 async def _watch(arguments: argparse.Namespace) -> None:
     """Show it anew; a hub that doesn't answer is waited for."""
-    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else UNFOLDED)
+    console = unfolded()
     with Live(console=console, auto_refresh=False, screen=False, transient=False) as live:
         async with remote(arguments.hub) as hub:
             while True:

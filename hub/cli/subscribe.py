@@ -70,9 +70,14 @@ async def _until_told(work: Coroutine[Any, Any, None]) -> int:
 
 @dataclass
 class Desk:
-    """Takes what comes, once it is known by which secret it is signed, and has it shown."""
+    """
+    Takes what comes, once it is known by which secret it is signed, and has it shown.
+
+    showing: What is ended when that can't be.
+    """
 
     notices: Notices
+    showing: "asyncio.Task[Any]"
     receiver: "asyncio.Future[Receiver]"
     _handled: list[Event] = field(default_factory=list)
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -88,7 +93,11 @@ class Desk:
         async with self._one:
             self._handled = []
             receipt = await receiver.receive(body, headers)
-            self.notices.received(receipt, self._handled)
+            try:
+                self.notices.received(receipt, self._handled)
+            except OSError:  # nobody reads on: what is said at the end fails by that, too
+                if not self.showing.cancelling():
+                    self.showing.cancel()
         return receipt.status
 
     async def _handle(self, event: Event) -> None:
@@ -97,7 +106,9 @@ class Desk:
 
 async def _subscribe(arguments: argparse.Namespace) -> None:
     notices = Notices(arguments.json)
-    desk = Desk(notices, asyncio.get_running_loop().create_future())
+    ours = asyncio.current_task()
+    assert ours  # noqa: S101
+    desk = Desk(notices, ours, asyncio.get_running_loop().create_future())
     async with remote(arguments.hub) as hub:
         version = FhirVersion(arguments.version)
         topic = await canonical(hub, version, arguments.topic)

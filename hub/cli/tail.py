@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hub.cli.events import events
-from hub.cli.listing import UNFOLDED, json_argument
+from hub.cli.listing import json_argument, unfolded
 from hub.cli.plain import plain
 from hub.cli.remote import Remote, hub_argument, remote
 from hub.errors import Unavailable
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _tail(arguments: argparse.Namespace) -> None:
     """A hub that broke off after it had answered is asked again, and one that has told for as long as it does."""
-    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else UNFOLDED)
+    console = unfolded()
     answered = False
     async with remote(arguments.hub) as hub:
         while True:

@@ -92,6 +92,20 @@ async def refused(*argv: str) -> tuple[int, str, list[str]]:
     return code, said, command.lines
 
 
+async def test_nobody_reads_on(hub: HubProcess, fhir: Fhir) -> None:
+    """`hub subscribe | head`: the next notification ends it, in silence, and the Subscription is deleted."""
+    about = {"patient": {"reference": "Patient/subscribe-unread"}}
+    wanted = ("--topic", "Immunization", "--filter", f"Immunization?patient={about['patient']['reference']}")
+    async with subscribing("--hub", hub.url, *wanted, "--json") as command:
+        id_ = await command.active()
+        command.process.stdout._transport.close()  # type: ignore[union-attr]
+        await fhir.post(immunization() | about)
+        async with asyncio.timeout(30):
+            await command.process.wait()
+        assert await command.end() == (141, "")
+    assert (await fhir.http.get(f"Subscription/{id_}")).status_code == 404
+
+
 @pytest.mark.parametrize("version", ["r4", "r4b", "r5"])
 async def test_what_comes(hub: HubProcess, version: str) -> None:
     """A type stands for its topic; the handshake and the events asked for are shown; at the end it is deleted."""
