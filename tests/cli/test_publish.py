@@ -232,7 +232,21 @@ def busy(status: int, times: int, calls: list[float], **headers: str) -> Any:
 
 
 async def accepting(_: Received) -> web.StreamResponse:
-    return web.Response(status=200)
+    return web.json_response({"resourceType": "CapabilityStatement"})
+
+
+@pytest.mark.parametrize("said", ["<html>", "[]", "{}"])
+async def test_whoever_takes_everything(receiver: Receiver, said: str) -> None:
+    """What answers with 200 to whatever is asked, as some web servers do, is no hub: nothing is sent there."""
+
+    async def answer(_: Received) -> web.StreamResponse:
+        return web.Response(text=said)
+
+    receiver.answers["/fhir/r4/metadata"] = answer
+    done = await command(receiver.url, "publish", "-", given=lines([basic()]))
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"hub publish: {receiver.url} answers as no FHIR server does: is it a hub?\n"
+    assert [each.path for each in receiver.received] == ["/fhir/r4/metadata"]
 
 
 @pytest.mark.parametrize("status", [429, 503])

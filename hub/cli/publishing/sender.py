@@ -71,6 +71,8 @@ class Sender:
     async def check(self) -> None:
         """Raise Denied or Unavailable if there is no hub that would listen."""
         answer = good(await self._hub.request("GET", f"{self._base}/metadata", params={"_summary": "true"}))
+        if (_resource(answer.content) or {}).get("resourceType") != "CapabilityStatement":
+            raise Unavailable(f"{self._hub.url} answers as no FHIR server does: is it a hub?")
         self._heard(answer)
 
     async def publish(self, piece: Piece) -> Result:
@@ -179,7 +181,10 @@ def _same(found: bytes, wanted: bytes, since: int) -> bool:
 
 def _resource(body: bytes) -> dict[str, Any] | None:
     """Also that one which a search has found. None for anything else."""
-    found = msgspec.json.decode(body)
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
     if isinstance(found, dict) and found.get("type") == "searchset":
         entries = found.get("entry", [])
         return entries[0]["resource"] if len(entries) == 1 else None
