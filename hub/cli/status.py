@@ -104,9 +104,9 @@ def _problems(problems: list[dict[str, Any]], url: str) -> Iterator[RenderableTy
     for each in problems:
         table.add_row(styled(each["severity"]), Text(plain(each["text"]), overflow="fold"))
         action, command = plain(each["action"]), plain(each.get("command", ""))
-        where = f"{url}/console{each['link']}" if each["link"] else ""
-        todo = f"→ {action}: {command} " if command else f"→ {action} "
-        table.add_row("", Text.assemble((todo, "bold"), (plain(where), "dim"), overflow="fold"))
+        table.add_row("", Text(f"→ {action}: {command}" if command else f"→ {action}", "bold", overflow="fold"))
+        if each["link"]:  # a line of its own: the command is copied without it
+            table.add_row("", Text(plain(f"  {url}/console{each['link']}"), "dim", overflow="fold"))
     yield table
 
 
