@@ -246,7 +246,7 @@ def _row(registered: Registered, wanted: Wanted, fields: dict[str, bytes | None]
         dropped=number("dropped_events"),
         skipped=number("skipped_events"),
         attempt=number("attempt"),
-        next_at=number("next") or None,
+        next_at=number("next") or None if text("status") != SubscriptionStatus.OFF else None,
         failing=bool(failing),
         error=error or failing,
         code=text("error_code") if error else text("failing_code"),

@@ -165,6 +165,7 @@ async def test_off_and_resumed(hub: Hub) -> None:
     said = told(hub, "post", f"{ONE}/off", await hub.post(f"{ADMIN}/r4/s/off", {}))
     assert "off" in said["text"]
     await becomes(hub.parts, SubscriptionStatus.OFF)
+    assert (await hub.get(f"{ADMIN}/r4/s")).json()["nextAt"] is None
     assert (await hub.post(f"{ADMIN}/r4/s/off", {})).status_code == 409
     await happen(hub, "a")
     assert (await state(hub.parts)).events == 0
