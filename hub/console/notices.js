@@ -1,5 +1,6 @@
 // What was done, said once where everybody is told: also to whoever does not see the page.
 import { html, useEffect, useState } from "./html.js";
+import { Coded } from "./parts/coded.js";
 
 const listeners = new Set();
 
@@ -22,7 +23,7 @@ export function Notices() {
     ${
       said &&
       html`<p class=${`notice ${said.kind}`} key=${said.at}>
-      <span>${said.text}</span>
+      <span><${Coded} text=${said.text} /></span>
       <button type="button" class="plain" aria-label="Dismiss this notice" onClick=${() => say(null)}>×</button>
     </p>`
     }

@@ -65,7 +65,8 @@ async def test_mend_and_resume(look: Opening, scene: Scene) -> None:
     looking = await opened(look, scene, "mended")
     await expect(looking.page.get_by_role("img", name="it is error")).to_be_visible()
     scene.receiver.answers["/mended"] = accept
-    assert "handshake" in await looking.do("Resume…", "Resume")
+    said = await looking.do("Resume…", "Resume")
+    assert said.startswith("It is requested: the handshake goes out now")
     await expect(looking.page.get_by_role("img", name="it is active")).to_be_visible()
     await expect(looking.button("Resume…")).to_have_count(0)
     lead = looking.page.locator(".lead")

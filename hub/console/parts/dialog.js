@@ -1,5 +1,6 @@
 // Asks before something is done, and says what will happen.
 import { html, useEffect, useRef, useState } from "../html.js";
+import { Coded } from "./coded.js";
 
 let headings = 0;
 
@@ -36,7 +37,7 @@ export function Dialog({ title, children, action, act, done, close, fatal }) {
     <form onSubmit=${submit}>
       <h2 id=${heading}>${title}</h2>
       ${children}
-      ${failure && html`<p class="failure" role="alert">${failure}</p>`}
+      ${failure && html`<p class="failure" role="alert"><${Coded} text=${failure} /></p>`}
       <div class="choices">
         <button type="button" onClick=${close}>${action ? "Cancel" : "Close"}</button>
         ${

@@ -1,5 +1,6 @@
 // What is said when the hub's answer is an error, or is still to come.
 import { html } from "../html.js";
+import { Coded } from "./coded.js";
 
 // fetched: As `useFetched` gives it. Children are shown once there is an answer, however old.
 export function Fetched({ fetched, what, children }) {
@@ -9,7 +10,7 @@ export function Fetched({ fetched, what, children }) {
       failure &&
       html`<div class="failure" role="alert">
       <p>${told ? `${what} could not be read again, and is shown as it was before. ` : `${what} could not be read. `}
-        ${reason(failure)}</p>
+        <${Coded} text=${reason(failure)} /></p>
       <button type="button" onClick=${fetched.again}>Try again</button>
     </div>`
     }

@@ -1,12 +1,12 @@
 // The states of a Subscription, and which one it is in.
 import { html } from "../html.js";
 
-const [WIDTH, HEIGHT] = [98, 40];
+const [WIDTH, HEIGHT] = [128, 40];
 const PLACES = {
-  requested: [1, 62],
-  active: [161, 62],
-  error: [321, 62],
-  off: [161, 158],
+  requested: [2, 62],
+  active: [188, 62],
+  error: [374, 62],
+  off: [188, 158],
 };
 const MEANS = {
   requested: "its endpoint is asked by a handshake",
@@ -16,16 +16,16 @@ const MEANS = {
 };
 // A path, what brings it about, and where that is written.
 const WAYS = [
-  ["M99 82H156", "accepts", 127, 75],
-  ["M259 82H316", "fails", 286, 75],
-  ["M50 57C60 16 360 16 370 57", "refuses, or is resumed", 210, 20],
-  ["M210 102V153", "410, or switched off", 286, 134],
-  ["M370 102C370 178 330 178 264 178", "", 0, 0],
-  ["M161 178C90 178 50 160 50 107", "resumed", 106, 196],
+  ["M130 82H183", "accepts", 158, 75],
+  ["M316 82H369", "fails", 344, 75],
+  ["M66 57C76 16 428 16 438 57", "refuses, or is resumed", 252, 20],
+  ["M252 102V153", "410, or switched off", 328, 134],
+  ["M438 102C438 178 388 178 321 178", "", 0, 0],
+  ["M188 178C112 178 66 160 66 107", "resumed", 130, 196],
 ];
 
 export function Machine({ status, id }) {
-  return html`<svg class="machine" viewBox="0 0 420 204" role="img" aria-labelledby=${`machine-${id}`}>
+  return html`<svg class="machine" viewBox="0 0 504 204" role="img" aria-labelledby=${`machine-${id}`}>
     <title id=${`machine-${id}`}>Of requested, active, error and off, it is ${status}: ${MEANS[status]}.</title>
     <defs>
       <marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto-start-reverse">

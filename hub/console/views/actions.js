@@ -1,6 +1,7 @@
 // What an operator does with a Subscription; each asks first, and says what will happen.
 import { html, useState } from "../html.js";
 import { notice } from "../notices.js";
+import { Coded } from "../parts/coded.js";
 import { Dialog } from "../parts/dialog.js";
 import { ask } from "../request.js";
 import { count, several } from "../words.js";
@@ -36,7 +37,7 @@ function Test({ of, post, done, close }) {
     <p>A notification without events goes to ${of.origin || "its endpoint"} as soon as what is on its way is done. It is
       signed like any other, and takes no number. ${of.failing && "What waits to be tried again is sent before it, at once. "}
       ${"The attempts below show what came of it."}${
-        of.status !== "active" && html` <strong>It is ${of.status}: resume it first.</strong>`
+        of.status !== "active" && html` <strong>Its status is ${of.status}: resume it first.</strong>`
       }</p>
   <//>`;
 }
@@ -49,7 +50,7 @@ function Resend({ of, post, done, close }) {
   return html`<${Dialog} title="Resend events?" action="Resend them" act=${act} done=${done} close=${close}>
     <p>Events that the hub still keeps are sent once more, with the numbers that they have, before anything new. A
       subscriber knows by the number what it already has.${
-        of.status !== "active" && html` <strong>It is ${of.status}: resume it first.</strong>`
+        of.status !== "active" && html` <strong>Its status is ${of.status}: resume it first.</strong>`
       }</p>
     <div class="fields">
       <div><label for="from">From event</label>
@@ -91,7 +92,7 @@ function Secret({ told, close }) {
     notice("The secret is in the clipboard.");
   };
   return html`<${Dialog} title="The new secret" close=${close}>
-    <p>${told.text}</p>
+    <p><${Coded} text=${told.text} /></p>
     <p><code>${told.secret}</code></p>
     ${navigator.clipboard && html`<button type="button" onClick=${copy}>Copy it</button>`}
   <//>`;

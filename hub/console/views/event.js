@@ -3,6 +3,7 @@ import { useFetched } from "../fetched.js";
 import { html } from "../html.js";
 import { Attempts } from "../parts/attempts.js";
 import { Clauses } from "../parts/clauses.js";
+import { Coded } from "../parts/coded.js";
 import { Fetched } from "../parts/failed.js";
 import { State } from "../parts/state.js";
 import { Moment } from "../parts/time.js";
@@ -32,7 +33,7 @@ export function EventTrace({ version, id, number }) {
                 ? html`<${Attempts} rows=${told.attempts} caption="Attempts at notifications with this event, the latest first" />`
                 : html`<p class="aside">Of the attempts that are still known, none had it.</p>`
             }<//>
-          <${Step} title="Outcome" kind=${kindOf({ delivered: true, dropped: false }[told.event.state])}><p>${told.outcome}</p><//>
+          <${Step} title="Outcome" kind=${kindOf({ delivered: true, dropped: false }[told.event.state])}><p><${Coded} text=${told.outcome} /></p><//>
         </ol>`
         }
       <//>

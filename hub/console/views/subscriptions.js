@@ -56,7 +56,7 @@ function wanted({ page: _, ...asked }) {
 function Filters({ asked, ask }) {
   const more = FURTHER.some((name) => asked[name]);
   return html`<form class="fields" role="search" aria-label="Subscriptions" onSubmit=${(event) => event.preventDefault()}>
-    <${Typed} name="q" title="Find" hint="id, owner, topic, origin or error" asked=${asked} ask=${ask} />
+    <${Typed} name="q" title="Find" hint="id, owner, topic, origin…" asked=${asked} ask=${ask} />
     <${Chosen} name="status" title="Status" asked=${asked} ask=${ask}
       choices=${["requested", "active", "error", "off", "error,off"]} words=${{ "": "any", "error,off": "error or off" }} />
     <label class="check"><input type="checkbox" checked=${asked.lagging === "true"}
