@@ -75,6 +75,18 @@ def test_nothing_is_wrong() -> None:
             id="left-alone",
         ),
         pytest.param(
+            replace(WELL, origins=(OriginState("http://a:80", Standing.OPEN, 1, 4, 2, 1),)),
+            True,
+            "1 Sub",
+            id="for-long",
+        ),
+        pytest.param(
+            replace(WELL, origins=(OriginState("http://a:80", Standing.OPEN, 1, 4, 2, 0),)),
+            False,
+            "0 Sub",
+            id="for-none",
+        ),
+        pytest.param(
             replace(WELL, origins=(OriginState("http://a:80", Standing.DRAINED, 1, 0, None, 0, NOW, "boss"),)),
             False,
             "Nothing is sent to http://a:80: drained until 2027-01-15 08:00 UTC, by boss.",

@@ -149,7 +149,7 @@ def _of_hub(found: Whole, at: int) -> Iterator[Problem]:
         if state.standing is Standing.OPEN:
             text = f"{state.origin} can't be reached: {state.failures} connections failed, {_wait(state.parked)}."
             long = state.since is not None and (at - state.since) / 1000 >= LAG[1]
-            yield Problem(long, text, "See the origins", "#/origins", "hub doctor --bad")
+            yield Problem(long and state.parked > 0, text, "See the origins", "#/origins", "hub doctor --bad")
     drained = [state for state in found.origins if state.standing is Standing.DRAINED]
     if drained:
         more = f" and {len(drained) - 1} more" if drained[1:] else ""
