@@ -11,7 +11,20 @@ local function ended(ends, now)
   return ends and ends ~= '' and tonumber(ends) <= now
 end
 
--- The next events of `resend` that are kept, as many as follow each other; what is not kept is struck out.
+-- These have been sent once more, or can't be any more: they are taken out of the ranges in a field.
+local function strike_out(key, field, first, last)
+  local left = {}
+  for from, to in string.gmatch(redis.call('HGET', key, field) or '', '(%d+)%-(%d+)') do
+    from, to = tonumber(from), tonumber(to)
+    if from < first then left[#left + 1] = string.format('%.0f-%.0f', from, math.min(to, first - 1)) end
+    if to > last then left[#left + 1] = string.format('%.0f-%.0f', math.max(from, last + 1), to) end
+  end
+  redis.call('HDEL', key, field)
+  if #left > 0 then redis.call('HSET', key, field, table.concat(left, ' ')) end
+end
+
+-- The next events of `resend` that are kept, as many as follow each other; what is not kept is struck out, and
+-- is not said to be missed any more: it was dropped.
 local function once_more(key, outbox, most)
   local ranges = redis.call('HGET', key, 'resend')
   while ranges do
@@ -25,6 +38,7 @@ local function once_more(key, outbox, most)
       end
       return first, last
     end
+    strike_out(key, 'skipped', tonumber(from), tonumber(to))
     ranges = rest ~= '' and rest
     if ranges then redis.call('HSET', key, 'resend', ranges) else redis.call('HDEL', key, 'resend') end
   end

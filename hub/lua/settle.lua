@@ -20,18 +20,6 @@ local held = redis.call('HMGET', KEYS[1],
   'next', 'attempt', 'test', 'troubled', 'alerts')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'refused'} end
 
--- These have been sent once more: they are taken out of the ranges in a field.
-local function strike_out(field, first, last)
-  local left = {}
-  for from, to in string.gmatch(redis.call('HGET', KEYS[1], field) or '', '(%d+)%-(%d+)') do
-    from, to = tonumber(from), tonumber(to)
-    if from < first then left[#left + 1] = string.format('%.0f-%.0f', from, math.min(to, first - 1)) end
-    if to > last then left[#left + 1] = string.format('%.0f-%.0f', math.max(from, last + 1), to) end
-  end
-  redis.call('HDEL', KEYS[1], field)
-  if #left > 0 then redis.call('HSET', KEYS[1], field, table.concat(left, ' ')) end
-end
-
 local verb, said, code = ARGV[4], ARGV[5], ARGV[6]
 local status, events, delivered, revision = held[3], tonumber(held[4]), tonumber(held[5]), tonumber(held[2])
 local tell = held[15] and '1' or ''
@@ -84,8 +72,8 @@ if verb == 'delivered' then
   if held[14] then note(now, 'recovered') end
   local first, last, kind = string.match(ARGV[11], '^(%d+) (%d+) %d+ (%l+)')
   if kind == 'resend' then
-    strike_out('resend', tonumber(first), tonumber(last))
-    strike_out('skipped', tonumber(first), tonumber(last))
+    strike_out(KEYS[1], 'resend', tonumber(first), tonumber(last))
+    strike_out(KEYS[1], 'skipped', tonumber(first), tonumber(last))
   elseif kind == 'events' then
     delivered = tonumber(last)
     redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', delivered))

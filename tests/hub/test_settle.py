@@ -586,6 +586,25 @@ async def test_what_was_skipped_and_is_sent_once_more_is_not_missed_any_longer(p
         assert await parts.pipeline.command("HGET", life.key.subscription, "skipped") == left
 
 
+async def test_what_was_missed_and_is_not_kept_is_not_asked_for_again(parts: Parts) -> None:
+    """Once what is left of it was sent; such as when a backlog was full."""
+    life = Life(parts.outboxes, SubscriptionKey("default", R4, "s", "i"))
+    await life.active()
+    await parts.outboxes.owe(life.key, 0, [entry(0, n) for n in range(1, 7)])
+    await life.settle(await life.turn(), Verb.ERROR)
+    await life.write(SubscriptionStatus.REQUESTED)
+    await life.settle(await life.turn(), Verb.ACTIVE, {0: entry(0, 6).id})
+    await parts.pipeline.command("XDEL", life.key.outbox, "1-0", "4-0", "5-0", "6-0")
+    assert await parts.pipeline.command("HGET", life.key.subscription, "skipped") == b"1-6"
+    await note(parts.pipeline, life.key, Range(1, 6))
+    turn, sent = await life.turn(), list[tuple[int, int]]()
+    while turn.sending is not None:
+        sent.append((turn.sending.first, turn.sending.last))
+        turn = await life.settle(turn, Verb.DELIVERED)
+    assert (sent[0][0], sent[-1][1]) == (2, 3)
+    assert await parts.pipeline.command("HMGET", life.key.subscription, "skipped", "resend") == [None, None]
+
+
 @pytest.mark.parametrize(
     ("between", "times", "missed"),
     [
