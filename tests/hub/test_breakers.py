@@ -44,6 +44,7 @@ from tests.hub.engines import (
     state,
     subscribe,
 )
+from tests.hub.test_origins import entered
 from tests.receiver import Receiver, after_handshake
 
 ACTIVE, ERROR = SubscriptionStatus.ACTIVE, SubscriptionStatus.ERROR
@@ -176,6 +177,17 @@ async def test_all_processes_leave_an_origin_alone_and_one_probes_it(parts: Part
     assert isinstance(await here.admit(DOWN, key("p1"), "3"), Pass), "the store says so, whatever it remembers"
     await here.refresh()
     assert await here.admit(DOWN, key("p2"), "3") is FREE
+
+
+async def test_whoever_hears_that_an_origin_is_back_does_not_overrun_it(parts: Parts) -> None:
+    """Not only the process that has made the connection."""
+    origins = Origins(8, 8)
+    here, there = breakers(parts), breakers(parts, origins)
+    await opened(parts, here)
+    await there.refresh()
+    await here.tell(DOWN, key("a"), Accepted(200), FREE)
+    await there.refresh()
+    assert len(entered(origins, DOWN, 8)) == 1
 
 
 async def test_who_succeeds_anywhere_within_the_minute_keeps_it_closed(parts: Parts) -> None:

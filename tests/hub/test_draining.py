@@ -76,6 +76,7 @@ async def test_nobody_sends_or_probes_while_it_is_drained(parts: Parts) -> None:
     await opened(parts, here)
     await probe_is_due(parts, DOWN)
     until = await drain(parts, DOWN)
+    assert (await parts.draining.counts(now()))[Standing.DRAINED] == 1
     for each, name in ((here, "a"), (there, "b")):
         parked = await each.admit(DOWN, key(name), "1")
         assert isinstance(parked, int)
@@ -97,11 +98,21 @@ async def test_who_waited_is_roused_when_it_ends(parts: Parts) -> None:
     caller = Caller(parts.pipeline, parts.due, parts.outboxes)
     await caller.tick(now())
     assert await parts.pipeline.command("ZCARD", DRAINED) == 1, "processes look for it for some time yet"
+    assert (await parts.draining.counts(now()))[Standing.DRAINED] == 0
     await parts.pipeline.command("ZADD", OriginKeys(DOWN).parked, now(), str(key("a")))
     await caller.tick(now() + 10_000)
     assert not await parts.pipeline.command("ZCARD", DRAINED)
     assert not await parts.pipeline.command("ZCARD", OriginKeys(DOWN).parked)
     assert await parts.draining.states() == []
+
+
+async def test_who_waited_is_roused_when_it_is_resumed(parts: Parts) -> None:
+    """At the clock's next look, however long it was to be drained."""
+    await drain(parts, DOWN)
+    await parts.pipeline.command("ZADD", OriginKeys(DOWN).parked, now(), str(key("a")))
+    assert await parts.draining.resume(DOWN, agent="boss")
+    await Caller(parts.pipeline, parts.due, parts.outboxes).tick(now())
+    assert not await parts.pipeline.command("ZCARD", OriginKeys(DOWN).parked)
 
 
 async def test_what_is_drained_anew_stays_so(parts: Parts) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -33,6 +34,7 @@ from hub.keys import Partition, meter
 from hub.meter import COSTLY, TOLD, Meter
 from hub.metering import KEPT, Metering
 from hub.outbox import Outboxes
+from hub.pipeline import Client, Pipeline
 from hub.wiring.parts import Parts, ended
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.ranges import Range
@@ -85,19 +87,45 @@ async def test_processes_are_added_up(parts: Parts) -> None:
     assert found.each(CHANGES_STORED, tenant="ward") == {("ward", "create"): 8}
 
 
+class Unheard(Pipeline):
+    """What is asked of it first is done, and never answered."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.done = asyncio.Event()
+
+    async def run(self, *asked: Any) -> Any:
+        answer = await super().run(*asked)
+        if not self.done.is_set():
+            self.done.set()
+            await asyncio.Event().wait()
+        return answer
+
+
 async def test_nothing_is_added_twice(parts: Parts) -> None:
     """Redis has done it, and the process doesn't know: it asks again, with what came meanwhile in a step of its own."""
-    counting = Meter()
-    metering = Metering(parts.pipeline, counting)
+    counting, pipeline = Meter(), Unheard(parts.client)
+    metering = Metering(pipeline, counting)
     counting.count(EVALUATIONS_FAILED, "body")
     flushing = asyncio.ensure_future(metering.flush())
-    await asyncio.sleep(0)  # it was asked for
+    await pipeline.done.wait()
     flushing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await flushing
     counting.count(EVALUATIONS_FAILED, "body", by=10)
     await metering.flush()
     await metering.flush()
+    assert (await Readings(parts.pipeline).read()).totals.total(EVALUATIONS_FAILED) == 11
+
+
+async def test_a_process_that_ends_while_it_flushes_loses_nothing(parts: Parts) -> None:
+    """What was under way is not added twice, and what came meanwhile is added."""
+    counting, pipeline = Meter(), Unheard(parts.client)
+    counting.count(EVALUATIONS_FAILED, "body")
+    flushing = asyncio.create_task(Metering(pipeline, counting).run())
+    await pipeline.done.wait()
+    counting.count(EVALUATIONS_FAILED, "body", by=10)
+    await ended([flushing])
     assert (await Readings(parts.pipeline).read()).totals.total(EVALUATIONS_FAILED) == 11
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.api.admin.withheld import LOOKED_AT
 from hub.metering import Metering
 from hub.turn import Turn, Verb
 from subscriptions.audit import HUB, Act, Kind
@@ -88,6 +89,18 @@ async def test_what_was_withheld(hub: Hub) -> None:
     assert [each["kind"] for each in found] == ["withheld", "suppressed"] * 2 + ["withheld"]
     assert (found[0]["event"], found[0]["resource"], found[0]["reason"]) == (5, "Patient/5/_history/1", "by rule x")
     assert said["lost"] == []
+
+
+async def test_what_is_far_back_is_on_a_later_page(hub: Hub) -> None:
+    """Nobody who asks has a whole audit read at once."""
+    await suppressed(hub, 1)
+    other = Act(Kind.TESTED, "lab", "Subscription/s", FhirVersion.R4)
+    for _ in range(LOOKED_AT // 500):
+        await hub.parts.audit.record("default", *[other] * 500)
+    first = told(hub, "get", "/admin/withheld", await hub.get(f"{ADMIN}/withheld"))
+    assert first["entries"] == []
+    second = told(hub, "get", "/admin/withheld", await hub.get(first["next"]))
+    assert [each["id"] for each in second["entries"]] == ["s1"]
 
 
 async def test_whose_events_were_lost(hub: Hub) -> None:

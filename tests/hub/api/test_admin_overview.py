@@ -9,7 +9,7 @@ import pytest
 from hub.api.admin.live import MOST
 from hub.api.admin.shown import iso
 from hub.families import ATTEMPTS, CHANGES_STORED, EVALUATIONS_FAILED, EVENTS_DELIVERED, EVENTS_DROPPED, TRIP
-from hub.keys import CLOCK, pumps
+from hub.keys import CLOCK, EPOCH, meter, pumps
 from hub.metering import Metering, Sampling
 from hub.turn import Turn, Verb
 from tests.facts import eventually
@@ -133,16 +133,25 @@ async def test_a_topic_that_is_narrowed_under_its_subscriptions(hub: Hub) -> Non
     assert (await overview(hub, f"{BASE}/t/ward/admin"))["problems"] == []
 
 
+async def test_a_redis_that_is_another_one_is_told_of(hub: Hub) -> None:
+    """It answers; and nothing is stored in it."""
+    await hub.parts.pipeline.command("HSET", EPOCH, "id", "another")
+    said = await overview(hub)
+    (text,) = [each["text"] for each in said["problems"] if "Publishers get 503" in each["text"]]
+    assert said["redis"]["volatile"] in text
+
+
 async def test_another_tenant_sees_its_own(hub: Hub) -> None:
     """Nothing of the hub, and nothing of the others."""
     await grant(hub, "ward", "default", "")
     await subscribed(hub, "a")
     await counted(hub)
     hub.parts.meter.count(CHANGES_STORED, "ward", "create", by=2)
+    hub.parts.meter.count(EVENTS_DROPPED, "default", by=3)
     await Metering(hub.parts.pipeline, hub.parts.meter).flush()
     said = await overview(hub, f"{BASE}/t/ward/admin")
     assert not OF_HUB & said.keys()
-    assert said["totals"]["stored"] == 2
+    assert (said["totals"]["stored"], said["totals"]["failed"]) == (2, 0)
     assert "setAside" not in said["totals"]
     assert said["subscriptions"]["active"] == 0
     assert said["latency"]["count"] == 0
@@ -170,6 +179,8 @@ async def test_rates_and_latencies(hub: Hub) -> None:
 async def test_how_it_went(hub: Hub) -> None:
     """The oldest first, of the time that is asked for."""
     await counted(hub)
+    before = ("at", now() - 60_001, "ms", 10_000, "behind", 0, "unmatched", 0, "counts", "")
+    await hub.parts.pipeline.command("XADD", meter("history"), "1-0", *before)
     await Sampling(hub.parts.pipeline).sample(1.5, 3)
     said = told(hub, "get", "/admin/history", await hub.get(f"{ADMIN}/history?minutes=1"))
     (point,) = said["points"]
