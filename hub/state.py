@@ -15,8 +15,8 @@ One subscription's state.
   id of the last change that waits for that)
 - `events` (numbers given so far), `delivered` (the highest that needs no sending any more)
 - `skip` (after `error` or `off`: activation moves `delivered` to `events`), `skipped` (`from-to …`: of what was passed
-  by then, what was not sent once more since), `skipped_events` (all ever), `recovered` (the recovery by which the
-  numbers were last moved on)
+  by then, what is kept and was not sent once more since), `skipped_events` (all ever), `recovered` (the recovery by
+  which the numbers were last moved on)
 - `token` (of the latest lease), `sending` (`first last ms kind`: the pinned notification, see `Sending`),
   `attempt` (its failures so far), `next` (ms before which nothing is sent)
 - `early` (ms: the `next` that was left out since the origin's breaker called)

@@ -28,6 +28,7 @@ if not last then return {0, 0, '0', '0', 0} end
 
 -- A write that frees memory comes first: then the rest is done even when it is full.
 redis.call('XTRIM', KEYS[2], 'MINID', string.format('%.0f', last + 1))
+strike_out(KEYS[1], 'skipped', 1, last)
 if dropped > 0 then
   redis.call('HSET', KEYS[1], 'delivered', string.format('%.0f', last))
   count_dropped(KEYS[1], now_ms(), status, from, last, dropped, 'they were not kept any longer')

@@ -143,6 +143,19 @@ async def test_in_error_what_goes_is_counted_as_dropped_and_not_as_skipped(parts
     assert (turn.sending.first, turn.sending.dropped) == (4, Dropped(Range(1, 2), 2))
 
 
+async def test_what_was_missed_and_goes_can_not_be_asked_for_any_more(parts: Parts) -> None:
+    """It stays counted."""
+    life = born(parts)
+    await life.active({0: "0-0"})
+    await parts.outboxes.owe(life.key, 0, entries_at([10, 10, 20]))
+    await life.settle(await life.turn(), Verb.ERROR)
+    await life.write(SubscriptionStatus.REQUESTED)
+    await life.settle(await life.turn(), Verb.ACTIVE, {0: "0-0"})
+    assert await parts.retention.retain(life.key, 15) == 2
+    fields = ("skipped", "skipped_events", "dropped_events")
+    assert await parts.pipeline.command("HMGET", life.key.subscription, *fields) == [b"3-3", b"3", None]
+
+
 async def test_more_than_one_step(parts: Parts) -> None:
     life = born(parts)
     await life.active({0: "0-0"})
