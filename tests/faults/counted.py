@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.families import BUCKETS
+from hub.families import BUCKETS, REASONS
 from subscriptions.codes import FhirVersion, SubscriptionStatus
 from tests.faults.agreement import Between, Expected, differences
 from tests.faults.ledger import LATE, Moment, Trip
@@ -104,6 +104,8 @@ def _standing(at: Moment) -> Iterator[tuple[Sample, Expected]]:
         since = min((at.oldest(each) for each in late), default=at.until)
         waited = (at.until - since) / 1000
         yield _name("hub_oldest_undelivered_event_seconds", place), Between(max(0, waited - 4), waited + 1)
+    for reason in REASONS:
+        yield _name("hub_evaluations_failed_total", {"reason": reason}), 0
     for number in range(4):
         yield _name("hub_unmatched_changes", {"partition": str(number)}), 0
         yield _name("hub_matching_behind_seconds", {"partition": str(number)}), 0
