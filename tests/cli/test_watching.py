@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 from uuid import uuid4
 
+from aiohttp import web
+
 from tests.cli.commands import begun, command
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization, talking_to
@@ -124,3 +126,37 @@ async def _read(process: asyncio.subprocess.Process, lines: list[str]) -> None:
 async def test_a_hub_that_is_not_there() -> None:
     done = await command("http://127.0.0.1:1", "tail")
     assert (done.code, done.err.count("\n")) == (1, 1)
+
+
+async def test_the_worst_says_how_it_ends(receiver: Receiver) -> None:
+    """Whichever comes first; the exit code is what scripts go by."""
+
+    async def overview(_: Received) -> web.Response:
+        problems = [{"severity": severity} for severity in ("warning", "error", "warning")]
+        return web.json_response({"problems": problems})
+
+    async def ready(_: Received) -> web.Response:
+        return web.json_response({"status": "ready"})
+
+    receiver.answers = {"/admin/overview": overview, "/readyz": ready}
+    assert (await command(receiver.url, "status", "--json")).code == 3
+
+
+async def test_a_tail_goes_on_when_its_hub_is_back(receiver: Receiver) -> None:
+    """It says why it waits, and goes on. How much was left out is told whichever steps are wanted."""
+    left = iter((1, None, 2))
+
+    async def live(_: Received) -> web.Response:
+        if steps := next(left, 3):
+            data = json.dumps({"at": "2026-11-27T00:00:00Z", "step": "left-out", "tenant": "default", "steps": steps})
+            return web.Response(text=f"event: step\ndata: {data}\n\n", content_type="text/event-stream")
+        return web.json_response({"status": "unavailable", "reason": "away"}, status=503)
+
+    receiver.answers["/admin/live"] = live
+    async with begun(receiver.url, "tail", "--step", "attempt") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            told = [(await process.stdout.readline()).split()[1:] for _ in range(2)]
+            assert told == [[b"left-out", b"steps=1"], [b"left-out", b"steps=2"]]
+            assert await process.stderr.readline() == b"hub tail: 503: away\n"

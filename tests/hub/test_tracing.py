@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import ASGITransport, AsyncClient
+from starlette.responses import Response
 
+from hub.api.traced import Traced as TracedApplication
 from hub.errors import NotTheHub
 from hub.keys import Partition, ResourceId, SubscriptionKey
 from hub.store import now_ms
 from hub.stream import Entry
-from hub.tracing import REQUEST, Span, parent_of
+from hub.tracing import REQUEST, Span, Traces, parent_of
 from hub.transaction import TransactionCoordinator
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
@@ -64,6 +67,26 @@ async def changes(parts: Parts, resource: ResourceId) -> list[Entry]:
 )
 def test_what_is_taken_up(header: str, kept: str) -> None:
     assert parent_of(header) == kept
+
+
+@pytest.mark.parametrize(
+    ("headers", "parent"),
+    [([], ""), ([PARENT], PARENT), ([PARENT, f"00-{'7' * 32}-{SPAN}-01"], ""), ([PARENT] * 2, "")],
+)
+async def test_of_two_traces_none_is_taken_up(headers: list[str], parent: str) -> None:
+    """Nobody could say which of them is the right one."""
+    asked: list[str] = []
+
+    class Asked(Traces):
+        def request(self, method: str, scheme: str, parent: str) -> Span:
+            asked.append(parent)
+            return super().request(method, scheme, parent)
+
+    application = TracedApplication(Response(status_code=204), Asked())
+    given = [("traceparent", header) for header in headers]
+    async with AsyncClient(transport=ASGITransport(app=application), base_url="http://hub.test") as http:
+        assert (await http.post("/", headers=given)).status_code == 204
+    assert asked == [parent]
 
 
 async def test_a_change_of_a_trace(parts: Parts) -> None:
