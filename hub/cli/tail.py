@@ -58,19 +58,21 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _tail(arguments: argparse.Namespace) -> None:
     """A hub that broke off after it had answered is asked again, and one that has told for as long as it does."""
     console = unfolded()
-    answered = False
+    answered = away = False
     async with remote(arguments.hub) as hub:
         while True:
             try:
                 async with aclosing(_steps(hub)) as steps:
                     async for step in steps:
-                        answered = True
+                        answered, away = True, False
                         if step and _wanted(step, arguments):
                             _show(console, step, in_json=arguments.json)
             except Unavailable as error:
                 if not answered:
                     raise
-                print(f"hub tail: {plain(str(error))}", file=sys.stderr)
+                if not away:  # said once
+                    print(f"hub tail: {plain(str(error))}", file=sys.stderr)
+                away = True
                 await asyncio.sleep(AGAIN)
 
 

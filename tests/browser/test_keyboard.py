@@ -98,6 +98,15 @@ async def test_filters_are_in_the_address(look: Opening, scene: Scene) -> None:
     await expect(looking.page.get_by_label("Find")).to_have_value("")
 
 
+async def test_what_is_chosen_while_a_word_is_typed_stays(look: Opening, scene: Scene) -> None:
+    """A word is asked for some time after its last key, and takes nothing back."""
+    looking = await look(scene.hub.url)
+    await looking.at("subscriptions")
+    await looking.page.get_by_label("Find").type("old-lab")
+    await looking.page.get_by_label("Status").select_option("off")
+    await expect(looking.page).to_have_url(f"{looking.url}#/subscriptions?status=off&q=old-lab")
+
+
 async def test_colours_are_chosen(look: Opening, scene: Scene) -> None:
     """Against what the system has, and so after a reload."""
     looking = await look(scene.hub.url, color_scheme="light")

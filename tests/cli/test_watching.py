@@ -143,8 +143,8 @@ async def test_the_worst_says_how_it_ends(receiver: Receiver) -> None:
 
 
 async def test_a_tail_goes_on_when_its_hub_is_back(receiver: Receiver) -> None:
-    """It says why it waits, and goes on. How much was left out is told whichever steps are wanted."""
-    left = iter((1, None, 2))
+    """It says once why it waits, and goes on. How much was left out is told whichever steps are wanted."""
+    left = iter((1, None, None, 2))
 
     async def live(_: Received) -> web.Response:
         if steps := next(left, 3):
@@ -159,4 +159,5 @@ async def test_a_tail_goes_on_when_its_hub_is_back(receiver: Receiver) -> None:
         async with asyncio.timeout(30):
             told = [(await process.stdout.readline()).split()[1:] for _ in range(2)]
             assert told == [[b"left-out", b"steps=1"], [b"left-out", b"steps=2"]]
-            assert await process.stderr.readline() == b"hub tail: 503: away\n"
+            process.terminate()
+            assert await process.stderr.read() == b"hub tail: 503: away\n"

@@ -7,7 +7,7 @@ import { ROWS, beginning } from "../parts/paging.js";
 import { State } from "../parts/state.js";
 import { Table } from "../parts/table.js";
 import { Ago } from "../parts/time.js";
-import { go, to } from "../route.js";
+import { go, here, to } from "../route.js";
 import { ResumeAll } from "./resuming.js";
 import { count, lastPart, several } from "../words.js";
 
@@ -20,7 +20,9 @@ export function Subscriptions({ query }) {
   const asked = Object.fromEntries([...ASKED, "page"].map((name) => [name, query.get(name) ?? ""]));
   const given = Object.entries({ ...asked, count: ROWS }).filter(([, value]) => value);
   const fetched = useFetched(`admin/subscriptions?${new URLSearchParams(given)}`, 5);
-  const ask = (changed, options) => go(to(["subscriptions"], { ...asked, page: "", ...changed }), options);
+  // By the address as it is then: what was typed is asked for some time after it was.
+  const ask = (changed, options) =>
+    go(to(["subscriptions"], { ...Object.fromEntries(here().query), page: "", ...changed }), options);
   const told = fetched.told;
   const next = told && beginning(told.next, "page");
   return html`<section aria-labelledby="subscriptions">
