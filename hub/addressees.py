@@ -14,11 +14,11 @@ from time import monotonic
 from hub.channels.origins import SLOW, Origins, origin
 from hub.channels.rest_hook import RestHook
 from hub.credentials import Credentials
+from hub.instants import now_ms
 from hub.keyring import Keyring
 from hub.keys import SubscriptionKey, alerts_spent
 from hub.pipeline import Pipeline, script
 from hub.secrets import Unopened
-from hub.store import now_ms
 from subscriptions.message import Message
 from subscriptions.retry import Accepted
 from subscriptions.subscription import Subscription

@@ -17,10 +17,10 @@ import msgspec
 
 from hub.addressees import SECONDS, Addressee, Addressees, Telling
 from hub.errors import Unavailable
+from hub.instants import instant
 from hub.keys import ALERTS, SubscriptionKey
 from hub.outbox import Outboxes
 from hub.pipeline import Pipeline, script
-from hub.store import instant
 from hub.tenancy import Tenancy
 from subscriptions.alert import Alert, AlertKind, Kept
 from subscriptions.message import Message

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import msgspec
 
 from hub.channels.origins import origin
+from hub.instants import instant
 from hub.keyring import Keyring
 from hub.membership import Member
 from hub.seal import Seal
-from hub.store import instant
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue, Rejected
 from subscriptions.subscription import Subscription

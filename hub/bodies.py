@@ -11,8 +11,9 @@ from logging import getLogger
 
 import msgspec
 
+from hub.instants import instant
 from hub.poison import Poison
-from hub.store import Store, instant
+from hub.store import Store
 from hub.stream import Entry
 from subscriptions.change import Change
 from subscriptions.codes import Interaction

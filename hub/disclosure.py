@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from hub.access import Access
+from hub.instants import instant
 from hub.keys import ResourceId, SubscriptionKey
 from hub.sight import Sight, Versions
-from hub.store import Store, instant
+from hub.store import Store
 from hub.tenancy import Tenancy
 from hub.turn import OwedEvent
 from subscriptions.codes import Content, Interaction

@@ -17,9 +17,9 @@ from typing import Any
 from hub.access import DEFAULT
 from hub.audit import Audit
 from hub.belief import BELIEVED
+from hub.instants import instant
 from hub.keys import DRAINED, FAILING, OPEN, WAKING, OriginKeys
 from hub.pipeline import Pipeline
-from hub.store import instant
 from subscriptions.audit import Act, Kind
 
 log = getLogger("hub.delivery")

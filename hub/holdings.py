@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import msgspec
 
+from hub.instants import instant
 from hub.keys import Index, ResourceId
-from hub.store import LookUp, Store, Version, instant
+from hub.store import LookUp, Store, Version
 from hub.visibility import Cleared, Visibility
 from subscriptions.change import Resource
 from subscriptions.clearance import FULL, Clearance

@@ -18,10 +18,10 @@ from hub.channels.origins import SLOW, Visit
 from hub.due import Lease
 from hub.errors import Unavailable
 from hub.families import EVENTS_WITHHELD
+from hub.instants import ms
 from hub.rendering import Rendering
 from hub.secrets import Unopened
 from hub.sender import Recipient, Sender
-from hub.store import ms
 from hub.turn import Sending, Sent, Turn, Verb
 from hub.witness import Witness
 from subscriptions.audit import Act

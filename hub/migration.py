@@ -17,10 +17,11 @@ import msgspec
 
 from hub.ingest import stored_types
 from hub.ingest.found_by import found_by
+from hub.instants import now_ms
 from hub.keys import EPOCH, LAYOUT, TRANSACTIONS, ResourceId
 from hub.pipeline import Pipeline
 from hub.resealing import Resealing
-from hub.store import Store, Version, now_ms
+from hub.store import Store, Version
 from hub.transaction import TransactionCoordinator
 from subscriptions.errors import Rejected
 from subscriptions.search.asking import Context

@@ -18,10 +18,11 @@ from hub.access import ANYBODY, Caller
 from hub.audit import Audit
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest.validation import issues
+from hub.instants import instant
 from hub.keys import ResourceId
 from hub.registered import Registered
 from hub.registry import CHUNK, Registry
-from hub.store import Store, instant
+from hub.store import Store
 from hub.topics import Defined, Definition, Published, Topics
 from hub.write import NOTHING
 from subscriptions.audit import OPERATOR, Act, Kind

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from hub.disclosure import Disclosure
+from hub.instants import instant
 from hub.keys import ResourceId, SubscriptionKey
 from hub.outbox import Outboxes
 from hub.sight import Sight
-from hub.store import instant
 from hub.turn import Kind, OwedEvent, Sending
 from subscriptions.codes import Content, NotificationType, SubscriptionStatus
 from subscriptions.message import Message, of_bundle, of_event

@@ -16,9 +16,10 @@ from typing import Any, Self
 import msgspec
 
 from hub.holdings import Holdings
+from hub.instants import instant, now_ms
 from hub.keys import ResourceId
 from hub.query import Query, compiled
-from hub.store import Store, Version, instant, now_ms
+from hub.store import Store, Version
 from hub.terminology import Contexts
 from hub.visibility import Visibility
 from subscriptions.change import Resource

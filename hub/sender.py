@@ -16,6 +16,7 @@ from hub.credentials import Credentials
 from hub.disclosure import Disclosure
 from hub.due import Due
 from hub.families import EVENTS_WITHHELD
+from hub.instants import instant
 from hub.keyring import Keyring
 from hub.keys import SubscriptionKey
 from hub.meter import Meter
@@ -23,7 +24,6 @@ from hub.outbox import Outboxes
 from hub.registry import Registry
 from hub.seal import Seal
 from hub.sight import Sight
-from hub.store import instant
 from hub.stream import Changes
 from hub.telling import Telling
 from hub.tenancy import Tenancy

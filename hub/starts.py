@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from hub.instants import instant
 from hub.membership import Member
-from hub.store import instant
 from hub.stream import Changes
 from subscriptions.codes import IssueCode
 from subscriptions.errors import Issue

@@ -9,15 +9,15 @@ second one), `erased` (the number of the last version that was erased: of that a
 `reserved` (the transaction that is about to write it).
 """
 
-import time
 from asyncio import gather
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from logging import getLogger
 from typing import Any
 
 from hub.families import CHANGES_STORED
+from hub.instants import instant
 from hub.keys import Index, Partition, ResourceId, lock_partition
 from hub.meter import Meter
 from hub.pipeline import Pipeline, script
@@ -404,21 +404,6 @@ def _will_be(write: Write, version: int, *, live: bool) -> PutResult:
 def _version(number: int, meta: bytes, body: bytes | None, events: bytes | None) -> Version:
     interaction, at = meta.decode().split(" ")
     return Version(number, Interaction(interaction), instant(int(at)), body, read((events or b"").decode()))
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-def instant(ms: int) -> datetime:
-    """Milliseconds since 1970 as an aware time."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def ms(at: datetime) -> int:
-    """An aware time as milliseconds since 1970."""
-    return (at - instant(0)) // timedelta(milliseconds=1)
 
 
 def _rows(reply: Any) -> list[tuple[int, str]]:

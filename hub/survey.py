@@ -17,11 +17,11 @@ import msgspec
 
 from hub.channels.origins import origin
 from hub.errors import Unavailable
+from hub.instants import instant
 from hub.keys import SubscriptionKey
 from hub.pipeline import Pipeline
 from hub.registered import Registered
 from hub.registry import Registry
-from hub.store import instant
 from subscriptions.codes import SubscriptionStatus
 from subscriptions.ranges import Dropped, Range
 from subscriptions.versions.forms import FORMS

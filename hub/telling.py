@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hub.instants import instant
 from hub.standing import Standings
-from hub.store import instant
 from hub.suppressions import Suppressions
 from hub.tenancy import Tenancy
 from subscriptions.change import Change, Resource

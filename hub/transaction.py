@@ -24,10 +24,11 @@ from uuid import uuid4
 import msgspec
 
 from hub.errors import Refused, Unavailable
+from hub.instants import now_ms
 from hub.intent import Attempt, Blocked, Intent, Key, State
 from hub.keys import TRANSACTIONS, ResourceId, transaction
 from hub.pipeline import Pipeline, script
-from hub.store import Store, now_ms
+from hub.store import Store
 from hub.tracing import REQUEST
 from hub.write import Lock, Put, PutResult, Write
 from subscriptions.codes import IssueCode

@@ -27,11 +27,12 @@ from hub.api.seeing import Seeing
 from hub.api.topics import TopicResources
 from hub.api.transactions import Transactions
 from hub.ingest import warm
+from hub.instants import instant, now_ms
 from hub.pressure import Pressure
 from hub.publication import Publication
 from hub.search import Search
 from hub.settings import Settings
-from hub.store import Store, instant, now_ms
+from hub.store import Store
 from hub.stream import Changes
 from hub.topics import Topics
 from hub.transaction import TransactionCoordinator

@@ -23,8 +23,8 @@ from hub.api.search import cut, left_out, posted, searchset, uncounted
 from hub.audit import Audit, is_entry
 from hub.errors import Refused
 from hub.holdings import Holdings
+from hub.instants import instant
 from hub.query import Query, compiled
-from hub.store import instant
 from subscriptions.audit import Entry
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion, IssueCode

@@ -31,8 +31,8 @@ from hub.api.topics import TopicResources, for_topics
 from hub.api.transactions import Row, Transactions, key_of
 from hub.errors import HubError, Refused
 from hub.ingest.strict import parse
+from hub.instants import instant
 from hub.intent import Key
-from hub.store import instant
 from hub.write import Events
 from subscriptions.audit import Kind
 from subscriptions.codes import IssueCode

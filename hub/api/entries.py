@@ -15,8 +15,8 @@ from hub.api.target import target_of
 from hub.errors import Refused
 from hub.ingest import Draft, drafted
 from hub.ingest.validation import MOST_ISSUES, issues
+from hub.instants import ms
 from hub.patch import Patch
-from hub.store import ms
 from hub.write import NO_EVENTS, Events
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected

@@ -25,10 +25,10 @@ from hub.channels.clients import tls_context
 from hub.channels.origins import origin
 from hub.credentials import ClientCertificate, ClientCredentials
 from hub.errors import Refused
+from hub.instants import instant
 from hub.keyring import Entrusted, Keyring, TooOften
 from hub.membership import Member
 from hub.secrets import LACKING
-from hub.store import instant
 from subscriptions.audit import Kind
 from subscriptions.codes import IssueCode
 from subscriptions.signing import public_text

@@ -26,12 +26,12 @@ from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
 from hub.holdings import Holdings
 from hub.ingest.validation import issues
+from hub.instants import instant
 from hub.keys import ResourceId
 from hub.membership import Member
 from hub.outbox import Outboxes
 from hub.registered import Registered
 from hub.state import State
-from hub.store import instant
 from hub.stream import Changes
 from hub.topics import Published
 from hub.turn import OwedEvent

@@ -17,10 +17,10 @@ from hub.api.routes import Route
 from hub.api.search import left_out, posted, searchset
 from hub.api.subscriptions import Subscriptions
 from hub.ingest import is_id
+from hub.instants import instant
 from hub.query import Query, compiled
 from hub.secrets import Unopened
 from hub.state import State
-from hub.store import instant
 from subscriptions.errors import EvaluationError
 from subscriptions.search.asking import Context
 from subscriptions.search.held import Held

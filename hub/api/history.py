@@ -20,8 +20,9 @@ from hub.api.interactions import Interactions
 from hub.api.pages import Parameters, bad_cursor, bundle, links, paging
 from hub.api.subset import Subset, one, subset
 from hub.errors import Refused
+from hub.instants import instant, ms
 from hub.keys import ResourceId
-from hub.store import Store, Version, instant, ms
+from hub.store import Store, Version
 from hub.stream import Changes, Entry, Spot
 from hub.visibility import Visibility
 from subscriptions.codes import Interaction, IssueCode

@@ -19,10 +19,11 @@ from hub.api.idempotency import Idempotency
 from hub.api.permits import demand, demand_beyond
 from hub.errors import Refused, Unavailable
 from hub.ingest import Draft, is_id, stored_types
+from hub.instants import now_ms
 from hub.keys import ResourceId
 from hub.pressure import Pressure
 from hub.search import Search, Upcoming
-from hub.store import Store, Version, now_ms
+from hub.store import Store, Version
 from hub.topics import Topics
 from hub.transaction import PATIENCE, TransactionCoordinator
 from hub.visibility import Visibility

@@ -25,8 +25,8 @@ from hub.api.patching import LARGE
 from hub.api.transactions import Row, Transactions, key_of
 from hub.errors import Refused
 from hub.ingest.strict import parse
+from hub.instants import instant
 from hub.intent import Key
-from hub.store import instant
 from hub.write import Events
 from subscriptions.change import Resource
 from subscriptions.codes import IssueCode

@@ -19,8 +19,8 @@ from hub.api.routes import Route
 from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
 from hub.ingest.strict import parse
+from hub.instants import instant
 from hub.membership import Member
-from hub.store import instant
 from subscriptions.codes import ErrorCode, IssueCode, NotificationType, SubscriptionStatus
 from subscriptions.errors import Issue
 from subscriptions.notification import Failure, Notification, notification_id

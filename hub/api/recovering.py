@@ -23,12 +23,12 @@ from hub.api.permits import demand_each
 from hub.api.routes import Route
 from hub.disclosure import Disclosure
 from hub.errors import Refused
+from hub.instants import instant
 from hub.membership import Member
 from hub.outbox import Outboxes
 from hub.rendering import faded
 from hub.resending import Resending, TooMany
 from hub.sight import Sight
-from hub.store import instant
 from hub.telling import Telling
 from subscriptions.audit import Kind
 from subscriptions.codes import Content, IssueCode, NotificationType, SubscriptionStatus

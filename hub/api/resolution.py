@@ -16,9 +16,10 @@ from hub.api.interactions import Interactions
 from hub.errors import Refused
 from hub.ingest import Draft
 from hub.ingest.references import Holder, Link, links, replaced
+from hub.instants import instant
 from hub.keys import ResourceId
 from hub.search import Upcoming
-from hub.store import Version, instant
+from hub.store import Version
 from hub.write import Lock
 from subscriptions.codes import Interaction, IssueCode
 from subscriptions.errors import Rejected

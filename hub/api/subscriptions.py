@@ -26,13 +26,13 @@ from hub.holdings import Holdings
 from hub.ingest import is_id
 from hub.ingest.strict import parse
 from hub.ingest.validation import issues
+from hub.instants import instant
 from hub.membership import Member, Membership, Written
 from hub.outbox import Subscribed
 from hub.pressure import Pressure
 from hub.registry import TopicChanged
 from hub.standing import Standings
 from hub.starts import Starts
-from hub.store import instant
 from hub.write import NOTHING
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue, Rejected

@@ -28,10 +28,10 @@ from hub.api.search import left_out, posted, searchset
 from hub.errors import Refused
 from hub.ingest import is_id
 from hub.ingest.strict import parse
+from hub.instants import instant
 from hub.pressure import Pressure
 from hub.publication import Publication
 from hub.query import Query, compiled
-from hub.store import instant
 from hub.topics import Published, Topics
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import EvaluationError

@@ -20,9 +20,10 @@ from hub.api.resolution import Resolution, Step
 from hub.errors import Overtaken, Refused, Unavailable
 from hub.ingest import Draft
 from hub.ingest.validation import MOST_ISSUES
+from hub.instants import now_ms
 from hub.intent import Blocked, Key
 from hub.keys import ResourceId
-from hub.store import Store, Version, now_ms
+from hub.store import Store, Version
 from hub.transaction import TransactionCoordinator
 from hub.write import Events, Lock, PutResult, Write
 from subscriptions.codes import Interaction, IssueCode

@@ -18,8 +18,8 @@ from hub.api.subscriptions import Subscriptions
 from hub.errors import Refused
 from hub.ingest import is_id
 from hub.ingest.validation import issues
+from hub.instants import instant
 from hub.membership import Member
-from hub.store import instant
 from subscriptions.codes import FhirVersion, IssueCode
 from subscriptions.errors import Issue
 from subscriptions.subscription import Style

@@ -9,9 +9,9 @@ import msgspec
 
 from hub.access import DEFAULT
 from hub.cli.reaching import NOWHERE, data_argument, on_store
+from hub.instants import instant, ms, now_ms
 from hub.operating import Operating
 from hub.settings import Settings
-from hub.store import instant, ms, now_ms
 from hub.tenancy import bases
 from hub.wiring.commands import operating
 from subscriptions.audit import OPERATOR, Act, Kind

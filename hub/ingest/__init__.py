@@ -14,7 +14,7 @@ import msgspec
 from hub.ingest import found_by, invariants, strict, validation
 from hub.ingest.shapes import modelled, shape
 from hub.ingest.structure import ID
-from hub.store import instant
+from hub.instants import instant
 from hub.write import Indexed
 from subscriptions.change import Resource
 from subscriptions.codes import FhirVersion, IssueCode

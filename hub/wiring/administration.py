@@ -20,11 +20,11 @@ from hub.api.admin.withheld import WithheldLog
 from hub.api.routes import Route
 from hub.attempts import Attempts
 from hub.figures import Readings, Tail
+from hub.instants import now_ms
 from hub.keeping import Keeping
 from hub.pressure import Pressure
 from hub.pulse import Pulse
 from hub.settings import Settings
-from hub.store import now_ms
 from hub.summary import Summaries
 from hub.tailing import Tailing
 from hub.tenancy import url

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from hub.access import DEFAULT, Access
 from hub.foundation import fitting
+from hub.instants import now_ms
 from hub.memory import Memory
 from hub.operating import Operating
 from hub.pipeline import Pipeline
@@ -13,7 +14,6 @@ from hub.resealing import Resealing
 from hub.seal import Seal
 from hub.secrets import Secrets
 from hub.settings import Settings
-from hub.store import now_ms
 from hub.suppressing import Suppressing
 from hub.suppressions import Suppressions
 from hub.wiring.parts import audit_of, close, connect, founded, registry_of, tenancy_of, up_to_date

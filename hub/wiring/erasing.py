@@ -4,8 +4,8 @@ from hub.attempts import Attempts
 from hub.census import Census
 from hub.erasing import Erasing
 from hub.erasures import Erasures
+from hub.instants import now_ms
 from hub.rewriting import Rewriting
-from hub.store import now_ms
 from hub.wiring.parts import Parts
 
 

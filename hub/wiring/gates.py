@@ -9,10 +9,10 @@ from hub.api.routes import Gate, Route
 from hub.api.wellknown import SmartConfiguration
 from hub.channels.fetching import Fetching
 from hub.channels.guard import Guard
+from hub.instants import now_ms
 from hub.settings import Settings
 from hub.smart.issuer import Issuer, Named
 from hub.smart.verifier import Verifier
-from hub.store import now_ms
 
 
 @dataclass(frozen=True, slots=True)

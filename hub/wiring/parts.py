@@ -22,6 +22,7 @@ from hub.due import Due
 from hub.errors import NotTheHub, Unavailable
 from hub.foundation import Foundation, check
 from hub.honouring import all_honoured
+from hub.instants import now_ms
 from hub.keyring import Keyring
 from hub.keys import LAYOUT
 from hub.machinery import Machinery
@@ -41,7 +42,7 @@ from hub.seal import Seal
 from hub.secrets import Secrets
 from hub.settings import Settings
 from hub.standing import Standings
-from hub.store import Store, now_ms
+from hub.store import Store
 from hub.stream import Changes
 from hub.suppressions import Suppressions
 from hub.survey import Survey

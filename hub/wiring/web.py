@@ -37,12 +37,12 @@ from hub.api.traced import Traced, named
 from hub.api.validation import Validation
 from hub.binding import Binding
 from hub.holdings import Holdings
+from hub.instants import now_ms
 from hub.pressure import Pressure
 from hub.publication import Publication
 from hub.refusals import Refusals
 from hub.settings import Settings
 from hub.starts import Starts
-from hub.store import now_ms
 from hub.tenancy import url
 from hub.topics import Topics
 from hub.topics_dir import load

@@ -19,9 +19,9 @@ from hub.credentials import Credentials
 from hub.delivery import SLOW_LANES, Delivery
 from hub.fanout import Fanout
 from hub.in_force import InForce
+from hub.instants import now_ms
 from hub.presence import Presence
 from hub.sender import Sender, lease_ms
-from hub.store import now_ms
 from hub.wiring.erasing import erasing
 from hub.wiring.parts import Parts
 from hub.withdrawal import Withdrawals

@@ -14,9 +14,9 @@ from redis.asyncio import Redis
 
 from hub import jobs
 from hub.access import DEFAULT
+from hub.instants import instant, now_ms
 from hub.keys import ResourceId, SubscriptionKey
 from hub.settings import Settings
-from hub.store import instant, now_ms
 from hub.stream import START
 from hub.wiring.parts import Parts, parts
 from hub.write import Write

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Route, expect
 
 from hub.access import DEFAULT, Access, Client, Key, Tenant
-from hub.store import now_ms
+from hub.instants import now_ms
 from subscriptions.codes import Content
 from subscriptions.rights import Rights
 from subscriptions.scopes import Scopes

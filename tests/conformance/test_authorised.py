@@ -10,8 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from hub.access import DEFAULT, Access, Client, Key
+from hub.instants import now_ms
 from hub.pipeline import Pipeline
-from hub.store import now_ms
 from subscriptions.rights import Rights
 from subscriptions.scopes import ALL, Scopes
 from tests.conformance.bases import Base, base_of

@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 
 from hub.access import Access, Client, Key, Tenant
 from hub.belief import BELIEVED
+from hub.instants import now_ms
 from hub.memory import Memory
 from hub.pipeline import Pipeline
-from hub.store import now_ms
 from subscriptions.codes import Content
 from subscriptions.rights import Rights
 from subscriptions.scopes import Scopes

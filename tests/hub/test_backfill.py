@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hub import backfill
+from hub.instants import instant
 from hub.keys import Partition, ResourceId, SubscriptionKey
 from hub.outbox import Outboxes, Owed
-from hub.store import instant
 from hub.stream import place
 from hub.turn import OwedEvent, Turn, Verb
 from hub.wiring.parts import Parts

@@ -11,10 +11,10 @@ from hub.access import DEFAULT
 from hub.breakers import Caller
 from hub.clock import Clock
 from hub.errors import Unavailable
+from hub.instants import now_ms
 from hub.intent import Intent
 from hub.keys import CLOCK, TRANSACTIONS, ResourceId
 from hub.membership import Membership
-from hub.store import now_ms
 from hub.wiring.erasing import erasing
 from hub.wiring.parts import Parts
 from hub.withdrawal import Withdrawals

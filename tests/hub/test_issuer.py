@@ -10,9 +10,9 @@ from aiohttp import web
 
 from hub.channels.fetching import Fetching
 from hub.errors import Unavailable
+from hub.instants import now_ms
 from hub.smart.issuer import FRESH, HELD, PAUSE, Issuer, Named
 from hub.smart.verifier import KNOWN, Verifier
-from hub.store import now_ms
 from hub.unproven import Unproven
 from hub.wiring.parts import Parts
 from tests.hub.conftest import BASE

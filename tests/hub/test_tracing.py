@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from hub.api.traced import Traced as TracedApplication
 from hub.errors import NotTheHub
+from hub.instants import now_ms
 from hub.keys import Partition, ResourceId, SubscriptionKey
-from hub.store import now_ms
 from hub.stream import Entry
 from hub.tracing import REQUEST, Span, Traces, parent_of
 from hub.transaction import TransactionCoordinator

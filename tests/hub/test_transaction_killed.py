@@ -15,9 +15,9 @@ import pytest
 
 from hub.access import DEFAULT
 from hub.errors import Refused, Unavailable
+from hub.instants import now_ms
 from hub.intent import Blocked, Intent, Key
 from hub.keys import TRANSACTIONS, Partition, ResourceId, lock_partition, transaction
-from hub.store import now_ms
 from hub.transaction import DEADLINE, DECIDE, KEPT
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from hub.channels.fetching import Fetching
 from hub.channels.guard import Guard
+from hub.instants import now_ms
 from hub.smart.issuer import Issuer, Named
 from hub.smart.verifier import Proven, Verifier
-from hub.store import now_ms
 from hub.unproven import Unproven
 from tests.issuer import TokenIssuer, ec_key
 

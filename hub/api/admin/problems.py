@@ -11,9 +11,9 @@ from shlex import quote
 from typing import Any
 
 from hub.draining import OriginState, Standing
+from hub.instants import instant
 from hub.keeping import Kept
 from hub.machinery import Working
-from hub.store import instant
 from hub.summary import Summary
 from hub.survey import Row
 from subscriptions.ranges import words

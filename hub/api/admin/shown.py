@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from hub.attempts import Attempt
-from hub.store import instant
+from hub.instants import instant
 from hub.survey import Row
 from hub.turn import Sending
 from subscriptions.errors import EvaluationError

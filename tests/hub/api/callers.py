@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from hub.access import DEFAULT, Client, Key, Tenant
-from hub.store import now_ms
+from hub.instants import now_ms
 from subscriptions.rights import Rights
 from subscriptions.scopes import ALL, Scopes
 from tests.hub.api.server import Hub, serving

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from hub.access import Key
+from hub.instants import now_ms
 from hub.pipeline import Pipeline
-from hub.store import now_ms
 from subscriptions.scopes import Scopes
 from tests.dump import everything
 from tests.hub.api.callers import client, fault, grant, guarded, key, with_token

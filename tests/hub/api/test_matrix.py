@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute
 
 from hub.access import Client
 from hub.api.routes import Application
+from hub.instants import now_ms
 from hub.settings import Settings
-from hub.store import now_ms
 from subscriptions.clearance import FULL
 from subscriptions.codes import Content, FhirVersion
 from subscriptions.rights import Rights

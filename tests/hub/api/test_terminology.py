@@ -9,9 +9,10 @@ import pytest
 
 from hub.access import DEFAULT
 from hub.errors import NotTheHub, Unavailable
+from hub.instants import now_ms
 from hub.keys import ResourceId
 from hub.publication import Publication
-from hub.store import Store, now_ms
+from hub.store import Store
 from hub.topics_dir import load
 from hub.wiring.parts import parts
 from hub.write import Put, Write

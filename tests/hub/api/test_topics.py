@@ -10,11 +10,11 @@ import pytest
 
 from hub.access import DEFAULT
 from hub.errors import NotTheHub
+from hub.instants import now_ms
 from hub.keys import SubscriptionKey
 from hub.publication import Publication
 from hub.registered import Registered
 from hub.registry import On, TopicChanged
-from hub.store import now_ms
 from hub.topics_dir import load
 from subscriptions.codes import FhirVersion
 from tests.hub.api.bundles import ask, done, post
