@@ -79,7 +79,7 @@ async def test_an_origin_is_drained(hub: HubProcess, fhir: Fhir, receiver: Recei
     await fhir.post(immunization())
     said = (await command(hub.url, "status")).out
     assert f"Nothing is sent to {receiver.url}: drained until" in said
-    assert f"hub origins resume {receiver.url} " in said
+    assert f"hub origins resume {receiver.url}\n" in said
     assert not [each for each in receiver.received if each.numbers]
     assert "goes on its way" in await told(hub, "origins", "resume", receiver.url)
     await eventually(lambda: [each.numbers for each in receiver.received if each.numbers] == [[1]])

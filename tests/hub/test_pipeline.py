@@ -270,6 +270,7 @@ def test_a_script_touches_the_keys_that_it_names_and_no_others(name: str) -> Non
     handed_on = {
         "alert": ("key",),
         "dropped": ("key",),
+        "passed_by": ("key",),
         "pin": ("key", "outbox"),
         "places": ("counts", "names"),
     }  # what those who include them name
@@ -278,7 +279,9 @@ def test_a_script_touches_the_keys_that_it_names_and_no_others(name: str) -> Non
     for command, key in calls:
         if command != "TIME":
             assert re.fullmatch(r"KEYS\[(\d|i|#KEYS)\]", key) or key in handed_on.get(name, ()), (command, key)
-    assert set(re.findall(r"(?<!function )\b(?:pin|alert|count_dropped)\((\w+\[?\d?\]?)", code)) <= {
+    assert set(
+        re.findall(r"(?<!function )\b(?:pin|alert|count_dropped|passed_by|strike_out)\((\w+\[?\d?\]?)", code)
+    ) <= {
         "KEYS[1]",
         *handed_on.get(name, ()),
     }
