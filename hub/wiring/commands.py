@@ -31,11 +31,10 @@ async def recovery(settings: Settings) -> AsyncIterator[Recovery]:
 async def resealing(settings: Settings) -> AsyncIterator[Resealing]:
     """What seals a store anew, also where a key to it is missing; the audit knows that it was asked for."""
     async with _connected(settings) as pipeline:
-        foundation = await founded(pipeline, settings)
-        up_to_date(foundation)
-        seal = Seal(foundation.pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
-        await audit_of(settings, foundation.pipeline).record(DEFAULT, Act(Kind.RESEALED, OPERATOR))
-        yield Resealing(foundation.pipeline, registry_of(settings, foundation.pipeline), seal)
+        up_to_date(await founded(pipeline, settings))
+        seal = Seal(pipeline, Secrets.of(settings.secrets_key, settings.secrets_key_file))
+        await audit_of(settings, pipeline).record(DEFAULT, Act(Kind.RESEALED, OPERATOR))
+        yield Resealing(pipeline, registry_of(settings, pipeline), seal)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,7 @@ from starlette.responses import Response
 from hub.access import DEFAULT
 from hub.api.admin import origins
 from hub.api.admin.points import failed, latency, rates
-from hub.api.admin.problems import LATELY as HOUR
-from hub.api.admin.problems import Changed, Found, Whole, problems
+from hub.api.admin.problems import HOUR, Changed, Found, Whole, problems
 from hub.api.admin.shown import iso, json, row
 from hub.api.documentation import watched as documentation
 from hub.api.exchange import Exchange
@@ -88,8 +87,7 @@ class Overview:
         lately, minute = reading.over(LATELY), reading.over(MINUTE)
         whole = await self._whole(hour.figures) if self.tenant == DEFAULT else None
         dropped = hour.figures.total(EVENTS_DROPPED, tenant=self.tenant)
-        changed = tuple([each async for each in self._changed(reading.at)])
-        found = Found(reading.at, summary, dropped, lost, whole, changed)
+        found = Found(reading.at, summary, dropped, lost, whole, await self._changed(reading.at))
         timed = minute.figures.timing(TRIP, tenant=self.tenant).count
         return json(
             {
@@ -114,16 +112,18 @@ class Overview:
         )
         return Whole(working, kept, tuple(states), declines, self.pressure.remedy, hour.total(EVALUATIONS_FAILED))
 
-    async def _changed(self, at: int) -> AsyncIterator[Changed]:
-        """Topics that were changed a while ago at most under Subscriptions that are on them; the last one first."""
+    async def _changed(self, at: int) -> tuple[Changed, ...]:
+        """Topics that were changed in the last hour under Subscriptions that are on them; the last one first."""
         await self.topics.refresh()
         if not (lately := self.topics.changed_since(at - HOUR)):
-            return
+            return ()
         rows = await self.summaries.survey.of(self.tenant)
         on = Counter(row.wanted.topic.partition("|")[0] for row in rows if row.status is not SubscriptionStatus.OFF)
-        for each in lately:
-            if used := on[each.topic.url]:
-                yield Changed(each.topic.url, each.at, each.number, each.topic.retired, used)
+        return tuple(
+            Changed(each.topic.url, each.at, each.number, each.topic.retired, on[each.topic.url])
+            for each in lately
+            if on[each.topic.url]
+        )
 
     def _totals(self, figures: Figures) -> dict[str, int]:
         found = {name: figures.total(family, tenant=self.tenant) for name, family in TOTALS.items()}

@@ -25,8 +25,8 @@ MOST = 10
 #: is said within ten, for a look at all Subscriptions is believed for two.
 BEHIND, LAG = (5.0, 60.0), (8.0, 900.0)
 
-#: ms for which it is said that a Subscription has ended.
-LATELY = 3_600_000
+#: ms for which it is said that a Subscription has ended or missed something, and that a topic was changed.
+HOUR = 3_600_000
 
 #: Of the reasons for which Subscriptions are in `error`, so many beside the first one's.
 REASONS = 3
@@ -179,7 +179,7 @@ def _of_tenant(found: Found) -> Iterator[Problem]:
     if found.dropped:
         text = f"{_many(found.dropped, 'event')} dropped in the last hour before they could be sent."
         yield Problem(True, text, "See whose", "#/withheld")
-    if missing := [row for row in summary.missing if found.at - row.updated < LATELY]:
+    if missing := [row for row in summary.missing if found.at - row.updated < HOUR]:
         missed = sum(len(each) for row in missing for each in row.missed)
         last = missing[0]
         text = (
@@ -193,7 +193,7 @@ def _of_tenant(found: Found) -> Iterator[Problem]:
     if row and (seconds := _waited(row, found.at)) >= LAG[0]:
         text = f"An event has waited for {seconds:,.0f} s: Subscription/{row.key.id}, told at {row.wanted.origin}."
         yield _about(row, seconds >= LAG[1], text)
-    if ended := [row for row in summary.ended if found.at - row.updated < LATELY]:
+    if ended := [row for row in summary.ended if found.at - row.updated < HOUR]:
         text = f"{_many(len(ended), 'Subscription')} ended in the last hour. {_why(ended[0])}"
         link = "#/subscriptions?status=off"
         yield Problem(False, text, "Ask its owner, or resume", link, "hub subscriptions list --status off")
