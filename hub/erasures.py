@@ -18,8 +18,8 @@ from subscriptions.codes import FhirVersion
 
 FURTHER = script("further")
 
-#: ms: how long one is left alone that somebody is at work on; how long it is remembered.
-CLAIMED = 30_000
+#: ms: how long one is left alone that somebody is at work on, who says so anew meanwhile; how long it is remembered.
+CLAIMED = 10_000
 KEPT = 30 * 86_400_000
 
 #: Resources in one command.
