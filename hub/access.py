@@ -5,7 +5,6 @@ Who there is: tenants, their clients, and the clients' keys.
 field of `:clients` with an empty name counts the changes of all three, by which a process notices them.
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from hub.belief import outdated
+from hub.belief import Copy, outdated
 from hub.keys import CLIENTS, KEYS, TENANTS
 from hub.pipeline import Pipeline, script
 from subscriptions.audit import HUB, OPERATOR
@@ -171,12 +170,8 @@ ANYBODY = Caller("anonymous", DEFAULT, EVERYTHING)
 
 
 @dataclass
-class Access:
-    """
-    A process' copy of who there is. `refresh` brings it up to date; `current` does if it is outdated.
-
-    now: ms since 1970.
-    """
+class Access(Copy):
+    """A process' copy of who there is."""
 
     pipeline: Pipeline
     now: Callable[[], int]
@@ -185,20 +180,9 @@ class Access:
     keys: dict[str, Key] = field(default_factory=dict)
     _known_as: dict[str, Client] = field(default_factory=dict)
     _count: bytes = b""
-    _looked: int = 0
-    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _again: int = 0
 
-    async def current(self) -> None:
-        """See what was changed a second before this was called, or earlier."""
-        if outdated(self._looked, self.now()):
-            async with self._looking:  # whoever waits sees what the first has seen
-                if outdated(self._looked, self.now()):
-                    await self.refresh()
-
-    async def refresh(self) -> None:
-        """See everything that was changed before this was called."""
-        began = self.now()
+    async def _read(self) -> None:
         count = await self.pipeline.command("HGET", CLIENTS, "") or b"0"
         if count != self._count:
             tenants, clients, keys = await self.pipeline.all([("HGETALL", name) for name in (TENANTS, CLIENTS, KEYS)])
@@ -210,7 +194,6 @@ class Access:
             self.clients = {one.name: one for one in _understood(Client.of, rows)}
             self.keys = {one.id: one for one in _understood(Key.of, _rows(keys))}
             self._known_as = _by_issuer(self.clients.values())
-        self._looked = began
 
     async def again(self) -> None:
         """Look for somebody who isn't known: at once, but so often only as `current` would."""

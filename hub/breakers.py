@@ -14,12 +14,12 @@ The clock calls the probes, and rouses whoever is parked at an origin that is ba
 subscriptions are in `wait` like any that wait, so none is lost with what stands here.
 """
 
-from asyncio import Lock, gather
+from asyncio import gather
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from logging import getLogger
 
-from hub.belief import outdated
+from hub.belief import Copy
 from hub.channels.origins import Origins
 from hub.due import Due
 from hub.keys import DRAINED, FAILING, OPEN, WAKING, OriginKeys, SubscriptionKey
@@ -60,14 +60,13 @@ FREE = Pass()
 
 
 @dataclass
-class Breakers:
+class Breakers(Copy):
     """
     What one process knows of them.
 
     origins: Whose window starts anew when an origin is back.
     probe_ms: How long a probe may take.
     dice: Chance in [0, 1).
-    now: ms since 1970.
     """
 
     pipeline: Pipeline
@@ -78,26 +77,15 @@ class Breakers:
     _failing: set[str] = field(default_factory=set)
     _open: set[str] = field(default_factory=set)
     _drained: set[str] = field(default_factory=set)
-    _looked: int = 0
-    _looking: Lock = field(default_factory=Lock)
 
-    async def current(self) -> None:
-        """See what was changed a second before this was called, or earlier."""
-        if outdated(self._looked, self.now()):
-            async with self._looking:  # whoever waits sees what the first has seen
-                if outdated(self._looked, self.now()):
-                    await self.refresh()
-
-    async def refresh(self) -> None:
-        """Learn which origins fail; to be called once a second. They are few, or nothing can be delivered anyway."""
-        began = self.now()
+    async def _read(self) -> None:
+        """Learn which origins fail. They are few, or nothing can be delivered anyway."""
         read = await self.pipeline.all([("ZRANGE", name, 0, -1) for name in (FAILING, OPEN, DRAINED)])
         failing, opened, drained = ({name.decode() for name in names} for names in read)
         was = self._open | self._drained
         self._failing, self._open, self._drained = failing | opened, opened, drained
         for origin in was - opened - drained:
             self.origins.come_back(origin)
-        self._looked = began
 
     async def is_drained(self, origin: str) -> bool:
         """Whether nothing at all is sent there now, no handshake either."""

@@ -7,7 +7,6 @@ empty name counts the changes, and `hub:{registry}:suppressing` has by which cha
 that all Consents are there.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from logging import getLogger
@@ -15,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from hub.belief import outdated
+from hub.belief import Copy
 from hub.keys import REGISTRY_LOG, SUPPRESSING, SUPPRESSIONS, ResourceId
 from hub.pipeline import Pipeline, script
 from subscriptions.codes import FhirVersion
@@ -62,13 +61,12 @@ async def dishonour(pipeline: Pipeline, resource: ResourceId, number: int) -> No
 
 
 @dataclass
-class Suppressions:
+class Suppressions(Copy):
     """
-    A process' copy of them. `refresh` brings it up to date, `current` does if it is outdated.
+    A process' copy of them.
 
     base: The FHIR base of a tenant and FHIR version.
     consents: Whether Consents are honoured.
-    now: ms since 1970.
     """
 
     pipeline: Pipeline
@@ -78,8 +76,6 @@ class Suppressions:
     rules: dict[str, dict[str, Rule]] = field(default_factory=dict)
     _of: dict[tuple[str, FhirVersion], Suppression] = field(default_factory=dict)
     _seen: int = 0
-    _looked: int = 0
-    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def of(self, tenant: str, version: FhirVersion) -> Suppression:
         """Those of a tenant and FHIR version."""
@@ -89,23 +85,7 @@ class Suppressions:
             found.rule(self.rules.get(tenant, {}).values())
         return found
 
-    async def current(self) -> bool:
-        """See what was changed a second before this was called, or earlier; False if that was seen already."""
-        if outdated(self._looked, self.now()):
-            async with self._refreshing:  # whoever waits sees what the first has seen
-                if outdated(self._looked, self.now()):
-                    await self._refresh()
-                    return True
-        return False
-
-    async def refresh(self) -> None:
-        """See all that was confirmed before this was called."""
-        # One at a time: what was read earlier must not be set later.
-        async with self._refreshing:
-            await self._refresh()
-
-    async def _refresh(self) -> None:
-        began = self.now()
+    async def _read(self) -> None:
         count = int(await self.pipeline.command("HGET", SUPPRESSIONS, "") or 0)
         if count != self._seen:
             names = await self.pipeline.command("ZRANGEBYSCORE", SUPPRESSING, f"({self._seen}", "+inf")
@@ -114,7 +94,6 @@ class Suppressions:
                 for name, record in zip(chunk, records, strict=True):
                     self._set(name.decode(), record)
             self._seen = count
-        self._looked = began
 
     async def add(self, tenant: str, rule: Rule) -> None:
         """Have a rule count, in the place of the one with its id."""
