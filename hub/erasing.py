@@ -32,11 +32,12 @@ from hub.audit import Audit
 from hub.census import Census, Counted
 from hub.erasures import CLAIMED, Erasure, Erasures, Found, Order, Stage
 from hub.errors import Unavailable
+from hub.indexes import LookUp
 from hub.ingest import stored_types
 from hub.keys import Index, ResourceId
 from hub.registry import Registry
 from hub.rewriting import Rewriting, Unwritten
-from hub.store import LookUp, Store
+from hub.store import Store
 from hub.transaction import TransactionCoordinator
 from subscriptions.audit import Act, Kind, Outcome
 from subscriptions.change import Resource
@@ -228,7 +229,7 @@ class Erasing:
         """What refers to one resource, of what is in force."""
         types = sorted(stored_types(order.version))
         look_ups = [LookUp(Index.REFERENCES, order.tenant, order.version, type_, order.name) for type_ in types]
-        rows = await self.store.indexed(look_ups, most=MOST_TOLD)
+        rows = await self.store.indexes.indexed(look_ups, most=MOST_TOLD)
         return {f"{type_}/{id_}" for type_, found in zip(types, rows, strict=True) for (id_,) in found} - {order.name}
 
     async def _subscriptions(self, order: Order, known: Sequence[str]) -> set[str]:

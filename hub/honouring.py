@@ -15,7 +15,7 @@ async def all_honoured(pipeline: Pipeline, store: Store, access: Access) -> None
     await access.refresh()
     for tenant in (DEFAULT, *access.tenants.keys() - {DEFAULT}):
         for version in FhirVersion:
-            async for _, id_ in store.newest(tenant, version, CONSENT):
+            async for _, id_ in store.indexes.newest(tenant, version, CONSENT):
                 resource = ResourceId(tenant, version, CONSENT, id_)
                 if held := await store.read(resource):
                     await store.remember(resource, held.number, held.body)

@@ -71,7 +71,7 @@ class Migration:
     async def _index(self, context: Context, type_: str) -> int:
         """Index all resources of a type; how many there are."""
         count, chunk = 0, list[ResourceId]()
-        async for _, id_ in self.store.newest(self.tenant, context.version, type_, chunk=CHUNK):
+        async for _, id_ in self.store.indexes.newest(self.tenant, context.version, type_, chunk=CHUNK):
             chunk.append(ResourceId(self.tenant, context.version, type_, id_))
             if len(chunk) == CHUNK:
                 count += await self._reindex(chunk, context)
@@ -95,6 +95,6 @@ class Migration:
         except (ValueError, LookupError, RecursionError, Rejected) as error:
             log.error("migration.set-aside", extra={"resource": str(resource), "reason": type(error).__name__})
             return
-        await self.store.reindex(resource, version.number, indexed)
+        await self.store.indexes.reindex(resource, version.number, indexed)
         if version.body is not None:
             await self.store.remember(resource, version.number, version.body)

@@ -157,7 +157,7 @@ class Search:
     async def count(self, query: Query) -> int | None:
         """How many match; None when there are too many resources to look at."""
         if self.is_counted(query):
-            return await self._store.count(self._tenant, self._version, query.type)
+            return await self._store.indexes.count(self._tenant, self._version, query.type)
         page = await self.page(query, most=self._most_looked_at)
         return None if page.following or page.unreadable else len(page.found)
 
@@ -186,7 +186,7 @@ class Search:
         if latest < float("inf") and (after is None or (ceil(latest), "") < after):
             after = (ceil(latest), "")
         rows = []
-        async for row in self._store.newest(self._tenant, self._version, query.type, after=after, chunk=CHUNK):
+        async for row in self._store.indexes.newest(self._tenant, self._version, query.type, after=after, chunk=CHUNK):
             if row[0] < earliest:
                 break
             rows.append(row)
@@ -213,7 +213,7 @@ class Search:
             return query.ids
         bearers: set[str] = set()
         for identifier in query.identifiers:
-            bearers.update(await self._store.bearers(self._tenant, self._version, query.type, identifier))
+            bearers.update(await self._store.indexes.bearers(self._tenant, self._version, query.type, identifier))
         return frozenset(bearers) if query.ids is None else frozenset(bearers) & query.ids
 
 

@@ -56,6 +56,7 @@ class TransactionCoordinator:
     def __init__(self, pipeline: Pipeline, store: Store) -> None:
         self._pipeline = pipeline
         self._store = store
+        self._reservations = store.reservations
 
     async def run(
         self, writes: Sequence[Write], answer: Callable[[Sequence[PutResult]], bytes], *, key: Key | None = None
@@ -140,7 +141,7 @@ class TransactionCoordinator:
         waiting = sorted(intent.writes, key=lambda write: str(write.resource))
         until = time.monotonic() + PATIENCE
         while waiting:
-            results = await _all(self._store.reserve(write) for write in waiting)
+            results = await _all(self._reservations.reserve(write) for write in waiting)
             met = list(zip(waiting, results, strict=True))
             for write, result in met:
                 if result.outcome is Put.FENCED:
@@ -153,7 +154,7 @@ class TransactionCoordinator:
             if waiting:
                 above = (write for write, result in met[taken:] if result.outcome is not Put.RESERVED)
                 # Their locks stay: whoever waits for a lock has not reserved anything yet, so no circle comes of it.
-                await _all(self._store.unreserve(write.resource, write.transaction) for write in above)
+                await _all(self._reservations.unreserve(write.resource, write.transaction) for write in above)
                 await self.outlast(waiting[0].resource, results[taken].by, until)
         return [found[write.resource] for write in intent.writes]
 
@@ -228,7 +229,7 @@ class TransactionCoordinator:
         """
         while not await self._get_on(Attempt.parse(by), until):
             pass
-        await self._store.unreserve(resource, by)
+        await self._reservations.unreserve(resource, by)
 
     async def lock(self, name: str) -> Lock:
         """
@@ -239,13 +240,13 @@ class TransactionCoordinator:
         """
         until = time.monotonic() + PATIENCE
         while True:
-            taken = await self._store.lock(name, milliseconds=LOCKED)
+            taken = await self._reservations.lock(name, milliseconds=LOCKED)
             if isinstance(taken, Lock):
                 return taken
             if "." not in taken.by:
                 await _pause(until)
             elif await self._get_on(Attempt.parse(taken.by), until):
-                await self._store.unlock(Lock(name, taken.by))
+                await self._reservations.unlock(Lock(name, taken.by))
 
     async def _get_on(self, attempt: Attempt, until: float) -> bool:
         """Wait a little for an attempt, or end one that was left alone. True when it is ended."""
@@ -284,7 +285,7 @@ class TransactionCoordinator:
         return (await self._store.put(replace(write, expected="", lock=lock))).outcome
 
     async def _give_back(self, write: Write) -> None:
-        await self._store.unreserve(write.resource, write.transaction, write.lock.name if write.lock else "")
+        await self._reservations.unreserve(write.resource, write.transaction, write.lock.name if write.lock else "")
 
     async def _end(self, attempt: Attempt) -> None:
         await self._pipeline.run(FINISH, [transaction(attempt.id)], attempt.number, KEPT)

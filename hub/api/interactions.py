@@ -241,13 +241,13 @@ class Interactions:
             yield lock
         finally:
             with suppress(Unavailable):  # it runs out by itself
-                await self._store.unlock(lock)
+                await self._store.reservations.unlock(lock)
 
     def new_id(self, type_: str, lock_name: str = "", idempotency: Idempotency | None = None) -> str:
         """An id for a new resource, which lies where the lock of its conditional create lies."""
         for number in count():
             id_ = idempotency.id(number) if idempotency else str(uuid4())
-            if not lock_name or self._store.in_lock_partition(self.resource(type_, id_), lock_name):
+            if not lock_name or self._store.reservations.lies_with(self.resource(type_, id_), lock_name):
                 return id_
         raise AssertionError("unreachable")
 

@@ -94,7 +94,7 @@ class Transactions:
         finally:
             with suppress(Unavailable):  # they run out by themselves; those of reservations are the transaction's
                 for lock in locks.values():
-                    await self._store.unlock(lock)
+                    await self._store.reservations.unlock(lock)
 
     async def _check_free(self, writing: Sequence[Entry]) -> None:
         for entry in writing:
@@ -145,7 +145,7 @@ class Transactions:
             if match:
                 found[entry.index] = match
                 del locks[entry.index]
-                await self._store.unlock(lock)
+                await self._store.reservations.unlock(lock)
         return found
 
     async def _run(self, steps: Sequence[Step], by: Caller, key: Key | None) -> list[Row]:

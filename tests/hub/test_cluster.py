@@ -31,8 +31,8 @@ async def test_the_trip_through_redis_works_on_a_cluster(redis_cluster_url: str,
         Write(resource, "create", 1, b'{"n":"', b'"}', indexed=(Indexed(Index.IDENTIFIERS, "s|1"),))
     )
     assert stored.outcome is Put.STORED
-    assert await built.store.bearers("default", FhirVersion.R4, "Immunization", "s|1") == ["1"]
-    assert [id_ async for _, id_ in built.store.newest("default", FhirVersion.R4, "Immunization")] == ["1"]
+    assert await built.store.indexes.bearers("default", FhirVersion.R4, "Immunization", "s|1") == ["1"]
+    assert [id_ async for _, id_ in built.store.indexes.newest("default", FhirVersion.R4, "Immunization")] == ["1"]
 
     key = await _subscribed(built.membership)
     assert await built.retention.measure() > 0

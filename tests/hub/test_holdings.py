@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from hub.errors import Unavailable
 from hub.holdings import MOST_MERGED, MOST_REFERRERS, Holdings
+from hub.indexes import Indexes, LookUp
 from hub.keys import Index, ResourceId
-from hub.store import LookUp, Store
+from hub.store import Store
+from hub.vault import Vault
 from hub.wiring.parts import Parts
 from hub.wiring.parts import parts as built
 from hub.write import Indexed, Write
@@ -225,17 +228,16 @@ async def test_what_is_broken_is_no_match_and_does_not_stop_the_others(chained: 
     assert engine.poison == {"body": 1, "evaluation": 1}
 
 
-class Away(Store):
-    """A store whose indexes can't be read for a while."""
+@dataclass(frozen=True)
+class Away(Indexes):
+    """Indexes that can't be read before they are back."""
 
-    def __init__(self, parts: Parts) -> None:
-        super().__init__(parts.pipeline, 4)
-        self.asked = 0
-        self.away = True
+    back: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[list[LookUp]] = field(default_factory=list)
 
     async def indexed(self, look_ups: list[LookUp], *, most: int = -1) -> list[list[list[str]]]:
-        self.asked += 1
-        if self.away:
+        self.asked.append(look_ups)
+        if not self.back.is_set():
             raise Unavailable("away")
         return await super().indexed(look_ups, most=most)
 
@@ -243,28 +245,30 @@ class Away(Store):
 async def test_while_nobody_can_say_who_is_a_member_the_batch_comes_again(parts: Parts) -> None:
     key = await active(parts, "s", "Immunization?patient._in=Group/g")
     everybody = await active(parts, "t")
-    engine, store = fanout(parts), Away(parts)
-    engine.store = store
+    engine, away = fanout(parts), Away(parts.pipeline, 4, Vault())
+    engine.store = Store(parts.pipeline, 4)
+    engine.store.indexes = away
     await publish(parts, group("g", "Patient/p"))
     async with running(engine):
         await publish(parts, immunization("i", "Patient/p"))
 
         async def tried() -> bool:
-            return store.asked > 1
+            return len(away.asked) > 1
 
         await eventually(tried)
         assert await events(parts, everybody) == []
-        store.away = False
+        away.back.set()
         await matched(parts)
     assert await events(parts, key) == await events(parts, everybody) == ["i"]
 
 
 async def test_nothing_is_fetched_when_nobody_asks(parts: Parts) -> None:
     everybody = await active(parts, "s", "Immunization?patient=Patient/p")
-    engine, store = fanout(parts), Away(parts)
-    engine.store = store
+    engine, away = fanout(parts), Away(parts.pipeline, 4, Vault())
+    engine.store = Store(parts.pipeline, 4)
+    engine.store.indexes = away
     async with running(engine):
         await publish(parts, immunization("i", "Patient/p"))
         await matched(parts)
     assert await events(parts, everybody) == ["i"]
-    assert store.asked == 0
+    assert away.asked == []

@@ -11,10 +11,10 @@ import pytest
 
 from hub.access import DEFAULT
 from hub.errors import NotTheHub
+from hub.indexes import LookUp
 from hub.intent import Intent
 from hub.keys import EPOCH, LAYOUT, TERMINOLOGY, TERMS, Index, Partition, ResourceId
 from hub.settings import Settings
-from hub.store import LookUp
 from hub.wiring.commands import resealing
 from hub.wiring.parts import Parts, existing
 from hub.wiring.parts import parts as built
@@ -45,7 +45,7 @@ async def as_of_layout_1(parts: Parts, *resources: dict[str, Any]) -> None:
 
 
 async def found(parts: Parts, index: Index, key: str, type_: str = "Immunization") -> list[list[str]]:
-    (rows,) = await parts.store.indexed([LookUp(index, "default", R4, type_, key)])
+    (rows,) = await parts.store.indexes.indexed([LookUp(index, "default", R4, type_, key)])
     return sorted(rows)
 
 
@@ -96,9 +96,9 @@ async def test_a_transaction_that_was_committed_and_not_applied_is_applied_and_i
 async def test_what_is_written_meanwhile_is_left_as_it_is(parts: Parts) -> None:
     await publish(parts, patient("a", replaced_by="b"))
     place = ResourceId("default", R4, "Patient", "a")
-    assert not await parts.store.reindex(place, 7, ())
+    assert not await parts.store.indexes.reindex(place, 7, ())
     assert await found(parts, Index.MERGED, "Patient/b") == [["Patient/a", "a"]]
-    assert await parts.store.reindex(place, 1, ())
+    assert await parts.store.indexes.reindex(place, 1, ())
     assert await found(parts, Index.MERGED, "Patient/b") == []
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.indexes import LookUp
 from hub.keys import Index, Partition, ResourceId
-from hub.store import LookUp, Store
+from hub.store import Store
 from hub.stream import START, Changes
 from hub.wiring.parts import Parts
 from hub.write import NOTHING, Held, Indexed, Lock, Put, PutResult, Write
@@ -181,7 +182,7 @@ class DoApply(DoPut):
 @dataclass(frozen=True)
 class DoReserve(DoPut):
     async def act(self, store: Store, write: Write) -> PutResult:
-        return await store.reserve(write)
+        return await store.reservations.reserve(write)
 
     def say(self, world: World, write: Write) -> PutResult:
         resource = world.resources[self.id]
@@ -221,7 +222,7 @@ class DoUnreserve:
         return world.resource_id(self.id), self.transaction, "" if self.name is None else world.name(self.name)
 
     async def act(self, store: Store, write: tuple[ResourceId, str, str]) -> None:
-        await store.unreserve(*write)
+        await store.reservations.unreserve(*write)
 
     def say(self, world: World, write: tuple[ResourceId, str, str]) -> None:
         if world.resources[self.id].reserved == self.transaction:
@@ -239,7 +240,7 @@ class DoLock:
         return world.name(self.name)
 
     async def act(self, store: Store, name: str) -> Lock | Held:
-        return await store.lock(name, milliseconds=60_000)
+        return await store.reservations.lock(name, milliseconds=60_000)
 
     def say(self, world: World, name: str) -> Lock | Held:
         if name in world.locks:
@@ -259,7 +260,7 @@ class DoUnlock:
         return lock
 
     async def act(self, store: Store, lock: Lock) -> None:
-        await store.unlock(lock)
+        await store.reservations.unlock(lock)
 
     def say(self, world: World, lock: Lock) -> None:
         if world.holds(lock):
@@ -332,12 +333,12 @@ async def _agree(store: Store, changes: Changes, world: World) -> None:
         log = [(v.interaction, int(v.at.timestamp() * 1000), v.body) for v in reversed(versions)]
         assert log == resource.log
     live = {id_: resource for id_, resource in world.resources.items() if resource.live}
-    listed = [row async for row in store.newest(world.tenant, R4, "Patient", chunk=1)]
+    listed = [row async for row in store.indexes.newest(world.tenant, R4, "Patient", chunk=1)]
     assert listed == sorted(((resource.log[-1][1], id_) for id_, resource in live.items()), reverse=True)
-    assert await store.count(world.tenant, R4, "Patient") == len(live)
+    assert await store.indexes.count(world.tenant, R4, "Patient") == len(live)
     keys = sorted({(each.index, each.text.split("\0")[0]) for each in INDEXED})
     look_ups = [LookUp(index, world.tenant, R4, "Patient", key) for index, key in keys]
-    for (index, key), found in zip(keys, await store.indexed(look_ups), strict=True):
+    for (index, key), found in zip(keys, await store.indexes.indexed(look_ups), strict=True):
         expected = [
             [*each.text.split("\0")[1:], id_]
             for id_, resource in live.items()
@@ -383,9 +384,9 @@ async def test_an_idempotency_key_with_another_body_differs_whatever_became_of_t
 async def test_a_transaction_that_is_applied_again_leaves_the_reservation_of_a_later_one_alone(parts: Parts) -> None:
     """Whoever completes it again can't know that it had been applied, and that the resource is the next one's."""
     earlier, later = write(transaction="t1"), write(transaction="t2")
-    await parts.store.reserve(earlier)
+    await parts.store.reservations.reserve(earlier)
     await parts.store.put(earlier)
-    await parts.store.reserve(later)
+    await parts.store.reservations.reserve(later)
     assert await parts.store.put(earlier) == PutResult(Put.REPEATED, 1)
     assert await parts.store.put(write()) == PutResult(Put.RESERVED, by="t2")
     assert await parts.store.put(later) == PutResult(Put.STORED, 2, Interaction.UPDATE)
@@ -394,39 +395,41 @@ async def test_a_transaction_that_is_applied_again_leaves_the_reservation_of_a_l
 async def test_a_lock_is_a_transactions_until_it_is_applied(parts: Parts) -> None:
     """Nobody else may find the name free before, however long that takes; everybody may afterwards."""
     store = Store(parts.pipeline, 1)
-    lock = await store.lock("Patient?x", milliseconds=60_000)
+    lock = await store.reservations.lock("Patient?x", milliseconds=60_000)
     assert isinstance(lock, Lock)
     create = write(method="create", transaction="t", lock=lock)
-    assert (await store.reserve(create)).outcome is Put.STORED
+    assert (await store.reservations.reserve(create)).outcome is Put.STORED
     assert await parts.pipeline.command("PTTL", ZERO.lock("Patient?x")) == -1
-    await store.unlock(lock)
-    assert await store.lock("Patient?x", milliseconds=60_000) == Held("Patient?x", "t")
+    await store.reservations.unlock(lock)
+    assert await store.reservations.lock("Patient?x", milliseconds=60_000) == Held("Patient?x", "t")
     applied = await store.put(replace(create, lock=Lock("Patient?x", "t")))
     assert applied == PutResult(Put.STORED, 1, Interaction.CREATE)
-    assert isinstance(await store.lock("Patient?x", milliseconds=60_000), Lock)
+    assert isinstance(await store.reservations.lock("Patient?x", milliseconds=60_000), Lock)
 
 
 async def test_a_transaction_that_gives_a_resource_back_for_a_while_keeps_the_lock(parts: Parts) -> None:
     """Even for longer than a request may hold one; and it may reserve the resource again under it."""
     store = Store(parts.pipeline, 1)
-    lock = await store.lock("Patient?x", milliseconds=60_000)
+    lock = await store.reservations.lock("Patient?x", milliseconds=60_000)
     assert isinstance(lock, Lock)
     create = write(method="create", transaction="t", lock=lock)
-    await store.reserve(create)
-    await store.unreserve(create.resource, "t")
-    assert await store.lock("Patient?x", milliseconds=60_000) == Held("Patient?x", "t")
-    assert (await store.reserve(replace(create, transaction="another"))).outcome is Put.FENCED
-    assert (await store.reserve(create)).outcome is Put.STORED
+    await store.reservations.reserve(create)
+    await store.reservations.unreserve(create.resource, "t")
+    assert await store.reservations.lock("Patient?x", milliseconds=60_000) == Held("Patient?x", "t")
+    assert (await store.reservations.reserve(replace(create, transaction="another"))).outcome is Put.FENCED
+    assert (await store.reservations.reserve(create)).outcome is Put.STORED
 
 
 async def test_a_lock_that_ran_out_is_somebody_elses_and_fences_off_its_former_holder(parts: Parts) -> None:
-    lock = await parts.store.lock("Patient?x", milliseconds=1)
+    lock = await parts.store.reservations.lock("Patient?x", milliseconds=1)
     assert isinstance(lock, Lock)
-    while isinstance(later := await parts.store.lock("Patient?x", milliseconds=60_000), Held):
+    while isinstance(later := await parts.store.reservations.lock("Patient?x", milliseconds=60_000), Held):
         assert later.by == lock.token
     assert int(later.token) > int(lock.token)
-    id_ = next(id_ for id_ in map(str, range(1000)) if parts.store.in_lock_partition(write(id_).resource, "Patient?x"))
-    await parts.store.unlock(lock)
+    id_ = next(
+        id_ for id_ in map(str, range(1000)) if parts.store.reservations.lies_with(write(id_).resource, "Patient?x")
+    )
+    await parts.store.reservations.unlock(lock)
     assert (await parts.store.put(write(id_, "create", lock=lock))).outcome is Put.FENCED
     assert (await parts.store.put(write(id_, "create", lock=later))).outcome is Put.STORED
 
@@ -434,10 +437,10 @@ async def test_a_lock_that_ran_out_is_somebody_elses_and_fences_off_its_former_h
 async def test_pages_of_a_type_go_on_behind_the_last_one_over_all_partitions(parts: Parts) -> None:
     ids = [f"p{number}" for number in range(60)]
     await asyncio.gather(*(parts.store.put(write(id_)) for id_ in ids))
-    rows = [row async for row in parts.store.newest("default", R4, "Patient", chunk=7)]
+    rows = [row async for row in parts.store.indexes.newest("default", R4, "Patient", chunk=7)]
     assert [id_ for _, id_ in rows] == sorted(ids, reverse=True)
     for cut in (0, 1, 30, 58):
-        behind = [row async for row in parts.store.newest("default", R4, "Patient", after=rows[cut], chunk=7)]
+        behind = [row async for row in parts.store.indexes.newest("default", R4, "Patient", after=rows[cut], chunk=7)]
         assert behind == rows[cut + 1 :]
 
 

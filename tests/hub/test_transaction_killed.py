@@ -54,9 +54,9 @@ async def writes(parts: Parts) -> tuple[Write, ...]:
     """COUNT writes over all partitions: updates of what is there, a delete, creates, and one under a lock."""
     await parts.store.put(write("there"))
     await parts.store.put(write("doomed"))
-    lock = await parts.store.lock(NAME, milliseconds=60_000)
+    lock = await parts.store.reservations.lock(NAME, milliseconds=60_000)
     assert isinstance(lock, Lock)
-    locked = next(n for n in range(1000) if parts.store.in_lock_partition(place(f"new{n}"), NAME))
+    locked = next(n for n in range(1000) if parts.store.reservations.lies_with(place(f"new{n}"), NAME))
     return (
         write("there"),
         write("doomed", "delete"),
@@ -81,7 +81,7 @@ async def nothing(*_: object) -> None:
 def some_reserved(count: int) -> Step:
     async def step(parts: Parts, intent: Intent) -> None:
         for one in intent.writes[-count:]:
-            assert (await parts.store.reserve(one)).outcome is Put.STORED
+            assert (await parts.store.reservations.reserve(one)).outcome is Put.STORED
 
     return step
 
@@ -191,9 +191,9 @@ async def test_a_transaction_completes_a_commit_that_was_left_half_applied(parts
 
 async def test_a_commit_that_cant_be_completed_holds_up_none_behind_it(parts: Parts, other: Parts) -> None:
     """Its lock was taken from it, as only a hand in Redis can. It stays, and the others are ended."""
-    lock = await parts.store.lock(NAME, milliseconds=60_000)
+    lock = await parts.store.reservations.lock(NAME, milliseconds=60_000)
     assert isinstance(lock, Lock)
-    id_ = next(f"new{n}" for n in range(1000) if parts.store.in_lock_partition(place(f"new{n}"), NAME))
+    id_ = next(f"new{n}" for n in range(1000) if parts.store.reservations.lies_with(place(f"new{n}"), NAME))
     for planned in ([write(id_, "create", lock=lock)], [write("a")], [write("b")]):
         intent = await parts.transactions.begin(planned)
         assert isinstance(intent, Intent)
@@ -291,9 +291,9 @@ async def test_whoever_waits_for_a_resource_holds_none_above_it(parts: Parts, ot
 
 async def test_whoever_waits_for_a_resource_keeps_its_locks(parts: Parts, other: Parts) -> None:
     """The conditional create stands above what it waits for: it is given back meanwhile, and its name is not free."""
-    lock = await parts.store.lock(NAME, milliseconds=60_000)
+    lock = await parts.store.reservations.lock(NAME, milliseconds=60_000)
     assert isinstance(lock, Lock)
-    id_ = next(f"new{n}" for n in range(1000) if parts.store.in_lock_partition(place(f"new{n}"), NAME))
+    id_ = next(f"new{n}" for n in range(1000) if parts.store.reservations.lies_with(place(f"new{n}"), NAME))
     first = await other.transactions.begin([write("a")])
     assert isinstance(first, Intent)
     await other.transactions.reserve(first)
@@ -305,26 +305,26 @@ async def test_whoever_waits_for_a_resource_keeps_its_locks(parts: Parts, other:
         return not await reserved(other, id_)
 
     await eventually(given_back)
-    meanwhile = await other.store.lock(NAME, milliseconds=60_000)
+    meanwhile = await other.store.reservations.lock(NAME, milliseconds=60_000)
     await other.transactions.undo(first.attempt)
     assert await second == b"the answer"
     assert isinstance(meanwhile, Held)
     assert await changes(parts) == [("a", 1, "create"), (id_, 1, "create")]
-    assert isinstance(await other.store.lock(NAME, milliseconds=1000), Lock)
+    assert isinstance(await other.store.reservations.lock(NAME, milliseconds=1000), Lock)
 
 
 async def test_a_lock_is_free_again_when_who_keeps_it_dies_waiting(parts: Parts, other: Parts) -> None:
     """The resource was given back for a while, the lock was not: it goes with the transaction."""
-    lock = await parts.store.lock(NAME, milliseconds=60_000)
+    lock = await parts.store.reservations.lock(NAME, milliseconds=60_000)
     assert isinstance(lock, Lock)
-    id_ = next(f"new{n}" for n in range(1000) if parts.store.in_lock_partition(place(f"new{n}"), NAME))
+    id_ = next(f"new{n}" for n in range(1000) if parts.store.reservations.lies_with(place(f"new{n}"), NAME))
     intent = await parts.transactions.begin([write("a"), write(id_, "create", lock=lock)])
     assert isinstance(intent, Intent)
-    await parts.store.reserve(intent.writes[1])
-    await parts.store.unreserve(place(id_), str(intent.attempt))
-    assert isinstance(await other.store.lock(NAME, milliseconds=1000), Held)
+    await parts.store.reservations.reserve(intent.writes[1])
+    await parts.store.reservations.unreserve(place(id_), str(intent.attempt))
+    assert isinstance(await other.store.reservations.lock(NAME, milliseconds=1000), Held)
     await other.transactions.settle_open(now=overdue())
-    assert isinstance(await other.store.lock(NAME, milliseconds=1000), Lock)
+    assert isinstance(await other.store.reservations.lock(NAME, milliseconds=1000), Lock)
 
 
 async def test_a_precondition_that_fails_gives_back_what_was_reserved(parts: Parts) -> None:
@@ -425,7 +425,7 @@ async def all_is_free(parts: Parts, planned: tuple[Write, ...] | list[Write]) ->
     """No resource is reserved, nor the lock (a request's own runs out by itself), and no transaction is open."""
     for one in planned:
         assert (await parts.store.put(write(one.resource.id))).outcome is Put.STORED
-    lock = await parts.store.lock(NAME, milliseconds=1000)
+    lock = await parts.store.reservations.lock(NAME, milliseconds=1000)
     assert isinstance(lock, Lock) or lock.by.isdecimal()
     assert await parts.pipeline.command("ZCARD", TRANSACTIONS) == 0
 

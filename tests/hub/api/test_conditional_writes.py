@@ -61,13 +61,13 @@ async def test_many_conditional_updates_at_once_make_one_resource(hub: Hub, othe
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 async def test_a_conditional_write_waits_for_whoever_has_its_lock(hub: Hub, method: str) -> None:
-    lock = await hub.store.lock(LOCK, milliseconds=60_000)
+    lock = await hub.store.reservations.lock(LOCK, milliseconds=60_000)
     assert isinstance(lock, Lock)
     body: Any = {"PUT": ANN, "PATCH": fhirpath(), "DELETE": None}[method]
     asked = asyncio.create_task(hub.client.request(method, f"/{FOUND}", json=body))
     await is_waited_for(hub)
     assert not asked.done()
-    await hub.store.unlock(lock)
+    await hub.store.reservations.unlock(lock)
     assert (await asked).status_code == {"PUT": 201, "PATCH": 404, "DELETE": 204}[method]
 
 

@@ -67,13 +67,13 @@ async def test_many_conditional_creates_at_once_make_one_resource(hub: Hub, othe
 
 async def test_the_second_of_two_conditional_creates_waits_until_the_first_has_put(hub: Hub) -> None:
     """The interleaving by hand: the first has searched and holds the lock; the second searches after its put only."""
-    lock = await hub.store.lock(LOCK, milliseconds=60_000)
+    lock = await hub.store.reservations.lock(LOCK, milliseconds=60_000)
     assert isinstance(lock, Lock)
     second = asyncio.create_task(hub.post("/Patient", ANN, if_none_exist=CONDITION))
     await is_waited_for(hub)
     assert not second.done()
     first = await hub.store.put(_create(_in_partition(hub), lock))
-    await hub.store.unlock(lock)
+    await hub.store.reservations.unlock(lock)
     assert first.outcome is Put.STORED
     assert (await second).status_code == 200
     assert len(await hub.changes()) == 1
@@ -81,7 +81,7 @@ async def test_the_second_of_two_conditional_creates_waits_until_the_first_has_p
 
 async def test_whoever_lost_the_lock_while_it_searched_can_put_no_more(hub: Hub) -> None:
     """The interleaving by hand: the first is so slow that its lock runs out, and the second creates."""
-    lock = await hub.store.lock(LOCK, milliseconds=1)
+    lock = await hub.store.reservations.lock(LOCK, milliseconds=1)
     assert isinstance(lock, Lock)
     second = await hub.post("/Patient", ANN, if_none_exist=CONDITION)
     first = await hub.store.put(_create(_in_partition(hub), lock))
@@ -90,7 +90,7 @@ async def test_whoever_lost_the_lock_while_it_searched_can_put_no_more(hub: Hub)
 
 
 async def test_a_lock_that_stays_is_waited_for_a_bounded_time(hub: Hub) -> None:
-    assert isinstance(await hub.store.lock(LOCK, milliseconds=60_000), Lock)
+    assert isinstance(await hub.store.reservations.lock(LOCK, milliseconds=60_000), Lock)
     answer = await hub.post("/Patient", ANN, if_none_exist=CONDITION)
     assert (answer.status_code, issue(answer)["code"], answer.headers["Retry-After"]) == (503, "transient", "1")
     assert await hub.changes() == []
@@ -100,12 +100,12 @@ async def test_the_lock_is_free_after_the_answer(hub: Hub) -> None:
     """Whether it created, found or refused."""
     for _ in range(2):
         await hub.post("/Patient", ANN, if_none_exist=CONDITION)
-        lock = await hub.store.lock(LOCK, milliseconds=1000)
+        lock = await hub.store.reservations.lock(LOCK, milliseconds=1000)
         assert isinstance(lock, Lock)
-        await hub.store.unlock(lock)
+        await hub.store.reservations.unlock(lock)
     await hub.post("/Patient", ANN)
     await hub.post("/Patient", ANN, if_none_exist=CONDITION)
-    assert isinstance(await hub.store.lock(LOCK, milliseconds=1000), Lock)
+    assert isinstance(await hub.store.reservations.lock(LOCK, milliseconds=1000), Lock)
 
 
 async def test_a_repeated_create_with_a_key_gets_the_first_answer(hub: Hub, other: Hub) -> None:
@@ -163,7 +163,7 @@ async def test_a_key_and_a_condition_go_together(hub: Hub, deleted: bool) -> Non
 
 def _in_partition(hub: Hub) -> ResourceId:
     ids = (place("Patient", f"first-{number}") for number in range(1000))
-    return next(resource for resource in ids if hub.store.in_lock_partition(resource, LOCK))
+    return next(resource for resource in ids if hub.store.reservations.lies_with(resource, LOCK))
 
 
 def _create(resource: ResourceId, lock: Lock) -> Write:

@@ -173,7 +173,7 @@ async def test_listing_goes_on_by_time_although_ranks_move_meanwhile(hub: Hub) -
     for number in range(30):
         await store(hub, f"p{number:02}", at=1000 + number // 4)
     seen = []
-    async for _, id_ in hub.store.newest("default", place("Patient", "x").version, "Patient", chunk=3):
+    async for _, id_ in hub.store.indexes.newest("default", place("Patient", "x").version, "Patient", chunk=3):
         seen.append(id_)
         if len(seen) == 10:
             for gone in seen[:8]:

@@ -119,11 +119,11 @@ async def test_a_conditional_create_waits_for_the_transaction_that_creates_the_s
     hub: Hub, other: Hub, committed: bool
 ) -> None:
     """The lock passes from the request to its transaction and stays until that is decided, however long it takes."""
-    lock = await other.store.lock(LOCK, milliseconds=10_000)
+    lock = await other.store.reservations.lock(LOCK, milliseconds=10_000)
     assert isinstance(lock, Lock)
-    id_ = next(f"n{n}" for n in range(1000) if hub.store.in_lock_partition(place("Patient", f"n{n}"), LOCK))
+    id_ = next(f"n{n}" for n in range(1000) if hub.store.reservations.lies_with(place("Patient", f"n{n}"), LOCK))
     intent = await stopped(other, write(id_, "create", lock))
-    await other.store.unlock(lock)  # the request gives its own lock back; the transaction's stays
+    await other.store.reservations.unlock(lock)  # the request gives its own lock back; the transaction's stays
     single = asyncio.create_task(hub.post("/Patient", patient(identifier=[NHI]), if_none_exist=CONDITION))
     await waits(hub, single)
     await decide(other, intent, committed)
@@ -136,9 +136,9 @@ async def test_a_conditional_create_waits_for_the_transaction_that_creates_the_s
 async def test_who_has_waited_for_the_lock_finds_the_deletes_of_its_transaction_done(hub: Hub, other: Hub) -> None:
     """A transaction that replaces the bearer of an identifier is halted between its commit and its delete."""
     await hub.put("/Patient/x", patient("x", identifier=[NHI]))
-    lock = await other.store.lock(LOCK, milliseconds=10_000)
+    lock = await other.store.reservations.lock(LOCK, milliseconds=10_000)
     assert isinstance(lock, Lock)
-    id_ = next(f"n{n}" for n in range(1000) if hub.store.in_lock_partition(place("Patient", f"n{n}"), LOCK))
+    id_ = next(f"n{n}" for n in range(1000) if hub.store.reservations.lies_with(place("Patient", f"n{n}"), LOCK))
     intent = await stopped(other, Write(place("Patient", "x"), "delete", 1), write(id_, "create", lock))
     await other.transactions.commit(intent, b"")
     halting = Halting(other.parts)
