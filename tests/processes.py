@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import os
+import random
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from copy import deepcopy
@@ -67,7 +69,7 @@ class HubProcess:
 
     async def start(self) -> None:
         """Start it, at the same address as before, and wait until it says that it is ready."""
-        port = self.url.rpartition(":")[2] or "0"
+        port = self.url.rpartition(":")[2] or str(free_port())
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "hub", "serve", "--port", port, "--data", str(self.data)),
             env=os.environ | ENVIRONMENT | self.settings,
@@ -171,6 +173,20 @@ class HubProcess:
     def client(self, version: str = "r4") -> httpx.AsyncClient:
         """A client for its base of a FHIR version."""
         return httpx.AsyncClient(base_url=f"{self.url}/fhir/{version}/", timeout=30)
+
+
+def free_port() -> int:
+    """
+    One that no system gives to a connection or a server by itself.
+
+    A hub takes its port a while after that was found, and again after a restart: till then it must not become that of a
+    receiver, which would be asked whether it is ready.
+    """
+    for port in iter(lambda: random.randrange(22_000, 32_000), 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import random
 import re
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -24,7 +22,7 @@ from tests.faults.lives import Life
 from tests.faults.publishers import Told
 from tests.faults.story import PATHS
 from tests.fhir import immunization, talking_to
-from tests.processes import HubProcess, subscription
+from tests.processes import HubProcess, free_port, subscription
 from tests.receiver import Answer, Received, Receiver, lots
 from tests.redis_server import RedisServer
 
@@ -93,15 +91,6 @@ async def lives() -> AsyncIterator[Lives]:
         process.stdin.close()
         await process.wait()
         listening.cancel()
-
-
-def free_port() -> int:
-    """One that no system gives to a connection by itself."""
-    for port in iter(lambda: random.randrange(22_000, 32_000), 0):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError
 
 
 async def gone(_: Received) -> int:
