@@ -3,15 +3,16 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from time import monotonic
 
 from tests.conformance.bases import Base
 from tests.conformance.rules import faults
-from tests.conformance.stories import HEARTBEAT, Lives, Told, error
+from tests.conformance.stories import HEARTBEAT, Lives, Told, counters, error
 from tests.fhir import immunization
 from tests.receiver import Holding, Received
 
 #: What a busy machine may add to a time, in seconds.
-LATE = 2.0
+LATE = 8.0
 
 ERRORS = "http://terminology.hl7.org/CodeSystem/subscription-error"
 
@@ -48,12 +49,14 @@ async def test_H13_F6_B97_timeout(base: Base) -> None:
     """An attempt is failed after the seconds that the Subscription says, and the next one comes."""
     base.receiver.answers[base.path("H13")] = holding = Holding()
     id_ = await base.subscribe(base.wanted("H13", "patient=Patient/H13", timeout=1))
+    began = monotonic()
     await base.fhir.put(immunization("H13", patient="H13"))
     await base.fhir.until(id_, "error", within=60)
+    assert monotonic() - began >= 3
     holding.release()
     attempts = base.told("H13")
     assert [each.numbers for each in attempts] == [[1], [1], [1]]
-    assert all(1 <= after.at - before.at < 10 for before, after in pairwise(attempts)), "15 s without it"
+    assert all(after.at - before.at < 10 for before, after in pairwise(attempts)), "15 s without it"
     assert error(await base.fhir.status(id_))["coding"][0]["code"] == "no-response"
     # Nothing is gathered for longer than the heartbeat period.
     answer = await base.http.post("Subscription", json=base.wanted("H13", heartbeat=2, window=3))
@@ -73,7 +76,7 @@ async def test_B92_heartbeats_count_nothing(life: Lives) -> None:
     """A heartbeat has the status and the number of events so far."""
     beats = [each for each in life.heartbeats if each.type == "heartbeat"]
     assert {each.parameters["status"] for each in beats} == {"active"}
-    assert {each.parameters["events-since-subscription-start"] for each in beats} == {"0", "1"}
+    assert set(counters(beats)) == {"0", "1"}
 
 
 async def test_H15_error(base: Base, life: Lives) -> None:
