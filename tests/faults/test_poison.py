@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from hub.keys import Partition, ResourceId
 from subscriptions.codes import FhirVersion
+from tests.facts import eventually
 from tests.fhir import Fhir, immunization
 from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver, lots
@@ -53,6 +54,7 @@ async def test_poison(
     assert "1" not in told_of
     assert receiver.numbers(f"/{name}") == list(range(1, len(told_of) + 1))
     assert await fhir.events(id_) == len(told_of)
+    await eventually(lambda: set_aside(hub, name))  # a log is read when it is
     first = set_aside(hub, name)[0]
     assert (first["level"], bool(first["reason"])) == ("error", True)
 

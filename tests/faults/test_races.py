@@ -165,7 +165,7 @@ async def test_delete_on_the_wire(fhir: Fhir, receiver: Receiver) -> None:
     """Deleted while a notification is on the wire: it is the last one, and a new life of the id knows nothing of it."""
     holding, id_, wanted = await wire(fhir, receiver, "deleted")
     await fhir.delete(f"Subscription/{id_}")
-    await fhir.change(id_, wanted, until="requested")
+    await fhir.put(wanted | {"id": id_})
     holding.release()
     await fhir.until(id_, "active")
     await fhir.put(immunization("deleted", patient="deleted", lot="4"))
