@@ -235,6 +235,17 @@ async def quiet(parts: Parts, key: SubscriptionKey) -> None:
     await eventually(nowhere)
 
 
+async def waiting(parts: Parts, key: SubscriptionKey) -> None:
+    """Wait until a subscription waits for its time, and nobody serves it."""
+    shard = parts.due.shards[key.shard(len(parts.due.shards))]
+
+    async def so() -> bool:
+        waits, leased = await parts.pipeline.all([("ZSCORE", zset, str(key)) for zset in (shard.wait, shard.lease)])
+        return waits is not None and leased is None
+
+    await eventually(so)
+
+
 async def time_passes(parts: Parts, key: SubscriptionKey) -> None:
     """Let whatever a subscription waits for be over: its back-off, or the lease of whoever died."""
     shard = parts.due.shards[key.shard(len(parts.due.shards))]

@@ -18,6 +18,7 @@ from tests.hub.engines import (
     running,
     state,
     subscribe,
+    waiting,
 )
 from tests.receiver import Receiver, after_handshake
 
@@ -57,8 +58,8 @@ async def test_who_waits_for_a_repeat_is_tried_at_once_and_then_gets_the_test(pa
     async with running(fanout(parts)), delivering(parts):
         await becomes(parts, ACTIVE)
         await Publisher(parts).put()
-        await matched(parts)
         await receiver.until(lambda: len(receiver.received) == 2)
+        await waiting(parts, key)
         assert await parts.membership.test(await member(parts))
         await receiver.until(lambda: len(receiver.received) == 4)
         await quiet(parts, key)

@@ -22,6 +22,7 @@ from tests.hub.engines import (
     state,
     subscribe,
     time_passes,
+    waiting,
 )
 from tests.receiver import Receiver, after_handshake
 
@@ -42,14 +43,7 @@ def bundles(receiver: Receiver, path: str = "/s") -> list[list[int]]:
 
 async def shut(parts: Parts) -> None:
     """Wait until the subscription is left alone for the rest of its window."""
-    key = (await member(parts)).key
-    shard = parts.due.shards[key.shard(len(parts.due.shards))]
-
-    async def waits() -> bool:
-        held = await parts.pipeline.all([("ZSCORE", zset, str(key)) for zset in (shard.wait, shard.lease)])
-        return held[0] is not None and held[1] is None
-
-    await eventually(waits)
+    await waiting(parts, (await member(parts)).key)
 
 
 async def open_it(parts: Parts) -> None:

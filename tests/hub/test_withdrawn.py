@@ -32,6 +32,8 @@ from tests.hub.engines import (
     running,
     state,
     subscribe,
+    time_passes,
+    waiting,
 )
 from tests.hub.rights import SCOPES, client, key, labelled, suppressed, telling_apart
 from tests.receiver import Received, Receiver, after_handshake
@@ -336,15 +338,26 @@ async def test_repeat_that_says_less(apart: Parts, receiver: Receiver) -> None:
     """It is another Bundle, with the same numbers."""
     receiver.answers["/s"] = after_handshake(500, 500, 200)
     await client(apart, content=FULL)
-    await owing(apart, receiver, labelled("a"), content="full-resource")
-    async with delivering(apart, waits=(0.01, 0.5)):
+    found = await owing(apart, receiver, labelled("a"), content="full-resource")
+    async with delivering(apart, waits=(0.01, 3600.0)):
         first, again = await receiver.events("/s", 2)
         await raised(apart)
+        await waiting(apart, found)
+        await time_passes(apart, found)
         last = (await receiver.events("/s", 3))[2]
     assert first.body == again.body
     assert last.bundle["id"] != first.bundle["id"]
     assert [each.numbers for each in (first, last)] == [[1], [1]]
     assert "Immunization/a" not in said(last)
+
+
+async def delivered(parts: Parts, number: int) -> None:
+    """Wait until what came up to this number is settled: what is not can't be asked for once more."""
+
+    async def so() -> bool:
+        return (await state(parts)).delivered >= number
+
+    await eventually(so)
 
 
 async def test_delete_of_what_was_allowed(apart: Parts, receiver: Receiver) -> None:
@@ -359,7 +372,8 @@ async def test_delete_of_what_was_allowed(apart: Parts, receiver: Receiver) -> N
         (received,) = await receiver.events("/s", 1)
         assert received.foci == ["Immunization/a"] * 2
         await publish(apart, labelled("a", "V"))
-        await apart.resending.ask(found, await state(apart), Range(1, 2), now=0)
+        await delivered(apart, 2)
+        assert await apart.resending.ask(found, await state(apart), Range(1, 2), now=0) == Range(1, 2)
         resent = (await receiver.events("/s", 2))[1]
     assert resent.numbers == [1, 2]
     assert "Immunization" not in said(resent)
@@ -378,7 +392,8 @@ async def test_what_came_along(apart: Parts, receiver: Receiver) -> None:
         (received,) = await receiver.events("/s", 1)
         assert "Secret" in said(received)
         await client(apart, content=FULL)
-        await apart.resending.ask(found, await state(apart), Range(1, 1), now=0)
+        await delivered(apart, 1)
+        assert await apart.resending.ask(found, await state(apart), Range(1, 1), now=0) == Range(1, 1)
         resent = (await receiver.events("/s", 2))[1]
     assert resent.foci == ["Immunization/a"]
     assert "Patient/p" not in said(resent)
