@@ -17,10 +17,13 @@ from tests.facts import lives, until
 
 SUPERVISOR = """
 import asyncio, json, sys
+from hub.cli import parts
 from hub.cli.parts import Part, PartRefused, Supervisor
 
+parts.FOUNDATION_GRACE = 20
+
 async def main():
-    supervisor = Supervisor(grace=0.5, kernel_ties=sys.argv[2] == "True")
+    supervisor = Supervisor(grace=float(sys.argv[3]), kernel_ties=sys.argv[2] == "True")
     async def bring_up():
         for name, argv in json.loads(sys.argv[1]).items():
             supervisor.start(Part(name, tuple(argv), foundation=name == "redis"))
@@ -65,11 +68,11 @@ sys.exit(2)
 class Hub:
     """A supervisor in a process of its own, and what its parts have told."""
 
-    def __init__(self, log: Path, parts: dict[str, list[str]], kernel_ties: bool) -> None:
+    def __init__(self, log: Path, parts: dict[str, list[str]], kernel_ties: bool, grace: float) -> None:
         self.log = log
         log.touch()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISOR, json.dumps(parts), str(kernel_ties)],
+            [sys.executable, "-c", SUPERVISOR, json.dumps(parts), str(kernel_ties), str(grace)],
             stderr=subprocess.PIPE,
             process_group=0,
             text=True,
@@ -82,7 +85,7 @@ class Hub:
 
     def ended(self) -> tuple[int, str]:
         """Wait for the supervisor's end: its exit code and what it said."""
-        _, said = self.process.communicate(timeout=20)
+        _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
 
@@ -92,7 +95,7 @@ def log(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def hub(log: Path, *, kernel_ties: bool = KERNEL_TIES, **programs: str) -> Iterator[Hub]:
+def hub(log: Path, *, kernel_ties: bool = KERNEL_TIES, grace: float = 20, **programs: str) -> Iterator[Hub]:
     """A supervisor of parts that run these Python programs, or, where it has but one line, this executable."""
     parts = {
         name: [sys.executable, "-c", TELLING.format(name=name, log=str(log)) + program]
@@ -100,7 +103,7 @@ def hub(log: Path, *, kernel_ties: bool = KERNEL_TIES, **programs: str) -> Itera
         else [program]
         for name, program in programs.items()
     }
-    running = Hub(log, parts, kernel_ties)
+    running = Hub(log, parts, kernel_ties, grace)
     with running.process:
         try:
             yield running
@@ -151,7 +154,7 @@ def test_interrupt_from_the_terminal(log: Path) -> None:
 
 def test_stubborn_part(log: Path) -> None:
     """A part that doesn't end when told to is killed, and the foundation still ends in its turn."""
-    with hub(log, redis=STEADY, api=STUBBORN) as running:
+    with hub(log, grace=0.5, redis=STEADY, api=STUBBORN) as running:
         until(lambda: len(running.told("began")) == 2)
         running.process.terminate()
         code, said = running.ended()
