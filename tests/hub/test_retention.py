@@ -227,7 +227,7 @@ async def superseded(parts: Parts) -> list[int]:
 async def test_versions_outlive_the_events_that_point_at_them(parts: Parts) -> None:
     """By a fourteenth of the window; what is younger stays, with all that it takes to tell of it."""
     key = await active(parts)
-    window, then = 14_000, now()
+    window, then = 14_000_000, now()
     for _ in range(2):
         await put(parts, "a", then)
     await all_matched(parts)
@@ -240,7 +240,7 @@ async def test_versions_outlive_the_events_that_point_at_them(parts: Parts) -> N
     await parts.retention.keep(max(later) + window + 1, window)
     assert await kept(parts, key) == []
     assert await versions(parts, "a") == [1, 2]
-    await parts.retention.keep(max(later) + window + 1_001, window)
+    await parts.retention.keep(max(later) + window + 1_000_001, window)
     assert await versions(parts, "a") == [2]
 
 
