@@ -80,7 +80,7 @@ async def test_an_endpoint_that_takes_no_connection_is_told_from_one_that_does_n
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         port = full.getsockname()[1]
-        said = await hook.send(to(f"http://127.0.0.1:{port}/"), BUNDLE, seconds=0.5)
+        said = await hook.send(to(f"http://127.0.0.1:{port}/"), BUNDLE, seconds=5)
     assert said == Unreachable(Fault.CONNECT_TIMEOUT)
 
 
@@ -205,7 +205,7 @@ async def test_a_name_that_leads_nowhere(hook: RestHook, host: str) -> None:
 
 
 async def test_an_endpoint_that_does_not_answer_is_left_when_the_time_is_up(hook: RestHook) -> None:
-    assert await attempt(hook, wire := Wire(), answering(wire, b"", close=False), seconds=0.1) == Unreachable(
+    assert await attempt(hook, wire := Wire(), answering(wire, b"", close=False), seconds=1) == Unreachable(
         Fault.TIMEOUT
     )
 
@@ -219,12 +219,15 @@ async def test_an_answer_that_drips_is_left_when_the_time_is_up(hook: RestHook) 
         writer.write(b"HTTP/1.1 200 OK\r\n")
         await wire.drip(writer, b"x:y\r\n", pause=0.01)
 
-    assert await attempt(hook, wire, handle, seconds=0.1) == Unreachable(Fault.TIMEOUT)
+    assert await attempt(hook, wire, handle, seconds=1) == Unreachable(Fault.TIMEOUT)
     assert wire.sent > 0
 
 
-async def test_a_body_that_drips_behind_a_2xx_is_an_acceptance_when_the_time_is_up(hook: RestHook) -> None:
+async def test_a_body_that_drips_behind_a_2xx_is_an_acceptance_when_the_time_is_up(
+    hook: RestHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has said that it took it: to send it again, for hours, would help nobody."""
+    monkeypatch.setattr("hub.channels.rest_hook.MOST_BODY", 60.0)
     wire = Wire()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -232,7 +235,7 @@ async def test_a_body_that_drips_behind_a_2xx_is_an_acceptance_when_the_time_is_
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
         await wire.drip(writer, b"x", pause=0.01)
 
-    assert await attempt(hook, wire, handle, seconds=0.1) == Accepted(200)
+    assert await attempt(hook, wire, handle, seconds=1) == Accepted(200)
     assert wire.sent > 0
 
 
@@ -240,14 +243,14 @@ async def test_a_body_that_drips_behind_a_2xx_is_an_acceptance_when_the_time_is_
     ("status", "outcome"), [(b"200 OK", Accepted(200)), (b"500 No", None)], ids=["accepted", "refused"]
 )
 async def test_what_must_not_be_slow_is_broken_off_unless_it_was_accepted(
-    hook: RestHook, status: bytes, outcome: Outcome | None
+    hook: RestHook, status: bytes, outcome: Outcome | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is no place for a slow one. The status comes in time, of the body a byte now and then."""
+    monkeypatch.setattr("hub.channels.rest_hook.MOST_BODY", 3 * SLOW)
     wire, origins = Wire(), Origins(8, 0)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await wire.request(reader)
-        await asyncio.sleep(SLOW / 2)
         writer.write(b"HTTP/1.1 %b\r\nContent-Length: 9999\r\n\r\n" % status)
         await wire.drip(writer, b"x", pause=0.05)
 
