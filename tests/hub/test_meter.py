@@ -102,6 +102,13 @@ class Unheard(Pipeline):
         return answer
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends gives Redis the time that it takes."""
+    monkeypatch.setattr("hub.metering.LAST", 20.0)
+    monkeypatch.setattr("hub.wiring.parts.LAST_SECONDS", 30.0)
+
+
 async def test_nothing_is_added_twice(parts: Parts) -> None:
     """Redis has done it, and the process doesn't know: it asks again, with what came meanwhile in a step of its own."""
     counting, pipeline = Meter(), Unheard(parts.client)
@@ -118,6 +125,7 @@ async def test_nothing_is_added_twice(parts: Parts) -> None:
     assert (await Readings(parts.pipeline).read()).totals.total(EVALUATIONS_FAILED) == 11
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_process_that_ends_while_it_flushes_loses_nothing(parts: Parts) -> None:
     """What was under way is not added twice, and what came meanwhile is added."""
     counting, pipeline = Meter(), Unheard(parts.client)
@@ -144,6 +152,7 @@ async def test_what_is_not_taken_waits(parts: Parts) -> None:
     assert (await Readings(parts.pipeline).read()).totals.total(EVALUATIONS_FAILED) == 2
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_process_that_ends_loses_nothing(parts: Parts) -> None:
     """What was counted in its last second is there when it has ended."""
     beside = parts.beside()
