@@ -31,14 +31,13 @@ class Wire:
 
     async def drip(self, writer: asyncio.StreamWriter, piece: bytes, *, pause: float = 0) -> None:
         """Send pieces until the other side has had enough; `cut` is set then."""
-        try:
-            while True:
+        with suppress(OSError):
+            while not writer.is_closing():  # uvloop takes it for a bug to write to what was closed
                 writer.write(piece)
                 await writer.drain()
                 self.sent += len(piece)
                 await asyncio.sleep(pause)
-        except OSError:
-            self.cut.set()
+        self.cut.set()
 
 
 @asynccontextmanager
