@@ -72,6 +72,13 @@ async def probe_is_due(parts: Parts, where: str) -> None:
     await parts.pipeline.command("ZADD", OPEN, "XX", 1, where)
 
 
+async def no_probe_is_due(parts: Parts, where: str) -> None:
+    """None is made before a test says so, however long it takes."""
+    far = now() + 3_600_000
+    await parts.pipeline.command("HSET", OriginKeys(where).all[0], "probe_at", far)
+    await parts.pipeline.command("ZADD", OPEN, "XX", far, where)
+
+
 steps = st.lists(
     st.tuples(
         st.sampled_from(
@@ -280,6 +287,7 @@ async def test_parked_subscriptions_are_not_charged_and_come_back_one_after_the_
     async with running(fanout(parts)), delivering(parts) as delivery, ticking(parts):
         here = delivery.sender.breakers
         await opened(parts, here, where)
+        await no_probe_is_due(parts, where)
         for _ in range(3):
             await publisher.put()
         await matched(parts)
@@ -291,9 +299,13 @@ async def test_parked_subscriptions_are_not_charged_and_come_back_one_after_the_
             await probe_is_due(parts, where)
 
             async def failed_again(probes: str = probes) -> bool:
-                return (await stored(parts, where))["probes"] == probes
+                """Whether it is so in the list, too, which is written behind it."""
+                held, listed = await stored(parts, where), await parts.pipeline.command("ZSCORE", OPEN, where)
+                return held["probes"] == probes and int(listed) == int(held["probe_at"])
 
             await eventually(failed_again)
+            await no_probe_is_due(parts, where)
+            await all_parked(parts, keys, where)  # else whoever has just failed may be the next probe, too
         held = [await state(parts, f"s{n}") for n in range(20)]
         assert sum(bool(each.failing) for each in held) == 2, "the probes alone were sent"
         async with Receiver(listening=refusing) as receiver:
@@ -313,6 +325,7 @@ async def test_a_probe_before_its_own_time_leaves_the_schedule_as_it_is(parts: P
     own = now() + 500_000
     async with running(fanout(parts)), delivering(parts) as delivery, ticking(parts):
         await opened(parts, delivery.sender.breakers, where)
+        await no_probe_is_due(parts, where)
         for number in range(FAILURES):
             await parts.pipeline.command("ZREM", OriginKeys(where).parked, str(key(f"s{number}")))
         await Publisher(parts).put()
