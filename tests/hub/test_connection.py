@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -16,8 +16,9 @@ from hub.api.protection import Protection
 from hub.cli.connection import Limited, Limits
 from tests.facts import eventually
 
-QUICK = Limits(head=0.3, body=0.3, head_bytes=2_000, connections=50, body_bytes=1_000_000)
-PATIENT = replace(QUICK, head=30, body=30)
+PATIENT = Limits(head=30, body=30, head_bytes=2_000, connections=50, body_bytes=1_000_000)
+#: Seconds that end within a test.
+SOON = 0.3
 
 GET = b"GET /path HTTP/1.1\r\nHost: h\r\n\r\n"
 BEGUN = b"POST /path HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n"
@@ -34,12 +35,15 @@ class Served:
     """
     An application that reads what it is sent, and answers; at `/early` before it has read, at `/held` once it may.
 
+    limits: Those of what begins from now on, if they are changed.
+    connections: Those that are there.
     let: Set, what is held is answered.
     seen: What became of the bodies.
     """
 
     port: int
     limits: Limits
+    connections: Collection[object]
     let: asyncio.Event
     seen: list[str]
 
@@ -87,7 +91,7 @@ class Peer:
 
 @asynccontextmanager
 async def serving(limits: Limits, keep_alive: float = 5) -> AsyncIterator[Served]:
-    served = Served(0, replace(limits), asyncio.Event(), [])
+    served = Served(0, replace(limits), (), asyncio.Event(), [])
     options = {"lifespan": "off", "log_config": None, "proxy_headers": False, "server_header": False}
     config = Limited(Protection(served), served.limits, port=0, timeout_keep_alive=keep_alive, **options)
     server = uvicorn.Server(config)
@@ -96,6 +100,7 @@ async def serving(limits: Limits, keep_alive: float = 5) -> AsyncIterator[Served
     while not server.started:  # noqa: ASYNC110 (uvicorn says it by a flag)
         await asyncio.sleep(0.005)
     served.port = server.servers[0].sockets[0].getsockname()[1]
+    served.connections = server.server_state.connections
     try:
         yield served
     finally:
@@ -110,6 +115,11 @@ async def peer(served: Served) -> AsyncIterator[Peer]:
         yield Peer(reader, writer)
     finally:
         writer.close()
+
+
+async def there(served: Served, peers: int) -> None:
+    """Wait until the other side has so many: what they send has a deadline of its own, by the limits of then."""
+    await eventually(lambda: len(served.connections) == peers)
 
 
 async def refused(one: Peer, status: int, code: str) -> str:
@@ -127,7 +137,7 @@ async def refused(one: Peer, status: int, code: str) -> str:
 
 async def test_ordinary_requests() -> None:
     """One after the other on a connection, pipelined ones too; each answer has the headers."""
-    async with serving(QUICK) as served, peer(served) as one:
+    async with serving(PATIENT) as served, peer(served) as one:
         await one.send(GET + GET + BEGUN + b"x" * 400)
         await one.send(b"x" * 600 + GET)
         answers = [await one.answer() for _ in range(4)]
@@ -141,7 +151,9 @@ async def test_ordinary_requests() -> None:
 )
 async def test_a_head_that_does_not_end(sent: bytes) -> None:
     """However it drips: the deadline is of the whole."""
-    async with serving(QUICK) as served, peer(served) as one:
+    async with serving(PATIENT) as served, peer(served) as one:
+        await there(served, 1)
+        served.limits.head = SOON
         await one.send(sent)
         dripping = asyncio.create_task(one.drip())
         assert "head" in await refused(one, 408, "timeout")
@@ -150,17 +162,19 @@ async def test_a_head_that_does_not_end(sent: bytes) -> None:
 
 async def test_a_connection_that_says_nothing() -> None:
     """At its beginning, or behind a request."""
-    async with serving(QUICK, keep_alive=0.2) as served, peer(served) as silent, peer(served) as kept:
+    async with serving(PATIENT, keep_alive=0.2) as served, peer(served) as kept:
         await kept.send(GET)
         assert (await kept.answer())[0] == 200
-        assert (await silent.end(), await kept.end()) == (b"", b"")
+        served.limits.head = SOON
+        async with peer(served) as silent:
+            assert (await silent.end(), await kept.end()) == (b"", b"")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_that_drips(chunked: bool) -> None:
     """Whoever reads it learns that it doesn't come, and the client is answered."""
     begun = BEGUN.replace(b"Content-Length: 1000", b"Transfer-Encoding: chunked") if chunked else BEGUN
-    async with serving(QUICK) as served, peer(served) as one:
+    async with serving(replace(PATIENT, body=SOON)) as served, peer(served) as one:
         await one.send(begun)
         dripping = asyncio.create_task(one.drip(b"1\r\nx\r\n" if chunked else b"x"))
         assert "body" in await refused(one, 408, "timeout")
@@ -171,7 +185,7 @@ async def test_a_body_that_drips(chunked: bool) -> None:
 
 async def test_a_body_that_drips_behind_its_answer() -> None:
     """What was answered early is not answered again: it is closed, however it drips."""
-    async with serving(QUICK) as served, peer(served) as one:
+    async with serving(replace(PATIENT, body=1.5)) as served, peer(served) as one:
         await one.send(BEGUN.replace(b"/path", b"/early"))
         assert (await one.answer())[0] == 200
         dripping = asyncio.create_task(one.drip())
@@ -181,7 +195,7 @@ async def test_a_body_that_drips_behind_its_answer() -> None:
 
 async def test_a_client_that_takes_no_answer() -> None:
     """It is cut off, and the answer is forgotten."""
-    async with serving(QUICK) as served, peer(served) as one:
+    async with serving(replace(PATIENT, body=SOON)) as served, peer(served) as one:
         one.writer.transport.pause_reading()  # type: ignore[attr-defined] # that of a socket can
         await one.send(GET.replace(b"/path", b"/large"))
         await eventually(lambda: cut_off(one))
@@ -199,10 +213,15 @@ async def cut_off(one: Peer) -> bool:
 
 async def test_a_request_that_takes_long_is_let() -> None:
     """It waits for the hub: no deadline is for that, nor for what has come behind it in part."""
-    async with serving(QUICK) as served, peer(served) as one, peer(served) as two:
+    async with serving(PATIENT) as served, peer(served) as one, peer(served) as two:
+        await there(served, 2)
+        served.limits.head = served.limits.body = SOON
         await one.send(GET.replace(b"/path", b"/held"))
         await two.send(GET.replace(b"/path", b"/held") + b"GET /path HT")
-        await asyncio.sleep(0.7)
+        await eventually(lambda: len(served.seen) == 2)
+        await asyncio.sleep(2.5 * SOON)
+        served.limits.head = PATIENT.head  # once it is let, the rest of its head may take as long as it likes
+        await asyncio.sleep(2.5 * SOON)
         served.let.set()
         assert (await one.answer())[0] == (await two.answer())[0] == 200
         await two.send(b"TP/1.1\r\nHost: h\r\n\r\n")
