@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import count
 from typing import Any
 
 import pytest
@@ -205,7 +206,7 @@ async def test_figures_each_second(hub: Hub) -> None:
             await asyncio.sleep(0.3)
 
     working = asyncio.create_task(busy())
-    answer = await hub.get(f"{ADMIN}/live?seconds=3")
+    answer = await hub.get(f"{ADMIN}/live?seconds=6")  # one may come late, and stand for two
     working.cancel()
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     figures = events(answer.text, "figures")
@@ -223,25 +224,27 @@ async def test_steps_as_they_happen(hub: Hub) -> None:
     both = [
         asyncio.create_task(hub.get(f"{below}/live?seconds=3&tail=true")) for below in (ADMIN, f"{BASE}/t/ward/admin")
     ]
-
-    async def watched() -> bool:
-        await Metering(hub.parts.pipeline, hub.parts.meter).flush()
-        return hub.parts.meter.watched
-
-    await eventually(watched)
-    for tenant in ("default", "ward"):
-        hub.parts.meter.tell("change.stored", tenant, {"resource": f"{tenant}/r4/Patient/1", "number": 1})
-    await Metering(hub.parts.pipeline, hub.parts.meter, name="other").flush()
+    metering, numbers = Metering(hub.parts.pipeline, hub.parts.meter), count(1)
+    while not all(each.done() for each in both):  # neither of them need have come when the first happens
+        number = next(numbers)
+        for tenant in ("default", "ward"):
+            hub.parts.meter.tell("change.stored", tenant, {"resource": f"{tenant}/r4/Patient/1", "number": number})
+        await metering.flush()
+        await asyncio.sleep(0.1)
     own, others = [events(answer.text, "step") for answer in await asyncio.gather(*both)]
-    assert [each["resource"] for each in own] == ["default/r4/Patient/1"]
-    assert [each["resource"] for each in others] == ["ward/r4/Patient/1"]
+    for steps, resource in ((own, "default/r4/Patient/1"), (others, "ward/r4/Patient/1")):
+        first = steps[0]["number"]
+        assert [(each["resource"], each["number"]) for each in steps] == [
+            (resource, number) for number in range(first, first + len(steps))
+        ]
     assert own[0]["at"].endswith("+00:00")
-    assert not any("_follow" in repr(task) for task in asyncio.all_tasks()), "nobody follows when nobody watches"
+    # Nobody follows when nobody watches.
+    await eventually(lambda: not any("_follow" in repr(task) for task in asyncio.all_tasks()))
 
 
 async def test_as_many_watch_as_may(hub: Hub) -> None:
     """One more is told to come back; when they have gone there is room again."""
-    watching = [asyncio.create_task(hub.get(f"{ADMIN}/live?seconds=5")) for _ in range(MOST)]
+    watching = [asyncio.create_task(hub.get(f"{ADMIN}/live?seconds=8")) for _ in range(MOST)]
 
     async def full() -> bool:
         return (await hub.client.head(f"{ADMIN}/live")).status_code == 503
@@ -256,7 +259,7 @@ async def test_as_many_watch_as_may(hub: Hub) -> None:
 
 async def test_no_more_watch_than_may_when_all_come_at_once(hub: Hub) -> None:
     """As all pages do when a hub is back."""
-    answers = await asyncio.gather(*(hub.get(f"{ADMIN}/live?seconds=1") for _ in range(MOST + 2)))
+    answers = await asyncio.gather(*(hub.get(f"{ADMIN}/live?seconds=5") for _ in range(MOST + 2)))
     assert sorted(answer.status_code for answer in answers) == [200] * MOST + [503] * 2
 
 
