@@ -130,7 +130,9 @@ async def test_any_notation_of_an_address_is_refused_as_a_courtesy_without_askin
     assert not names.asked
 
 
-async def test_names_that_are_slow_delay_no_registration_of_another_and_their_own_for_two_seconds() -> None:
+async def test_names_that_are_slow_delay_no_registration_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long their own waits for them."""
+    monkeypatch.setattr("hub.channels.guard.COURTESY", 60)
     async with name_server(private="10.1.2.3", public="1.1.1.1") as names:
         guard = replace(CLOSED, name_servers=(names.address,))
         slow = [asyncio.create_task(guard.refusal_of(f"n{n}.slow.example", 443)) for n in range(40)]
@@ -138,6 +140,17 @@ async def test_names_that_are_slow_delay_no_registration_of_another_and_their_ow
         assert await guard.refusal_of("private.example", 443) == "10.1.2.3 is in 10.0.0.0/8"
         assert await guard.refusal_of("public.example", 443) is None
         assert not any(task.done() for task in slow)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_names_that_are_slow_are_waited_for_no_longer_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not refused."""
+    monkeypatch.setattr("hub.channels.guard.COURTESY", 0.1)
+    async with name_server() as names:
+        guard = replace(CLOSED, name_servers=(names.address,))
+        slow = [guard.refusal_of(f"n{n}.slow.example", 443) for n in range(40)]
         assert await asyncio.gather(*slow) == [None] * len(slow)
 
 
