@@ -129,6 +129,7 @@ def odd(draw: st.DrawFn) -> tuple[Path, Json]:
     return path, {**draw(tree), "resourceType": path.type} if names else {"resourceType": path.type}
 
 
+@pytest.mark.timeout(300)
 @settings(max_examples=400)
 @given(odd())
 def test_odd_resources_have_the_same_nodes(case: tuple[Path, Json]) -> None:
