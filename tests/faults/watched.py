@@ -16,7 +16,7 @@ from tests.faults.figures import row, statuses
 from tests.faults.ledger import APART, LATE, Moment, Seen, Trip
 
 #: ms by which a span that was counted may begin or end at another time than it says: processes tell once a second.
-EDGE = 2_500
+EDGE = 4_000
 
 #: What is told by the second.
 #: What may be said of it, or not: it passes.
