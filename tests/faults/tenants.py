@@ -40,7 +40,7 @@ TOPIC = "https://example.org/SubscriptionTopic/gone"
 #: Ids that both write to, in turn.
 IDS = 5
 #: Seconds after which a change of rights counts everywhere, and that a request which was begun before may still take.
-BOUND, ON_THE_WIRE = BELIEVED / 1000, 1.0
+BOUND, ON_THE_WIRE = BELIEVED / 1000, 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ from tests.processes import HubProcess
 from tests.receiver import Received
 
 SECONDS = float(os.environ.get("TENANTS_SECONDS", "20"))
+#: A request is given the time that a busy machine takes: none is to come twice.
+SETTINGS = {"HUB_AUTH": "keys", "HUB_REQUEST_TIMEOUT": "15"}
 #: Seconds between two writes of one publisher, and between two reads of one reader.
 PAUSE = 0.1
 #: A tenant that there isn't, as long as those that there are.
@@ -84,7 +86,7 @@ async def coming_and_going(
         let |= made
         await door.close()
         shut = monotonic() + BOUND
-        await asyncio.sleep(BOUND + 1)
+        await asyncio.sleep(BOUND + ON_THE_WIRE + 1)  # so that what comes too late does so before it opens again
         # What its own Subscription was told of is matched: to that it doesn't matter that the door opens again.
         made = versions(one.trail, shut)
         await until_told(one, one, made)
@@ -114,11 +116,11 @@ def entries_of(received: Received, of: Organisation) -> list[dict[str, Any]]:
     return [entry for entry in received.bundle["entry"][1:] if f"/t/{of.name}/" in entry["fullUrl"]]
 
 
-@pytest.mark.timeout(SECONDS + 110)
+@pytest.mark.timeout(SECONDS + 220)
 async def test_nothing_crosses_between_tenants(data: Path) -> None:
     """No notification, status, event, result, count or error; each is told of all that is its own, in order."""
     async with (
-        HubProcess(data, {"HUB_AUTH": "keys"}) as hub,
+        HubProcess(data, SETTINGS) as hub,
         organisations(hub, "north", "south") as (north, south),
     ):
         await asyncio.gather(north.begin(member=True), south.begin(member=False))
@@ -128,17 +130,19 @@ async def test_nothing_crosses_between_tenants(data: Path) -> None:
                 group.create_task(publishing(one, enough, pause=PAUSE))
                 group.create_task(reading(one, other, enough))
             asyncio.get_running_loop().call_later(SECONDS, enough.set)
+        if north.changes == south.changes:  # by chance: then a count that is the other's would not show
+            await south.write(south.changes)
         for one, other, member in ((north, south, True), (south, north, False)):
             await told_of_its_own(one, other, member=member)
         print({one.name: (one.changes, dict(one.answers), len(one.receiver.received)) for one in (north, south)})
         assert north.changes != south.changes
 
 
-@pytest.mark.timeout(SECONDS + 170)
+@pytest.mark.timeout(SECONDS + 340)
 async def test_what_a_grant_lets_through_and_nothing_else(data: Path) -> None:
     """One way, of one type, to Subscriptions whose filters can be about it, and not after it was withdrawn."""
     async with (
-        HubProcess(data, {"HUB_AUTH": "keys"}) as hub,
+        HubProcess(data, SETTINGS) as hub,
         organisations(hub, "north", "south") as (north, south),
         opened_access(hub) as access,
     ):
