@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from hub import transaction
+from hub.api import interactions, patching
 from tests.hub.api.clients import Clients, telling_apart
 from tests.hub.api.server import Hub, serving
 from tests.hub.conftest import settings
@@ -55,3 +57,10 @@ async def chained(redis_url: str, tmp_path: Path) -> AsyncIterator[Clients]:
     wanted = settings(redis_url, tmp_path).model_copy(update={"auth": "keys", "allow_chained_filters": True})
     async with telling_apart(wanted) as found:
         yield found
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a lock or a transaction does so until the test has ended that, however slow the machine is."""
+    for module in (transaction, interactions, patching):
+        monkeypatch.setattr(module, "PATIENCE", 60.0)

@@ -48,6 +48,7 @@ async def test_a_conditional_update_that_finds_nothing_creates_under_the_id_of_t
     assert (await hub.put(f"/{FOUND}", ANN | {"id": "ann"})).status_code == 201
 
 
+@pytest.mark.usefixtures("patience")
 async def test_many_conditional_updates_at_once_make_one_resource(hub: Hub, other: Hub) -> None:
     """Conditional creates under the same condition among them; every update is a version of its own."""
     processes = [hub, other] * 4
@@ -59,6 +60,7 @@ async def test_many_conditional_updates_at_once_make_one_resource(hub: Hub, othe
     assert 8 <= len(await hub.changes()) <= 9
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 async def test_a_conditional_write_waits_for_whoever_has_its_lock(hub: Hub, method: str) -> None:
     lock = await hub.store.reservations.lock(LOCK, milliseconds=60_000)
@@ -195,6 +197,7 @@ async def test_a_patch_that_fails_undoes_its_transaction(hub: Hub) -> None:
     assert len(await hub.changes()) == 1
 
 
+@pytest.mark.usefixtures("patience")
 async def test_patches_in_transactions_at_once_are_all_done(hub: Hub, other: Hub) -> None:
     await hub.put("/Patient/ann", patient("ann", name=[{"given": ["0"]}]))
     patches = [

@@ -88,6 +88,7 @@ async def test_a_patch_of_another_version_than_if_match_names_is_refused(hub: Hu
     assert len(await hub.changes()) == 3
 
 
+@pytest.mark.usefixtures("patience")
 async def test_patches_at_once_are_all_done(hub: Hub, other: Hub) -> None:
     """None is lost: each is done on the version that another one has made."""
     await hub.put("/Patient/ann", patient("ann", name=[{"given": ["0"]}]))

@@ -121,6 +121,7 @@ async def test_if_match_is_the_version_in_force(hub: Hub) -> None:
     assert (await patch(hub, url, wanted, "text/plain")).headers["Accept-Patch"]
 
 
+@pytest.mark.usefixtures("patience")
 async def test_patches_at_once_are_all_done(hub: Hub, other: Hub) -> None:
     url = await subscribed(hub, FhirVersion.R4)
     assert (await patch(hub, url, [{"op": "add", "path": "/contact", "value": [{"value": "0"}]}])).status_code == 200

@@ -56,6 +56,7 @@ async def test_a_deleted_resource_does_not_meet_a_condition(hub: Hub) -> None:
     assert (await hub.post("/Patient", ANN, if_none_exist=CONDITION)).status_code == 201
 
 
+@pytest.mark.usefixtures("patience")
 async def test_many_conditional_creates_at_once_make_one_resource(hub: Hub, other: Hub) -> None:
     """By two processes, in whatever order they get at the lock."""
     processes = [hub, other] * 8
@@ -65,6 +66,7 @@ async def test_many_conditional_creates_at_once_make_one_resource(hub: Hub, othe
     assert len(await hub.changes()) == 1
 
 
+@pytest.mark.usefixtures("patience")
 async def test_the_second_of_two_conditional_creates_waits_until_the_first_has_put(hub: Hub) -> None:
     """The interleaving by hand: the first has searched and holds the lock; the second searches after its put only."""
     lock = await hub.store.reservations.lock(LOCK, milliseconds=60_000)
@@ -145,6 +147,7 @@ async def test_a_refused_create_does_not_use_its_key_up(hub: Hub) -> None:
     assert (await hub.post("/Patient", ANN, idempotency_key="k")).status_code == 201
 
 
+@pytest.mark.usefixtures("patience")
 async def test_repeats_at_once_make_one_resource(hub: Hub, other: Hub) -> None:
     answers = await asyncio.gather(*(p.post("/Patient", ANN, idempotency_key="k") for p in [hub, other] * 8))
     assert {(answer.status_code, answer.content) for answer in answers} == {(201, answers[0].content)}

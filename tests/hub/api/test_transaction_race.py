@@ -73,6 +73,7 @@ async def waits(hub: Hub, task: "asyncio.Task[object]") -> None:
     assert not task.done()
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "undone"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_a_single_write_comes_after_the_transaction_that_has_reserved(
@@ -88,6 +89,7 @@ async def test_a_single_write_comes_after_the_transaction_that_has_reserved(
     assert (await hub.get("/Patient/b")).status_code == (200 if committed else 404)
 
 
+@pytest.mark.usefixtures("patience")
 async def test_a_precondition_is_judged_after_the_transaction(hub: Hub, other: Hub) -> None:
     """The version that the client expects was in force when it asked, and is not any more."""
     await hub.put("/Patient/a", patient("a"))
@@ -114,6 +116,7 @@ async def test_reading_does_not_wait(hub: Hub, other: Hub) -> None:
     assert (await hub.get("/Patient")).json()["total"] == 1
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "undone"])
 async def test_a_conditional_create_waits_for_the_transaction_that_creates_the_same(
     hub: Hub, other: Hub, committed: bool
@@ -133,6 +136,7 @@ async def test_a_conditional_create_waits_for_the_transaction_that_creates_the_s
     assert len(await hub.changes()) == 1
 
 
+@pytest.mark.usefixtures("patience")
 async def test_who_has_waited_for_the_lock_finds_the_deletes_of_its_transaction_done(hub: Hub, other: Hub) -> None:
     """A transaction that replaces the bearer of an identifier is halted between its commit and its delete."""
     await hub.put("/Patient/x", patient("x", identifier=[NHI]))
@@ -152,6 +156,7 @@ async def test_who_has_waited_for_the_lock_finds_the_deletes_of_its_transaction_
     assert (await hub.get("/Patient/x")).status_code == 410
 
 
+@pytest.mark.usefixtures("patience")
 async def test_the_bearer_of_an_identifier_is_replaced_by_one_whoever_races(hub: Hub, other: Hub) -> None:
     """Two processes at once; single conditional creates in between find or create one, never are there two."""
     await hub.put("/Patient/x", patient("x", identifier=[NHI]))
@@ -168,6 +173,7 @@ async def test_the_bearer_of_an_identifier_is_replaced_by_one_whoever_races(hub:
     assert (await hub.get("/Patient?identifier=urn:nhi|1")).json()["total"] == 1
 
 
+@pytest.mark.usefixtures("patience")
 async def test_conditional_creates_in_transactions_and_alone_make_one_resource(hub: Hub, other: Hub) -> None:
     """All at once, by two processes."""
     conditional = post(patient(identifier=[NHI]), ifNoneExist=CONDITION)
@@ -188,6 +194,7 @@ async def test_conditional_creates_in_transactions_and_alone_make_one_resource(h
     assert len(await hub.changes()) == 1 + 8
 
 
+@pytest.mark.usefixtures("patience")
 async def test_a_reference_never_names_a_version_that_somebody_else_made(hub: Hub, other: Hub) -> None:
     """Another transaction writes the same resource after the number was looked up: try again."""
     one = "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"
@@ -205,6 +212,7 @@ async def test_a_reference_never_names_a_version_that_somebody_else_made(hub: Hu
     assert (await hub.get("/Observation/o")).json()["subject"] == {"reference": "Patient/a/_history/3"}
 
 
+@pytest.mark.usefixtures("patience")
 async def test_transactions_over_the_same_resources_are_done_one_after_the_other(hub: Hub, other: Hub) -> None:
     """Each writes its number into four resources, named in another order: no mixture is ever left."""
 
