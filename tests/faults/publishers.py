@@ -65,7 +65,7 @@ class Publishers:
     async def acknowledged(self, more: int) -> None:
         """Wait until so many more changes have been acknowledged."""
         enough = len(self.told) + more
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while len(self.told) < enough:
                 self._came.clear()
                 await self._came.wait()

@@ -161,7 +161,10 @@ async def test_each_point() -> None:
 
 async def test_a_hub_that_is_told_to_die(data: Path, receiver: Receiver) -> None:
     """A part of `hub serve` dies there once: it is started again without the word, and what it had done is there."""
-    async with HubProcess(data, {"HUB_CRASH_AT": "after:put:3"}) as hub, talking_to(hub) as fhir:
+    async with (
+        HubProcess(data, {"HUB_CRASH_AT": "after:put:3", "HUB_REQUEST_TIMEOUT": "15"}) as hub,
+        talking_to(hub) as fhir,
+    ):
         await fhir.subscribe(subscription(f"{receiver.url}/all", content="full-resource"))
         for lot in "12":
             await fhir.put(immunization("a", lot=lot))

@@ -13,7 +13,7 @@ from tests.receiver import Receiver
 EVERYTHING = ("api", "worker match", "worker deliver", "clock", "redis")
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("parts", "times"),
     [
@@ -34,7 +34,7 @@ async def test_kill(data: Path, receiver: Receiver, parts: list[str], times: int
         async with publishers.at_work():
             for _ in range(times):
                 await publishers.acknowledged(40)
-                await receiver.more(40, *ids)
+                await receiver.more(40, *ids, seconds=60)
                 for part in parts:
                     await hub.kill(part)
             await publishers.acknowledged(40)

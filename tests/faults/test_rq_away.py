@@ -1,7 +1,6 @@
 """RQ's Redis is away, and not the hub's: RQ carries nothing that is worth keeping, so all goes on."""
 
 from pathlib import Path
-from time import monotonic
 
 from tests.facts import eventually
 from tests.fhir import immunization, talking_to
@@ -36,7 +35,6 @@ async def test_rq_away(data: Path, receiver: Receiver) -> None:
                 rq.kill()
                 hub.output.clear()
                 await eventually(lambda: without_rq(hub))
-            began = monotonic()
             assert await hub.stop() == 0
-            assert monotonic() - began < 10
+            # Who takes longer than a stop may take is killed.
             assert not [line for line in hub.output if "part.died" in line or "part.killed" in line]

@@ -15,7 +15,7 @@ from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_kills_in_the_middle_of_the_past(data: Path, receiver: Receiver) -> None:
     """kill -9 of the matcher while the past is told and more is published: each change comes once, in order."""
     settings = {"HUB_REQUEST_TIMEOUT": "1"}
@@ -29,11 +29,11 @@ async def test_kills_in_the_middle_of_the_past(data: Path, receiver: Receiver) -
             wanted = subscription(f"{receiver.url}/past", content="full-resource", max_count=5, start=start)
             id_ = await fhir.subscribe(wanted)
             for _ in range(3):
-                await receiver.more(20, "/past")
+                await receiver.more(20, "/past", seconds=60)
                 await hub.kill("worker match")
         versions = publishers.versions()
         total = sum(versions.values())
-        await receiver.numbered("/past", total, seconds=90)
+        await receiver.numbered("/past", total, seconds=150)
         assert await fhir.events(id_) == total
     verdict = check(receiver.at("/past"), versions, publishers.told)
     print(f"{verdict.events} events, {verdict.duplicates} duplicates")
