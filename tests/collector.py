@@ -8,6 +8,8 @@ from typing import Any, Self
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.facts import LONG
+
 #: Kinds of spans, as the protocol has them.
 SERVER, CLIENT, CONSUMER = 2, 3, 5
 
@@ -99,7 +101,7 @@ class Collector:
 
     async def until(self, fact: Callable[[], bool]) -> None:
         """Wait until a fact holds; TimeoutError when it doesn't in time."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             while not fact():
                 self._came.clear()
                 await self._came.wait()

@@ -10,8 +10,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: Seconds in which what should come has come, also on a machine that has much else to do.
+LONG = 60.0
 
-def until(fact: Callable[[], T], *, within: float = 20) -> T:
+
+def until(fact: Callable[[], T], *, within: float = LONG) -> T:
     """Wait for something that isn't false, nor empty, nor None. Fails when it doesn't come within so many seconds."""
     end = time.monotonic() + within
     while not (found := fact()):
@@ -21,7 +24,7 @@ def until(fact: Callable[[], T], *, within: float = 20) -> T:
     return found
 
 
-async def eventually(fact: Callable[[], object | Awaitable[object]], *, within: float = 20) -> None:
+async def eventually(fact: Callable[[], object | Awaitable[object]], *, within: float = LONG) -> None:
     """The same without stopping the loop, for facts that may have to be awaited themselves."""
     async with asyncio.timeout(within):
         while not (await found if inspect.isawaitable(found := fact()) else found):  # noqa: ASYNC110 (of other processes)

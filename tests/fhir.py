@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.facts import eventually
+from tests.facts import LONG, eventually
 from tests.processes import HubProcess
 from tests.receiver import parameters
 
@@ -58,7 +58,7 @@ class Fhir:
         """How many events a Subscription has had."""
         return int((await self.status(id_))["events-since-subscription-start"])
 
-    async def until(self, id_: str, status: str, *, within: float = 20) -> None:
+    async def until(self, id_: str, status: str, *, within: float = LONG) -> None:
         """Wait until a Subscription has this status."""
 
         async def has_it() -> bool:
@@ -66,7 +66,7 @@ class Fhir:
 
         await eventually(has_it, within=within)
 
-    async def until_events(self, id_: str, events: int, *, within: float = 20) -> None:
+    async def until_events(self, id_: str, events: int, *, within: float = LONG) -> None:
         """Wait until a Subscription has had so many events."""
 
         async def has_them() -> bool:

@@ -12,6 +12,8 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
+from tests.facts import LONG
+
 #: Answers one request with a status, or with a whole response; may wait as long as it likes.
 Answer = Callable[["Received"], Awaitable[int | web.StreamResponse]]
 
@@ -179,21 +181,21 @@ class Receiver:
         """The event numbers that came to a path, in order of arrival."""
         return [number for received in self.at(path) for number in received.numbers]
 
-    async def events(self, path: str, count: int, *, seconds: float = 30) -> list[Received]:
+    async def events(self, path: str, count: int, *, seconds: float = LONG) -> list[Received]:
         """Wait until so many event notifications have come to a path; all that have."""
         await self.until(lambda: len(self.at(path)) >= count, seconds=seconds)
         return self.at(path)
 
-    async def more(self, count: int, *paths: str, seconds: float = 30) -> None:
+    async def more(self, count: int, *paths: str, seconds: float = LONG) -> None:
         """Wait until so many more requests have come to each of these paths."""
         enough = {path: self.requests[path] + count for path in paths}
         await self.until(lambda: all(self.requests[path] >= enough[path] for path in paths), seconds=seconds)
 
-    async def numbered(self, path: str, count: int, *, seconds: float = 30) -> None:
+    async def numbered(self, path: str, count: int, *, seconds: float = LONG) -> None:
         """Wait until so many different event numbers have come to a path."""
         await self.until(lambda: len(self.told[path]) >= count, seconds=seconds)
 
-    async def until(self, fact: Callable[[], bool], *, seconds: float = 30) -> None:
+    async def until(self, fact: Callable[[], bool], *, seconds: float = LONG) -> None:
         """Wait until a fact holds; TimeoutError when it doesn't in time."""
         async with asyncio.timeout(seconds):
             while not fact():

@@ -36,7 +36,7 @@ async def test_export(data: Path, receiver: Receiver) -> None:
         async def all_of_it() -> bool:
             return [kind(event) for event in await export(data)].count("notified") == 2
 
-        await eventually(all_of_it, within=30)
+        await eventually(all_of_it)
         events = [event for event in await export(data) if kind(event) != "exported"]
         assert [kind(event) for event in events] == [
             "subscription-created", "notified", "subscription-activated", "notified"

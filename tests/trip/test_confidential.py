@@ -59,7 +59,7 @@ async def test_what_is_kept_back(data: Path, receiver: Receiver) -> None:
         assert (await publishing.get("Immunization/b")).status_code == 404
 
         await done(data, "keys", "revoke", ward.split("_")[1])
-        await operator.until(id_, "error", within=20)
+        await operator.until(id_, "error")
         error = (await operator.status(id_))["error"]
         assert error["text"] == "its client has no API key that is good any more"
         await publisher.put(labelled("f"))
@@ -69,7 +69,7 @@ async def test_what_is_kept_back(data: Path, receiver: Receiver) -> None:
             async def known() -> bool:
                 return (await returning.get(f"Subscription/{id_}")).status_code == 200
 
-            await eventually(known, within=5)
+            await eventually(known)
             await Fhir(returning).change(id_, wanted)
             await publisher.put(labelled("g"))
             last = (await receiver.events("/ward", 3))[-1]

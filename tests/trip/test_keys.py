@@ -47,7 +47,7 @@ async def test_who_may_call(data: Path, receiver: Receiver) -> None:
             async def refused() -> bool:
                 return (await publishing.get("Immunization/one")).status_code == 401
 
-            await eventually(refused, within=2)
+            await eventually(refused)
             rows = {row["client"]: row for row in await listed(data, "keys")}
             assert (rows["lab"]["state"], rows["ward"]["state"]) == ("was revoked", "good")
             await done(data, "clients", "off", "ward")
@@ -55,7 +55,7 @@ async def test_who_may_call(data: Path, receiver: Receiver) -> None:
             async def off() -> bool:
                 return (await subscribing.get("Immunization/one")).status_code == 401
 
-            await eventually(off, within=2)
+            await eventually(off)
         async with Redis.from_url(hub.redis_url) as redis:
             held = await everything(redis.execute_command)
     for where in (held, files(data), "\n".join(hub.output).encode()):

@@ -38,7 +38,7 @@ async def test_who_may_call(data: Path, receiver: Receiver) -> None:
             async def known() -> bool:
                 return (await carrying("0oa1").http.get("Immunization/one")).status_code == 200
 
-            await eventually(known, within=10)
+            await eventually(known)
             await issuer.leave()
             assert await known()
             await done(data, "clients", "off", "lab")
@@ -46,4 +46,4 @@ async def test_who_may_call(data: Path, receiver: Receiver) -> None:
             async def off() -> bool:
                 return (await client.get("Immunization/one")).status_code == 401
 
-            await eventually(off, within=2)
+            await eventually(off)
