@@ -8,7 +8,7 @@ import pytest
 
 from tests.facts import eventually
 from tests.fhir import Fhir, immunization, talking_to
-from tests.processes import HubProcess, subscription
+from tests.processes import SHARED, HubProcess, subscription
 from tests.receiver import Holding, Received, Receiver, after_handshake
 
 
@@ -16,7 +16,7 @@ from tests.receiver import Holding, Received, Receiver, after_handshake
 async def talkative(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HubProcess]:
     """A hub that says all that it can."""
     data = tmp_path_factory.mktemp("hub") / "data"
-    async with HubProcess(data, {"HUB_LOG_LEVEL": "debug", "HUB_RETRY_WAITS": "0.05,0.05"}) as hub:
+    async with HubProcess(data, SHARED | {"HUB_LOG_LEVEL": "debug", "HUB_RETRY_WAITS": "0.05,0.05"}) as hub:
         yield hub
 
 
