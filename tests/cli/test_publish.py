@@ -280,17 +280,15 @@ async def test_whose_patience_ends(receiver: Receiver, tmp_path: Path) -> None:
     assert (done.code, done.err.count("\n")) == (1, 1)
 
 
-async def test_what_comes_while_it_waits(hub: HubProcess, fhir: Fhir, run: str) -> None:
+async def test_what_comes_while_it_waits(hub: HubProcess, fhir: Fhir, tmp_path: Path, run: str) -> None:
     """A line that is piped in is published though the next one isn't there yet; SIGINT then ends it."""
-
-    async def there() -> bool:
-        return (await fhir.http.get(f"Basic/{run}-1")).status_code == 200
-
-    async with begun(hub.url, "publish", "-") as process:
+    journal = tmp_path / "journal"
+    async with begun(hub.url, "publish", "-", "--journal", str(journal)) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(lines([basic(f"{run}-1")]))
-        await eventually(there)
+        await eventually(lambda: journal.exists() and "done" in journal.read_text())
+        assert (await fhir.http.get(f"Basic/{run}-1")).status_code == 200
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(20):
             assert await process.wait() == 130
