@@ -325,6 +325,8 @@ async def test_what_was_missed_is_sent(hub: HubProcess, fhir: Fhir, receiver: Re
     for id_ in ids.values():
         await fhir.until(id_, "error")
     await fhir.post(immunization())
+    for id_ in ids.values():
+        await fhir.until_events(id_, 2)
 
     async def listed() -> bool:
         found = (await command(hub.url, "subscriptions", "list", "--origin", receiver.url, "--json")).json
@@ -350,7 +352,10 @@ async def test_what_was_missed_is_sent(hub: HubProcess, fhir: Fhir, receiver: Re
         return [each["id"] for each in found.json] == [ids["/g"]]
 
     await eventually(missed)
-    assert re.search(r"^not sent +2 missed$", (await command(hub.url, "status")).out, re.M)
+    # Others on this hub may have missed something, too.
+    said = re.search(r"^not sent +(?:\d+ dropped, )?(\d+) missed$", (await command(hub.url, "status")).out, re.M)
+    assert said
+    assert int(said[1]) >= 2
     came = await command(hub.url, "subscriptions", "resume", "--all", "--origin", receiver.url, "--resend", "--json")
     assert (came.code, came.json["active"], came.json["missed"]) == (0, [f"r4/{ids['/g']}"], 2)
     await receiver.until(partial(_told_again, receiver, "/g"))
