@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.fhir import Fhir, immunization
-from tests.processes import BACKPORT, TOPIC, HubProcess, subscription
+from tests.processes import BACKPORT, SHARED, TOPIC, HubProcess, subscription
 from tests.receiver import Holding, Received, Receiver
 
 
@@ -44,8 +44,8 @@ async def test_handshake(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> Non
     lines = ["Authorization: Bearer abc:def", "X-Ward: 7", "X-Ward: 9"]
     wanted = subscription(f"{receiver.url}/handshake", headers=lines)
     wanted["channel"]["payload"] = "application/fhir+json; fhirVersion=4.0"
+    asked = monotonic()
     answer = await fhir.http.post("Subscription", json=wanted | {"status": "active"})
-    answered = monotonic()
     assert answer.status_code == 201
     created = answer.json()
     assert (created["status"], created["channel"]) == ("requested", wanted["channel"])
@@ -53,7 +53,7 @@ async def test_handshake(hub: HubProcess, fhir: Fhir, receiver: Receiver) -> Non
 
     await receiver.until(lambda: len(receiver.received) == 1)
     [received] = receiver.received
-    assert received.at > answered
+    assert received.at - asked > float(SHARED["HUB_HANDSHAKE_DELAY"]) - 0.05, "so that the 201 comes before it"
     assert received.bundle == bundle(
         received,
         status_entry(
