@@ -161,7 +161,7 @@ async def test_failing_handshake(fhir: Fhir, receiver: Receiver) -> None:
 
 async def test_end(fhir: Fhir, receiver: Receiver) -> None:
     """When its `end` is reached a Subscription is off, and gets nothing any more."""
-    end = datetime.now(UTC) + timedelta(seconds=3)
+    end = datetime.now(UTC) + timedelta(seconds=10)  # enough for the handshake and an event
     wanted = subscription(f"{receiver.url}/end", "Immunization", "patient=Patient/end")
     id_ = await fhir.subscribe(wanted | {"end": end.isoformat(timespec="milliseconds")})
     await fhir.put(immunization("end", patient="end", lot="1"))

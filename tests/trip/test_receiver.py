@@ -101,7 +101,7 @@ async def written(directory: Path, hub: HubProcess) -> AsyncIterator[App]:
 @pytest.fixture(scope="module")
 async def hub() -> AsyncIterator[HubProcess]:
     """One that gives up soon, and whose workers are killed."""
-    settings = {"HUB_RETRY_WAITS": "0.1,0.2", "HUB_REQUEST_TIMEOUT": "1"}
+    settings = {"HUB_RETRY_WAITS": "0.1,0.2", "HUB_REQUEST_TIMEOUT": "8"}
     with tempfile.TemporaryDirectory(prefix="hub-data-") as folder:
         async with HubProcess(Path(folder), settings) as hub:
             await eventually(lambda: hub.have(1))
