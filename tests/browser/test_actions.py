@@ -61,7 +61,7 @@ async def test_mend_and_resume(look: Opening, scene: Scene) -> None:
     await scene.subscribe("mended", accept)
     scene.receiver.answers["/mended"] = refuse
     await scene.change()
-    await scene.fhir.until("mended", "error", within=60)
+    await scene.fhir.until("mended", "error")
     looking = await opened(look, scene, "mended")
     await expect(looking.page.get_by_role("img", name="it is error")).to_be_visible()
     scene.receiver.answers["/mended"] = accept
@@ -103,7 +103,7 @@ async def test_resume_all_in_error(look: Opening, scene: Scene) -> None:
         scene.receiver.answers[f"/{id_}"] = refuse
     await scene.change(2)
     for id_ in ids:
-        await scene.fhir.until(id_, "error", within=60)
+        await scene.fhir.until(id_, "error")
     for id_ in ids[1:]:
         scene.receiver.answers[f"/{id_}"] = accept
     looking = await look(scene.hub.url)

@@ -72,7 +72,7 @@ class Base:
     async def subscribe(self, wanted: dict[str, Any]) -> str:
         """The same, and wait until it is active."""
         id_ = await self.register(wanted)
-        await self.fhir.until(id_, "active", within=60)
+        await self.fhir.until(id_, "active")
         return id_
 
     def told(self, name: str, type_: str = "event-notification") -> list[Received]:

@@ -132,5 +132,5 @@ async def strict_url(hub: HubProcess) -> str:
         except httpx.TransportError:
             return False
 
-    await eventually(healthy, within=60)
+    await eventually(healthy)
     return url

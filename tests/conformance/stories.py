@@ -113,7 +113,7 @@ async def _told(base: Base) -> dict[str, Told]:
         base.registered.append(answer.json()["id"])
     ids = {content: str(answer.json()["id"]) for content, (answer, _) in created.items()}
     for id_ in ids.values():
-        await base.fhir.until(id_, "active", within=60)
+        await base.fhir.until(id_, "active")
     active = {content: await base.fhir.read(f"Subscription/{id_}") for content, id_ in ids.items()}
     local = f"Immunization/{await base.fhir.post(immunization(patient='told'))}"
     await base.fhir.put(immunization(local.partition("/")[2], patient="told", lot="2"))
@@ -162,19 +162,19 @@ async def _lives(base: Base) -> Lives:
     id_ = await base.subscribe(wanted)
     for lot in ("1", "2"):
         await base.fhir.put(immunization("failing", patient="failing", lot=lot))
-    await base.fhir.until(id_, "error", within=60)
+    await base.fhir.until(id_, "error")
     failed, resource = await base.fhir.status(id_), await base.fhir.read(f"Subscription/{id_}")
     del base.receiver.answers[base.path("failing")]
     await base.fhir.put(immunization("failing", patient="failing", lot="3"))
-    await base.fhir.until_events(id_, 3, within=60)
+    await base.fhir.until_events(id_, 3)
     await heart  # while heartbeats came elsewhere, it had its time to reset itself
     kept = await base.fhir.status(id_)
     failing = _all(base, "failing")
     await base.fhir.put(wanted | {"id": id_})
-    await base.fhir.until(id_, "active", within=60)
+    await base.fhir.until(id_, "active")
     await base.fhir.put(immunization("failing", patient="failing", lot="4"))
     await base.receiver.until(lambda: 4 in base.receiver.told[base.path("failing")], seconds=60)
-    await base.fhir.until(refused, "error", within=60)
+    await base.fhir.until(refused, "error")
     gone, silent = await ending
     heartbeats, quiet = await heart
     return Lives(
@@ -214,13 +214,13 @@ async def _ends(base: Base) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     wanted = {name: base.wanted(name, "patient=Patient/ends") for name in names}
     ids = {name: await base.register(each) for name, each in wanted.items()}
     for id_ in ids.values():
-        await base.fhir.until(id_, "active", within=60)
+        await base.fhir.until(id_, "active")
     await base.fhir.put(wanted["off"] | {"id": ids["off"], "status": "off"})
     end = (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="milliseconds")
     await base.fhir.put(wanted["ended"] | {"id": ids["ended"], "end": end})
     await base.fhir.delete(f"Subscription/{ids['deleted']}")
     for name in ("off", "ended"):
-        await base.fhir.until(ids[name], "off", within=60)
+        await base.fhir.until(ids[name], "off")
     before = {name: len(_all(base, name)) for name in names[:3]}
     for lot in ("1", "2"):
         await base.fhir.put(immunization("ends", patient="ends", lot=lot))
@@ -259,4 +259,4 @@ async def counted(base: Base, id_: str, events: int) -> None:
     async def has_them() -> bool:
         return await base.fhir.events(id_) == events
 
-    await eventually(has_them, within=60)
+    await eventually(has_them)

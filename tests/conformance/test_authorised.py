@@ -91,14 +91,14 @@ async def test_A138_each_event(guarded: Guarded, version: str) -> None:
     await lab.subscribe(lab.wanted("lab-too"))
     id_ = await ward.subscribe(ward.wanted("ward-too"))
     await lab.fhir.put(immunization(f"first-{version}"))
-    await eventually(lambda: bool(ward.told("ward-too")), within=60)
+    await eventually(lambda: bool(ward.told("ward-too")))
     await guarded.let(f"ward-too-{version}", "system/Subscription.cruds")
 
     async def ended() -> bool:
         return bool((await ward.fhir.status(id_))["status"] == "error")
 
-    await eventually(ended, within=60)
+    await eventually(ended)
     told = [received.foci for received in ward.told("ward-too")]
     await lab.fhir.put(immunization(f"last-{version}"))
-    await eventually(lambda: lab.told("lab-too")[-1].foci == [f"Immunization/last-{version}"], within=60)
+    await eventually(lambda: lab.told("lab-too")[-1].foci == [f"Immunization/last-{version}"])
     assert [received.foci for received in ward.told("ward-too")] == told

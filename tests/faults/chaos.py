@@ -89,7 +89,7 @@ class Chaos:
     async def _start_others(self) -> None:
         """Workers that share the work with those of `hub serve`: they take over what a stopped one holds."""
         self.others: list[Process] = [await self.hub.another("worker", kind) for kind in ("match", "deliver")]
-        await eventually(lambda: self.hub.have(2), within=60)
+        await eventually(lambda: self.hub.have(2))
 
     async def _run(self, good: Subscribers, bad: Subscribers) -> None:
         paths = dict.fromkeys(HEALTHY, good) | {f"/{name}": bad for name in BEHAVIOURS}

@@ -108,7 +108,7 @@ class Client:
 async def publishes_before_anybody_subscribes(client: Client) -> None:
     """And waits until that is matched: then the registry has been looked at while it was empty."""
     await client.say("PUT", "Patient/1", {"resourceType": "Patient", "id": "1"}, (200, 201))
-    await eventually(lambda: _all_matched(client), within=30)
+    await eventually(lambda: _all_matched(client))
 
 
 async def _all_matched(client: Client) -> bool:
@@ -194,7 +194,7 @@ async def tells_the_operator(client: Client) -> None:
         held = await client.parts.pipeline.command("HKEYS", member.key.subscription)
         return any(name.startswith(b"quiet:") for name in held)
 
-    await eventually(so, within=30)
+    await eventually(so)
 
 
 async def tells_who_was_away(client: Client) -> None:
@@ -209,20 +209,20 @@ async def tells_who_was_away(client: Client) -> None:
         async def so() -> bool:
             return bool(await pipeline.command(*command))
 
-        await eventually(so, within=30)
+        await eventually(so)
 
     await until("HEXISTS", breaker, "failures")
     await pipeline.command("HMSET", breaker, "since", now - 61_000, "failures", 3)
-    await eventually(lambda: _is_parked(client), within=30)
+    await eventually(lambda: _is_parked(client))
     await pipeline.command("HMSET", breaker, "probe_at", now)
     await pipeline.command("ZADD", OPEN, "XX", now, origin)
     async with _open(client.free_port):
         await client.until("away", lambda _, events, delivered: events == delivered)
-        await eventually(lambda: _roused(client), within=30)
+        await eventually(lambda: _roused(client))
         since = {"name": "eventsSinceNumber", "valueString": "1"}
         wanted = {"resourceType": "Parameters", "parameter": [since]}
         await client.say("POST", "Subscription/away/$resend", wanted, (200,))
-        await eventually(lambda: _resent(client), within=30)
+        await eventually(lambda: _resent(client))
 
 
 async def drains_an_origin(client: Client) -> None:
@@ -231,7 +231,7 @@ async def drains_an_origin(client: Client) -> None:
     await draining.drain(client.receiver, now=now, milliseconds=60_000, agent="operator")
     await client.put("a0", "drained")
     assert await draining.resume(client.receiver, agent="operator")
-    await eventually(lambda: _roused(client), within=30)
+    await eventually(lambda: _roused(client))
 
 
 async def puts(client: Client) -> None:
@@ -306,7 +306,7 @@ async def keeps_something_back(client: Client) -> None:
     while True:  # until something is sent by whoever knows of the rule
         everybody_knows = time.monotonic() > known
         await client.put("a0", "kept-back")
-        await eventually(lambda: _all_matched(client), within=30)
+        await eventually(lambda: _all_matched(client))
         for path in PATHS:
             await client.until(path[1:], lambda _, events, delivered: events == delivered)
         if everybody_knows:
@@ -323,7 +323,7 @@ async def looks_at_what_was_counted(client: Client) -> None:
     """And watches what happens until something has."""
     tail = Tail(client.parts.client, client.parts.pipeline)
     await tail.watch()
-    await eventually(lambda: _watched(client.parts), within=30)
+    await eventually(lambda: _watched(client.parts))
     mark = await tail.end()
     await client.put("a0", "watched")
     async with asyncio.timeout(30):

@@ -108,7 +108,7 @@ class Story:
         broken = self.named("broken")
         await asyncio.sleep(2)
         broken.subscriber.ill = True
-        await eventually(lambda: self._has(broken, "error"), within=30)
+        await eventually(lambda: self._has(broken, "error"))
         await asyncio.sleep(1)
         broken.subscriber.ill = False
         assert (await self.http.post(f"{broken.path}/resume")).status_code == 202
@@ -320,5 +320,5 @@ async def agreed(story: Story) -> list[str]:
         return not found
 
     with suppress(TimeoutError):
-        await eventually(agrees, within=60)
+        await eventually(agrees)
     return found

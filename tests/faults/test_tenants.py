@@ -99,7 +99,7 @@ def versions(trail: list[Written], since: float) -> set[tuple[str, int]]:
 
 
 async def until_told(one: Organisation, of: Organisation, made: set[tuple[str, int]]) -> None:
-    await eventually(lambda: made <= told(one, of), within=30)
+    await eventually(lambda: made <= told(one, of))
 
 
 def told(one: Organisation, of: Organisation) -> set[tuple[str, int]]:

@@ -55,7 +55,7 @@ async def filled(parts: Parts) -> None:
     async def nobody() -> bool:
         return not any(await parts.pipeline.all([("EXISTS", p.filling) for p in parts.changes.partitions]))
 
-    await eventually(nobody, within=60)
+    await eventually(nobody)
 
 
 async def owed(parts: Parts, key: SubscriptionKey) -> list[OwedEvent]:

@@ -52,7 +52,7 @@ async def done(hub: HubProcess, answer: httpx.Response) -> dict[str, Any]:
             assert answer.status_code in (200, 202), answer.text
             return bool(answer.json()["state"] == "done")
 
-        await eventually(is_done, within=60)
+        await eventually(is_done)
     return dict(answer.json())
 
 
@@ -95,9 +95,9 @@ async def test_whoever_is_killed_meanwhile(data: Path, receiver: Receiver, step:
         await publish(fhir, 3)
         with pytest.raises(httpx.TransportError):
             await order(hub)
-        await eventually(lambda: is_erased(fhir, "Patient/gone"), within=60)
-        await eventually(lambda: is_erased(fhir, "Immunization/gone2"), within=60)
-        await eventually(lambda: NAME.encode() not in files(data), within=60)
+        await eventually(lambda: is_erased(fhir, "Patient/gone"))
+        await eventually(lambda: is_erased(fhir, "Immunization/gone2"))
+        await eventually(lambda: NAME.encode() not in files(data))
         assert OTHER.encode() in files(data)
 
 
