@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hub.cli.actors import CANONICAL_BASE, PATIENCE, Hub, Subscriber, serving
 from hub.cli.endpoint import listening
 from hub.cli.evidence import Published, events, faults, trips
-from hub.cli.registration import Registration, Wanted
+from hub.cli.registration import Registration, Wanted, register
 from hub.cli.remote import Remote
 from hub.cli.report import Report
 from hub.errors import NotTheHub
@@ -107,11 +107,11 @@ async def _subscribe(report: Report, hub: Remote, subscriber: Subscriber, endpoi
     """Register the Subscription, and wait until its handshake has made it active."""
     reason = "Completed immunizations of one patient"
     wanted = Wanted(FhirVersion.R4, TOPIC.url, endpoint, (FILTER,), reason=reason)
-    answer = await hub.ask("POST", "/fhir/r4/Subscription", json=wanted.resource)
-    subscription = answer.json()
-    registration = Registration(hub, wanted.version, subscription["id"])
-    report.say(f"POST Subscription → {answer.status_code}, {subscription['status']}: [cyan]{FILTER}[/]")
+    registration = await register(hub, wanted)
+    report.say(f"POST Subscription, off as yet: [cyan]{FILTER}[/]")
     subscriber.know(f"{hub.url}/fhir/r4", await registration.secret())
+    await registration.activate()
+    report.say("$rotate-secret, then PATCH to requested")
     await subscriber.until(1)
     report.say("handshake arrived, and is the hub's by its signature")
     async with asyncio.timeout(PATIENCE):

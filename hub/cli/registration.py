@@ -1,6 +1,7 @@
 """A Subscription that a command registers at a hub, in the form of each FHIR version, and takes back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ class Wanted:
 
     @property
     def resource(self) -> dict[str, Any]:
-        """As a Subscription of its FHIR version. Raises Mistaken for filters that can't be read."""
+        """As a Subscription of its FHIR version, `off`. Raises Mistaken for filters that can't be read."""
         if self.version is FhirVersion.R5:
             return self._r5()
         channel: dict[str, Any] = {
@@ -49,7 +50,7 @@ class Wanted:
         }
         found = {
             "resourceType": "Subscription",
-            "status": "requested",
+            "status": "off",
             "reason": self.reason,
             "criteria": self.topic,
             "channel": channel,
@@ -62,7 +63,7 @@ class Wanted:
     def _r5(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "resourceType": "Subscription",
-            "status": "requested",
+            "status": "off",
             "reason": self.reason,
             "topic": self.topic,
             "channelType": {
@@ -112,6 +113,12 @@ class Registration:
         parameters = {each["name"]: each.get("valueString", "") for each in answer.json()["parameter"]}
         return str(parameters["secret"])
 
+    async def activate(self) -> None:
+        """Ask for the handshake, and for what comes after it."""
+        status = [{"op": "replace", "path": "/status", "value": "requested"}]
+        with _advice(self.version):
+            await self.hub.ask("PATCH", self.path, json=status, headers={"Content-Type": "application/json-patch+json"})
+
     async def stands(self) -> Notification:
         """Its status, and what is wrong with it."""
         answer = await self.hub.ask("GET", f"{self.path}/$status")
@@ -132,16 +139,22 @@ class Registration:
 
 
 async def register(hub: Remote, wanted: Wanted) -> Registration:
-    """Register it. Raises Denied with what to do when the endpoint is the reason."""
+    """Register it, `off`: who is to verify what comes can ask for its secret before anything does."""
     headers = {"Content-Type": FHIR_JSON, "Prefer": "return=representation"}
+    with _advice(wanted.version):
+        answer = await hub.ask("POST", f"/fhir/{wanted.version}/Subscription", json=wanted.resource, headers=headers)
+    return Registration(hub, wanted.version, str(answer.json()["id"]))
+
+
+@contextmanager
+def _advice(version: FhirVersion) -> Iterator[None]:
+    """Have Denied say what to do, too, when the endpoint is the reason."""
     try:
-        path = f"/fhir/{wanted.version}/Subscription"
-        answer = await hub.ask("POST", path, json=wanted.resource, headers=headers)
+        yield
     except Denied as denied:
-        if FORMS[wanted.version].endpoint_element not in str(denied):
+        if FORMS[version].endpoint_element not in str(denied):
             raise
         raise Denied(f"{denied} {ADVICE}", denied.status) from None
-    return Registration(hub, wanted.version, str(answer.json()["id"]))
 
 
 async def canonical(hub: Remote, version: FhirVersion, topic: str) -> str:

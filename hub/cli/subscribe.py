@@ -129,6 +129,7 @@ async def _registered(hub: Remote, wanted: Wanted, desk: Desk, *, keep: bool) ->
         if not secret:
             notices.say("unsigned", "this hub signs nothing: whatever comes is believed", "yellow")
         desk.open(registration, secret)
+        await registration.activate()
         await _watch(registration, notices)
     finally:
         if keep:
