@@ -118,12 +118,16 @@ class Chaos:
         for path, where in paths.items():
             self.verdicts[path] = check(where.received(path), versions, told)
         for path in HEALTHY:
-            good = paths[path]
-            for again, fault in causes(good.received(path), self.faults):
+            good = paths[path].received(path)
+            for again, fault in causes(good, self.faults):
                 if fault is None:
-                    self.uncaused.append(f"{path}: {again.numbers} came again at {again.at:.2f}")
+                    came = ", ".join(f"{each.at:.2f}" for each in good if each.bundle["id"] == again.bundle["id"])
+                    self.uncaused.append(f"{path}: {again.numbers} came at {came}; {self._faults()}")
                 else:
                     self.caused[fault.name] += 1
+
+    def _faults(self) -> str:
+        return ", ".join(f"{each.name} {each.began:.2f} to {each.ended:.2f}" for each in self.faults)
 
     async def _happen(self) -> None:
         """What has happened least so far is the likeliest: so a short run sees most of it."""
