@@ -38,6 +38,9 @@ SLOW = {"/ids-slow": 0.1, "/full-slow": 0.3}
 #: What can't touch a notification that is on its way.
 HARMLESS = frozenset({"api killed", "api stopped", "match worker killed", "match worker stopped", "clock killed"})
 
+#: What leaves a process waiting for an answer of either Redis, for so many seconds: it may show until then.
+SILENT, UNANSWERED = frozenset({"Redis stopped", "RQ's Redis stopped", "Redis silent"}), 5.0
+
 
 @dataclass
 class Chaos:
@@ -143,7 +146,7 @@ class Chaos:
         began = monotonic()
         yield
         if name not in HARMLESS:
-            self.faults.append(Fault(name, began, monotonic()))
+            self.faults.append(Fault(name, began, monotonic() + (UNANSWERED if name in SILENT else 0)))
 
     async def kill(self, part: str) -> None:
         await self.hub.kill(part)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from tests.faults.publishers import Told
 from tests.receiver import Received
 
-#: Seconds after a fault in which a request may still be read whose answer is lost for it: a second for its way, and
-#: five for which a process waits for what either Redis did not answer, before it knows that it holds nothing any more.
-LATE = 1.0 + 5.0
+#: Seconds after a fault in which a request may still be read that was sent before it.
+LATE = 1.0
 
 
 @dataclass(frozen=True, slots=True)

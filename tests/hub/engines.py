@@ -235,6 +235,15 @@ async def quiet(parts: Parts, key: SubscriptionKey) -> None:
     await eventually(nowhere)
 
 
+async def delivered(parts: Parts, number: int) -> None:
+    """Wait until what came up to this number is settled: what is not can't be asked for once more."""
+
+    async def so() -> bool:
+        return (await state(parts)).delivered >= number
+
+    await eventually(so)
+
+
 async def waiting(parts: Parts, key: SubscriptionKey) -> None:
     """Wait until a subscription waits for its time, and nobody serves it."""
     shard = parts.due.shards[key.shard(len(parts.due.shards))]

@@ -17,6 +17,7 @@ from tests.facts import eventually
 from tests.hub.engines import (
     Publisher,
     becomes,
+    delivered,
     delivering,
     fanout,
     matched,
@@ -64,15 +65,6 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def asked(parts: Parts, first: int, last: int) -> Range | SubscriptionStatus | None:
     held = await member(parts)
     return await parts.resending.ask(held.key, held.state, Range(first, last), now=now())
-
-
-async def delivered(parts: Parts, number: int) -> None:
-    """Wait until what came up to this number is settled: what is not can't be asked for once more."""
-
-    async def so() -> bool:
-        return (await state(parts)).delivered >= number
-
-    await eventually(so)
 
 
 async def test_what_is_sent_once_more_has_its_numbers_and_goes_before_what_is_new(

@@ -20,6 +20,7 @@ from tests.hub.engines import (
     Publisher,
     activate,
     becomes,
+    delivered,
     delivering,
     events,
     fanout,
@@ -349,15 +350,6 @@ async def test_repeat_that_says_less(apart: Parts, receiver: Receiver) -> None:
     assert last.bundle["id"] != first.bundle["id"]
     assert [each.numbers for each in (first, last)] == [[1], [1]]
     assert "Immunization/a" not in said(last)
-
-
-async def delivered(parts: Parts, number: int) -> None:
-    """Wait until what came up to this number is settled: what is not can't be asked for once more."""
-
-    async def so() -> bool:
-        return (await state(parts)).delivered >= number
-
-    await eventually(so)
 
 
 async def test_delete_of_what_was_allowed(apart: Parts, receiver: Receiver) -> None:
