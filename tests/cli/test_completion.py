@@ -33,21 +33,36 @@ def fish(script: Path, words: list[str]) -> list[str]:
 
 
 def zsh(script: Path, words: list[str]) -> list[str]:
-    """zsh proposes on a terminal only: one of its own, on which the list is asked for."""
+    """zsh proposes on a terminal only: one of its own, whose line editor asks for the list as soon as it is up.
+
+    Nothing is typed there: before the editor has the terminal, what is typed is the terminal driver's to read.
+    """
     script.with_name("_hub").write_bytes(script.read_bytes())
-    keys = " ".join(words)
+    script.with_name(".zshrc").write_text(
+        f"""
+        PROMPT= LISTMAX=1000
+        stty cols 200
+        fpath=({script.parent} $fpath)
+        autoload -U compinit
+        compinit -u -D
+        zstyle ":completion:*" verbose no
+        zle-line-init() {{
+            BUFFER='{" ".join(words)}'
+            CURSOR=$#BUFFER
+            zle list-choices
+            zle -R
+            print END
+        }}
+        zle -N zle-line-init
+        """
+    )
     return [
         "zsh",
         "-f",
         "-c",
         f"""
         zmodload zsh/zpty
-        zpty shell zsh -f -i
-        zpty -w shell 'PROMPT=; stty cols 200; fpath=({script.parent} $fpath); autoload -U compinit; compinit -u -D'
-        zpty -w shell 'bindkey "^D" list-choices; LISTMAX=1000; zstyle ":completion:*" verbose no; print REA''DY'
-        zpty -r -m shell found '*READY*'
-        zpty -w -n shell '{keys}'$'\\x04'
-        zpty -w -n shell $'\\x15'; zpty -w shell 'print EN''D'
+        zpty shell ZDOTDIR={script.parent} zsh --no-globalrcs -i
         zpty -r -m shell found '*END*'
         print -r -- "$found"
         zpty -d shell
