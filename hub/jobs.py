@@ -1,10 +1,9 @@
 """
-The pumps: RQ jobs that match and deliver, one shift each. RQ lives here and nowhere else.
+RQ's jobs: the shifts of the pumps. RQ lives here and nowhere else.
 
 RQ starts, spreads, supervises and shows the work; the truth is in the streams and outboxes, so a job that is lost or
-doubled costs some latency and nothing else. A worker process has one event loop for its life, and on it one engine that
-goes on from shift to shift: a shift is the permission to run for a minute. One job always waits in each queue, put
-there by the shift before it or by the clock, so that whoever is free goes on at once.
+doubled costs some latency and nothing else. One job always waits in each queue, put there by the shift before it or by
+the clock, so that whoever is free goes on at once.
 
 A worker listens on one queue only: with two, RQ loses a job for good when it is killed right after taking it.
 """
@@ -15,31 +14,32 @@ import gc
 import signal
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from logging import getLogger
 
 import uvloop
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from hub.errors import Unavailable
 from hub.foundation import unusable
+from hub.pump import DELIVER, MATCH, Pump
 from hub.settings import Settings
 from hub.wiring import workers
-from hub.wiring.parts import Parts, ended, parts
+from hub.wiring.parts import ended, parts
 
 log = getLogger("hub.jobs")
 
-MATCH, DELIVER = "match", "deliver"
 KINDS = (MATCH, DELIVER)
 
-#: Seconds after which RQ's alarm would go off inside the loop, beyond a shift's end: it must not.
-ALARM = 60
+#: Seconds beyond a shift for which RQ takes a worker that says nothing for alive.
+SILENCE = 120
 #: Seconds for RQ's Redis to take a connection, and to answer whoever sees to it that a pump waits.
 PATIENCE = 5.0
 #: From it, in seconds, RQ reckons how long a worker's reads may block: it waits for a job for 15 less, and for any
@@ -58,91 +58,20 @@ def queue(kind: str, settings: Settings, *, patience: float | None = None) -> Qu
     return Queue(f"hub-{kind}", connection=connection, serializer=JSONSerializer)
 
 
-def top_up(waiting: Queue, settings: Settings) -> None:
-    """See to it that a pump waits in this queue."""
+def top_up(waiting: Queue) -> None:
+    """See to it that a pump waits in this queue. Unavailable."""
+    with _confirming():
+        _top_up(waiting)
+
+
+def _top_up(waiting: Queue) -> None:
     if waiting.count == 0:
         waiting.enqueue_call(
             "hub.jobs.shift",
-            timeout=int(settings.pump_seconds) + ALARM,
+            timeout=-1,  # without end: RQ's alarm would go off inside the loop
             result_ttl=KEEP_FINISHED,
             failure_ttl=KEEP_FAILED,
         )
-
-
-@dataclass
-class Pump:
-    """
-    One process' engine, the parts that it is built from, and the loop that they live on.
-
-    queue: Where its successor is to wait.
-    stopped: It was asked to end. `stopping` says so too, but not before the loop runs.
-    """
-
-    settings: Settings
-    kind: str
-    queue: Queue
-    runner: asyncio.Runner
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    stopped: bool = False
-    _parts: Parts | None = None
-    _engine: workers.Engine | None = None
-    _running: asyncio.Task[None] | None = None
-    _beside: list[asyncio.Task[None]] = field(default_factory=list)
-
-    async def prepared(self) -> workers.Engine:
-        """
-        The engine, built at first, and again when it has failed, then from the parts and connections that are there.
-
-        NotTheHub and Unavailable as `parts` raises them.
-        """
-        if self._parts is None:
-            self._parts = await parts(self.settings)
-            self._beside = self._parts.beside()
-        if self._engine is None:
-            build = workers.matching if self.kind == MATCH else workers.delivering
-            self._engine = build(self._parts)
-        return self._engine
-
-    async def shift(self) -> None:
-        """Let the engine run for a while; it goes on in the next shift just where it was."""
-        engine = await self.prepared()
-        if self._running is None:
-            self._running = asyncio.create_task(engine.run())
-        stop = asyncio.create_task(self.stopping.wait())
-        try:
-            done, _ = await asyncio.wait(
-                {self._running, stop}, timeout=self.settings.pump_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            stop.cancel()
-        if self._running in done:
-            # What it raised makes the job fail, for RQ to show; the next shift begins anew.
-            failed, self._running, self._engine = self._running, None, None
-            failed.result()
-        if stop in done:
-            await self.finish()
-
-    async def finish(self) -> None:
-        """End what is under way, and give back what is held."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-
-    async def close(self) -> None:
-        """Finish, and close the connections."""
-        try:
-            await self.finish()
-        finally:
-            await ended(self._beside)
-            if self._parts is not None:
-                await self._parts.close()
-
-    def stop(self) -> None:
-        """Ask for the end, from a signal handler."""
-        self.stopped = True
-        self.runner.get_loop().call_soon_threadsafe(self.stopping.set)
 
 
 #: The pump of this process: RQ calls `shift` by its name and hands it nothing.
@@ -153,20 +82,36 @@ def shift() -> None:
     """One shift of this process' pump: the RQ job. Its successor waits before it ends, so nobody sees the change."""
     pump = _PUMP.get()
     pump.runner.run(pump.shift())
-    if not pump.stopped:
-        top_up(pump.queue, pump.settings)
 
 
 class PumpWorker(SimpleWorker):
     """An RQ worker that works in its own process and lets its pump end what it has begun."""
 
-    #: Seconds between two tries when RQ's Redis is away: meanwhile nothing is pumped here. RQ would go up to a minute.
-    max_connection_wait_time = 1.0
-
     pump: Pump
+
+    def get_heartbeat_ttl(self, job: Job) -> int:
+        """Seconds for which RQ takes this worker for alive while it is on this shift."""
+        del job
+        return int(self.pump.settings.pump_seconds) + SILENCE
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run a shift; quit, to be born to RQ anew, if RQ's Redis was away meanwhile."""
+        super().execute_job(job, queue)
+        if self.pump.deserted:
+            raise StopRequested
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """RQ's; it quits where that can't be told: else it would wait for a job until its Redis is back."""
+        try:
+            super().heartbeat(timeout, pipeline)
+        except RedisConnectionError as error:
+            raise StopRequested from error
 
     def handle_warm_shutdown_request(self) -> None:
         self.pump.stop()
+
+    def set_shutdown_requested_date(self) -> None:
+        """Nobody reads it, and RQ would write it from a signal handler, while the loop stands still."""
 
     def teardown(self) -> None:
         """Take leave of RQ; when that can't be told, end at least the thread that listens to RQ's commands."""
@@ -182,13 +127,13 @@ def work(kind: str, settings: Settings) -> None:
     """Be a worker for one kind of pump until told to stop. NotTheHub and Unavailable as `parts` raises them."""
     waiting = queue(kind, settings, patience=PATIENCE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        pump = Pump(settings, kind, waiting, runner)
+        pump = Pump(settings, kind, lambda: top_up(waiting), runner)
         runner.run(pump.prepared())
         _sweep_less()
         _reach(waiting, settings)
         with _confirming(), contextlib.suppress(StopRequested):
             _PUMP.set(pump)
-            _pump(pump, queue(kind, settings))
+            _pump(pump, waiting, queue(kind, settings))
         runner.run(pump.close())
 
 
@@ -204,18 +149,19 @@ def _sweep_less() -> None:
     gc.set_threshold(20_000, 5, 2)
 
 
-def _pump(pump: Pump, jobs: Queue) -> None:
+def _pump(pump: Pump, waiting: Queue, jobs: Queue) -> None:
     """
     Take jobs from RQ until told to stop.
 
-    RQ's worker quits when its Redis is full, or doesn't answer at any moment but where it waits for a job. Then a shift
-    runs without RQ: what can go on does, and it is the shifts that free memory where it is the hub's Redis too.
+    RQ's worker quits when its Redis is full, or doesn't answer at any moment but where it waits for a job, and when it
+    was away at the end of a shift. Then a shift runs without RQ: what can go on does, and it is the shifts that free
+    memory where it is the hub's Redis too.
     """
     while not pump.stopped:
         _listen_to_signals(pump)
         reason = "RQ's worker quit"
         try:
-            top_up(pump.queue, pump.settings)
+            _top_up(waiting)
             _worker(pump, jobs).work(logging_level="WARNING")
         except PASSING as error:
             reason = str(error)
@@ -271,9 +217,8 @@ def run_clock(settings: Settings) -> None:
     queues = [queue(kind, settings, patience=PATIENCE) for kind in KINDS]
 
     def all_topped_up() -> None:
-        with _confirming():
-            for waiting in queues:
-                top_up(waiting, settings)
+        for waiting in queues:
+            top_up(waiting)
 
     async def run() -> None:
         p = await parts(settings)

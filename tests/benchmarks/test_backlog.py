@@ -13,6 +13,7 @@ from hub import jobs
 from hub.access import DEFAULT
 from hub.instants import instant, now_ms
 from hub.keys import ResourceId, SubscriptionKey
+from hub.pump import DELIVER
 from hub.settings import Settings
 from hub.stream import Entry
 from hub.wiring.parts import Parts, parts
@@ -51,7 +52,7 @@ async def test_backlog(
     worker = Program(("hub", "worker", "deliver"), tmp_path / "worker.log")
     hub = await parts(settings)
     async with programs.sink(tmp_path / "sink.log", "--numbers") as sink, worker:
-        await asyncio.to_thread(jobs.top_up, jobs.queue(jobs.DELIVER, settings), settings)
+        await asyncio.to_thread(jobs.top_up, jobs.queue(DELIVER, settings))
         key = await _subscribed(hub, f"{sink.url}/all", content)
         resources = await _stored(hub)
         redis = rq_redis_server.client()

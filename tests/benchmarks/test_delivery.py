@@ -16,6 +16,7 @@ from hub import jobs
 from hub.access import DEFAULT
 from hub.instants import instant, now_ms
 from hub.keys import ResourceId, SubscriptionKey
+from hub.pump import DELIVER
 from hub.settings import Settings
 from hub.stream import START
 from hub.wiring.parts import Parts, parts
@@ -50,7 +51,7 @@ async def test_delivery(rq_redis_url: str, tmp_path: Path, report: Report, monke
     worker = Program(("hub", "worker", "deliver"), tmp_path / "worker.log")
     rates, cpu, baseline, baseline_cpu = [], [], [], []
     async with _parts(settings) as hub, programs.sink(tmp_path / "sink.log") as sink, worker:
-        await asyncio.to_thread(jobs.top_up, jobs.queue(jobs.DELIVER, settings), settings)
+        await asyncio.to_thread(jobs.top_up, jobs.queue(DELIVER, settings))
         outboxes = Filled(hub, await _subscribed(hub, sink.url))
         for round_ in range(ROUNDS):
             await outboxes.fill()

@@ -1,6 +1,9 @@
 """RQ's Redis is away, and not the hub's: RQ carries nothing that is worth keeping, so all goes on."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from redis import Redis
 
 from tests.facts import eventually
 from tests.fhir import immunization, talking_to
@@ -18,23 +21,52 @@ def without_rq(hub: HubProcess) -> bool:
 
 async def test_rq_away(data: Path, receiver: Receiver) -> None:
     """The workers go on as the processes that they are, and take jobs again when it is back; stopped, they end well."""
-    with RedisServer() as rq:
+    with RedisServer() as rq, rq.client() as redis:
         async with HubProcess(data, {"HUB_RQ_REDIS_URL": rq.url, "HUB_PUMP_SECONDS": "1"}) as hub:
             async with talking_to(hub) as fhir:
                 await fhir.subscribe(subscription(f"{receiver.url}/away"))
-                await eventually(lambda: hub.have(1))
-                before = [hub.pids(worker) for worker in WORKERS]
+                await eventually(lambda: redis.scard("rq:workers") == len(WORKERS))
+                before, known = [hub.pids(worker) for worker in WORKERS], redis.smembers("rq:workers")
                 rq.kill()
                 await eventually(lambda: without_rq(hub))
                 await fhir.put(immunization("away"))
                 await receiver.numbered("/away", 1)
                 rq.start()
-                with rq.client() as redis:
-                    await eventually(lambda: redis.scard("rq:workers") == len(WORKERS))
+                await eventually(lambda: len(redis.smembers("rq:workers") - known) == len(WORKERS))
                 assert [hub.pids(worker) for worker in WORKERS] == before
-                rq.kill()
                 hub.output.clear()
+                rq.kill()
                 await eventually(lambda: without_rq(hub))
             assert await hub.stop() == 0
             # Who takes longer than a stop may take is killed.
             assert not [line for line in hub.output if "part.died" in line or "part.killed" in line]
+
+
+def on_shift(redis: Redis, *, since: timedelta) -> bool:
+    """Whether each worker began its shift less than so long ago, so that it won't talk to RQ's Redis yet."""
+    jobs = [f"rq:job:{redis.hget(str(worker), 'current_job')!s}" for worker in redis.smembers("rq:workers")]
+    begun = [redis.hget(job, "started_at") for job in jobs]
+    now = datetime.now(UTC)
+    return len(begun) == len(WORKERS) and all(at and now - datetime.fromisoformat(str(at)) < since for at in begun)
+
+
+async def test_rq_silent(data: Path, receiver: Receiver) -> None:
+    """It takes connections and answers none of them: shifts go on until it does, and nothing waits for it."""
+    with RedisServer() as rq, rq.client() as redis:
+        async with HubProcess(data, {"HUB_RQ_REDIS_URL": rq.url, "HUB_PUMP_SECONDS": "4"}) as hub:
+            async with talking_to(hub) as fhir:
+                await fhir.subscribe(subscription(f"{receiver.url}/silent"))
+                await eventually(lambda: on_shift(redis, since=timedelta(seconds=2)))
+                with rq.paused():
+                    await eventually(lambda: without_rq(hub))
+                    for number in range(1, 6):
+                        await fhir.put(immunization("silent"))
+                        await receiver.numbered("/silent", number)
+                    noticed = [line for line in hub.output if '"rq.away"' in line]
+                before = [hub.pids(worker) for worker in WORKERS]
+                await eventually(lambda: on_shift(redis, since=timedelta(seconds=2)))
+                assert [hub.pids(worker) for worker in WORKERS] == before
+            assert await hub.stop() == 0
+    # No RQ worker quit meanwhile: that asks RQ's Redis again and again, and its loop stands still as long.
+    assert len(noticed) == len(WORKERS)
+    assert all("did not confirm" in line for line in noticed)

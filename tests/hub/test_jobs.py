@@ -5,19 +5,24 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from redis import Redis
 
-from hub.jobs import DELIVER, MATCH, Pump, queue
+from hub.errors import Unavailable
+from hub.jobs import queue, top_up
 from hub.keys import CLOCK, Partition, Shard
+from hub.pump import DELIVER, MATCH, Pump
 from hub.wiring.parts import Parts
 from tests.facts import eventually, until
 from tests.hub.conftest import BASE, settings
+from tests.hub.engines import Publisher, matched
 from tests.hub.test_clock import left_alone
 
 
@@ -73,7 +78,7 @@ def test_an_engine_that_fails_leaves_no_connections_behind(
     own = settings(redis_url, tmp_path).model_copy(update={"rq_redis_url": rq_redis_url})
     waiting = queue(kind, own)
     with Redis.from_url(redis_url) as redis, asyncio.Runner() as runner:
-        pump = Pump(own, kind, waiting, runner)
+        pump = Pump(own, kind, lambda: top_up(waiting), runner)
         others = redis.info("clients")["connected_clients"]
         for _ in range(6):
             break_it(redis)
@@ -83,3 +88,39 @@ def test_an_engine_that_fails_leaves_no_connections_behind(
         runner.run(pump.close())
         until(lambda: redis.info("clients")["connected_clients"] <= others)
     waiting.connection.close()
+
+
+@dataclass
+class Successor:
+    """What has the next shift wait: silent until it is let go, then away so many times."""
+
+    away: int
+    silent: threading.Event = field(default_factory=threading.Event)
+    asked: int = 0
+
+    def __call__(self) -> None:
+        self.asked += 1
+        self.silent.wait()
+        if self.away:
+            self.away -= 1
+            raise Unavailable("away")
+
+
+async def test_a_shift_goes_on_until_the_next_one_waits(parts: Parts, tmp_path: Path, redis_url: str) -> None:
+    successor = Successor(away=1)
+    own = settings(redis_url, tmp_path).model_copy(update={"pump_seconds": 0.01})
+    pump = Pump(own, MATCH, successor, asyncio.Runner())
+    try:
+        shift = asyncio.create_task(pump.shift())
+        await eventually(lambda: successor.asked)
+        await Publisher(parts).put()
+        await matched(parts)
+        assert not shift.done()
+        successor.silent.set()
+        await shift
+        assert (successor.asked, pump.deserted) == (2, True)
+        await pump.shift()
+        assert (successor.asked, pump.deserted) == (3, False)
+    finally:
+        successor.silent.set()
+        await pump.close()
