@@ -229,7 +229,7 @@ class Erasing:
         """What refers to one resource, of what is in force."""
         types = sorted(stored_types(order.version))
         look_ups = [LookUp(Index.REFERENCES, order.tenant, order.version, type_, order.name) for type_ in types]
-        rows = await self.store.indexes.indexed(look_ups, most=MOST_TOLD)
+        rows = await self.store.indexes.look_up(look_ups, most=MOST_TOLD)
         return {f"{type_}/{id_}" for type_, found in zip(types, rows, strict=True) for (id_,) in found} - {order.name}
 
     async def _subscriptions(self, order: Order, known: Sequence[str]) -> set[str]:

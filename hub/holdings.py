@@ -98,7 +98,7 @@ class Holdings:
         while ask:
             asked = sorted(ask)
             patients = [reference for reference in asked if reference.startswith("Patient/")]
-            rows = await self.store.indexes.indexed(
+            rows = await self.store.indexes.look_up(
                 [self._look_up(Index.MEMBERS, reference) for reference in asked]
                 + [self._look_up(Index.MERGED, reference) for reference in patients]
             )
@@ -124,7 +124,7 @@ class Holdings:
         if not wanted:
             return
         look_ups = [self._look_up(Index.REFERENCES, each.reference, each.type) for each in wanted]
-        rows = await self.store.indexes.indexed(look_ups, most=MOST_REFERRERS + 1)
+        rows = await self.store.indexes.look_up(look_ups, most=MOST_REFERRERS + 1)
         few: list[tuple[WantedReferrers, list[ResourceId]]] = []
         for each, found in zip(wanted, rows, strict=True):
             if len(found) > MOST_REFERRERS:

@@ -77,10 +77,10 @@ class Indexes:
     async def bearers(self, tenant: str, version: FhirVersion, type_: str, identifier: str) -> list[str]:
         """The ids of the resources of a type that bear an identifier, `system|value`; sorted."""
         texts = self.vault.looked_up_by(identifier)
-        found = await self.indexed([LookUp(Index.IDENTIFIERS, tenant, version, type_, text) for text in texts])
+        found = await self.look_up([LookUp(Index.IDENTIFIERS, tenant, version, type_, text) for text in texts])
         return sorted({id_ for rows in found for (id_,) in rows})
 
-    async def indexed(self, look_ups: list[LookUp], *, most: int = -1) -> list[list[list[str]]]:
+    async def look_up(self, look_ups: list[LookUp], *, most: int = -1) -> list[list[list[str]]]:
         """
         What stands under keys in the indexes of all partitions: for each look-up its rows, of each what is behind the
         key, the id last.

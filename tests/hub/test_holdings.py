@@ -235,11 +235,11 @@ class Away(Indexes):
     back: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[list[LookUp]] = field(default_factory=list)
 
-    async def indexed(self, look_ups: list[LookUp], *, most: int = -1) -> list[list[list[str]]]:
+    async def look_up(self, look_ups: list[LookUp], *, most: int = -1) -> list[list[list[str]]]:
         self.asked.append(look_ups)
         if not self.back.is_set():
             raise Unavailable("away")
-        return await super().indexed(look_ups, most=most)
+        return await super().look_up(look_ups, most=most)
 
 
 async def test_while_nobody_can_say_who_is_a_member_the_batch_comes_again(parts: Parts) -> None:

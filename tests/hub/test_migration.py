@@ -45,7 +45,7 @@ async def as_of_layout_1(parts: Parts, *resources: dict[str, Any]) -> None:
 
 
 async def found(parts: Parts, index: Index, key: str, type_: str = "Immunization") -> list[list[str]]:
-    (rows,) = await parts.store.indexes.indexed([LookUp(index, "default", R4, type_, key)])
+    (rows,) = await parts.store.indexes.look_up([LookUp(index, "default", R4, type_, key)])
     return sorted(rows)
 
 

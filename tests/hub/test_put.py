@@ -338,7 +338,7 @@ async def _agree(store: Store, changes: Changes, world: World) -> None:
     assert await store.indexes.count(world.tenant, R4, "Patient") == len(live)
     keys = sorted({(each.index, each.text.split("\0")[0]) for each in INDEXED})
     look_ups = [LookUp(index, world.tenant, R4, "Patient", key) for index, key in keys]
-    for (index, key), found in zip(keys, await store.indexes.indexed(look_ups), strict=True):
+    for (index, key), found in zip(keys, await store.indexes.look_up(look_ups), strict=True):
         expected = [
             [*each.text.split("\0")[1:], id_]
             for id_, resource in live.items()
