@@ -113,14 +113,8 @@ class PumpWorker(SimpleWorker):
     def set_shutdown_requested_date(self) -> None:
         """Nobody reads it, and RQ would write it from a signal handler, while the loop stands still."""
 
-    def teardown(self) -> None:
-        """Take leave of RQ; when that can't be told, end at least the thread that listens to RQ's commands."""
-        try:
-            super().teardown()  # type: ignore[no-untyped-call]  # RQ gives it no type
-        except RedisError:
-            if self.pubsub_thread is not None:
-                self.pubsub_thread.stop()
-            raise
+    def subscribe(self) -> None:
+        """Not to RQ's commands: the thread that listens logs an error every two seconds while RQ's Redis is away."""
 
 
 def work(kind: str, settings: Settings) -> None:
