@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Iterator
 from contextvars import ContextVar
 from logging import getLogger
 
@@ -20,7 +19,7 @@ import uvloop
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
@@ -45,8 +44,8 @@ PATIENCE = 5.0
 #: From it, in seconds, RQ reckons how long a worker's reads may block: it waits for a job for 15 less, and for any
 #: answer for 5 less. A job always waits, so there is no need to wait for long; RQ would do so for 7 minutes.
 WORKER_TTL = 20
-#: What is the matter with RQ's Redis when it is full or away: it may pass.
-PASSING = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError)
+#: Seconds for it to answer a worker that was told to stop, which asks three times at most.
+LAST_PATIENCE = 1.0
 #: Seconds for which RQ keeps what a finished and a failed shift left.
 KEEP_FINISHED, KEEP_FAILED = 60, 3600
 
@@ -60,8 +59,10 @@ def queue(kind: str, settings: Settings, *, patience: float | None = None) -> Qu
 
 def top_up(waiting: Queue) -> None:
     """See to it that a pump waits in this queue. Unavailable."""
-    with _confirming():
+    try:
         _top_up(waiting)
+    except RedisError as error:
+        raise Unavailable(f"RQ's Redis did not confirm: {error}") from error
 
 
 def _top_up(waiting: Queue) -> None:
@@ -113,6 +114,21 @@ class PumpWorker(SimpleWorker):
     def set_shutdown_requested_date(self) -> None:
         """Nobody reads it, and RQ would write it from a signal handler, while the loop stands still."""
 
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
+        self._hurry()
+        super().handle_execution_ended(job, queue, heartbeat_ttl)
+
+    def teardown(self) -> None:
+        self._hurry()
+        super().teardown()  # type: ignore[no-untyped-call]  # RQ gives it no type
+
+    def _hurry(self) -> None:
+        """Told to stop, don't wait for RQ's Redis for long: what it is told now is for show."""
+        if self.pump.stopped:
+            pool = self.connection.connection_pool
+            pool.connection_kwargs["socket_timeout"] = LAST_PATIENCE
+            pool.reset()
+
     def subscribe(self) -> None:
         """Not to RQ's commands: the thread that listens logs an error every two seconds while RQ's Redis is away."""
 
@@ -125,7 +141,7 @@ def work(kind: str, settings: Settings) -> None:
         runner.run(pump.prepared())
         _sweep_less()
         _reach(waiting, settings)
-        with _confirming(), contextlib.suppress(StopRequested):
+        with contextlib.suppress(StopRequested):
             _PUMP.set(pump)
             _pump(pump, waiting, queue(kind, settings))
         runner.run(pump.close())
@@ -147,9 +163,9 @@ def _pump(pump: Pump, waiting: Queue, jobs: Queue) -> None:
     """
     Take jobs from RQ until told to stop.
 
-    RQ's worker quits when its Redis is full, or doesn't answer at any moment but where it waits for a job, and when it
-    was away at the end of a shift. Then a shift runs without RQ: what can go on does, and it is the shifts that free
-    memory where it is the hub's Redis too.
+    RQ's worker quits when its Redis doesn't answer, or refuses what RQ writes: it may be full, or a replica now. Then a
+    shift runs without RQ: what can go on does, and it is the shifts that free memory where it is the hub's Redis too.
+    RQ's worker quits as well when its Redis is back that was away at the end of a shift.
     """
     while not pump.stopped:
         _listen_to_signals(pump)
@@ -157,8 +173,12 @@ def _pump(pump: Pump, waiting: Queue, jobs: Queue) -> None:
         try:
             _top_up(waiting)
             _worker(pump, jobs).work(logging_level="WARNING")
-        except PASSING as error:
+        except RedisError as error:
             reason = str(error)
+        else:
+            if pump.deserted:
+                pump.deserted = False
+                continue
         if not pump.stopped:
             log.warning("rq.away", extra={"kind": pump.kind, "reason": reason})
             _listen_to_signals(pump)
@@ -195,15 +215,6 @@ def _reach(waiting: Queue, settings: Settings) -> None:
         waiting.connection.ping()
     except RedisError as error:
         raise unusable(error, "HUB_RQ_REDIS_URL" if settings.rq_redis_url else "HUB_REDIS_URL") from error
-
-
-@contextlib.contextmanager
-def _confirming() -> Iterator[None]:
-    """Whatever is the matter with RQ's Redis later, such as that it is full, may pass."""
-    try:
-        yield
-    except RedisError as error:
-        raise Unavailable(f"RQ's Redis did not confirm: {error}") from error
 
 
 def run_clock(settings: Settings) -> None:

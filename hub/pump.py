@@ -2,8 +2,8 @@
 What matches or delivers in a worker process, one shift after another.
 
 The process has one event loop for its life, and on it one engine that goes on from shift to shift: a shift is the
-permission to run for a minute. Between two shifts the loop stands still, while RQ talks to its Redis. If that is away,
-it would stand still for long; so a shift goes on until its successor waits there.
+permission to run for a minute. Between two shifts the loop stands still, while RQ talks to its Redis: for long, if that
+is silent. So a shift goes on until its successor waits there.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Pump:
 
     have_next_wait: Sees to it that another shift waits, and blocks meanwhile. Unavailable.
     stopped: It was asked to end. `stopping` says so too, but not before the loop runs.
-    deserted: No next shift could wait when the last one was to end, or not at once.
+    deserted: RQ's Redis did not take the next shift at the first try when the latest one was due to end.
     """
 
     settings: Settings
@@ -63,6 +63,7 @@ class Pump:
 
     async def shift(self) -> None:
         """Let the engine run for a while, until the next shift waits; in that it goes on just where it was."""
+        self.deserted = False
         engine = await self.prepared()
         if self._running is None:
             self._running = asyncio.create_task(engine.run())
@@ -84,7 +85,6 @@ class Pump:
 
     async def _over(self) -> None:
         """The end of a shift."""
-        self.deserted = False
         await asyncio.sleep(self.settings.pump_seconds)
         while True:
             try:

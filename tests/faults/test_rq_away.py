@@ -53,20 +53,39 @@ def on_shift(redis: Redis, *, since: timedelta) -> bool:
 async def test_rq_silent(data: Path, receiver: Receiver) -> None:
     """It takes connections and answers none of them: shifts go on until it does, and nothing waits for it."""
     with RedisServer() as rq, rq.client() as redis:
-        async with HubProcess(data, {"HUB_RQ_REDIS_URL": rq.url, "HUB_PUMP_SECONDS": "4"}) as hub:
-            async with talking_to(hub) as fhir:
-                await fhir.subscribe(subscription(f"{receiver.url}/silent"))
-                await eventually(lambda: on_shift(redis, since=timedelta(seconds=2)))
-                with rq.paused():
-                    await eventually(lambda: without_rq(hub))
-                    for number in range(1, 6):
-                        await fhir.put(immunization("silent"))
-                        await receiver.numbered("/silent", number)
-                    noticed = [line for line in hub.output if '"rq.away"' in line]
-                before = [hub.pids(worker) for worker in WORKERS]
-                await eventually(lambda: on_shift(redis, since=timedelta(seconds=2)))
-                assert [hub.pids(worker) for worker in WORKERS] == before
-            assert await hub.stop() == 0
+        own = {"HUB_RQ_REDIS_URL": rq.url, "HUB_PUMP_SECONDS": "4"}
+        async with HubProcess(data, own) as hub, talking_to(hub) as fhir:
+            await fhir.subscribe(subscription(f"{receiver.url}/silent"))
+            await eventually(lambda: on_shift(redis, since=timedelta(seconds=2)))
+            with rq.paused():
+                await eventually(lambda: without_rq(hub))
+                for number in range(1, 6):
+                    await fhir.put(immunization("silent"))
+                    await receiver.numbered("/silent", number)
+                noticed = [line for line in hub.output if '"rq.away"' in line]
+            before = [hub.pids(worker) for worker in WORKERS]
+            await eventually(lambda: on_shift(redis, since=timedelta(seconds=2)))
+            assert [hub.pids(worker) for worker in WORKERS] == before
+            with rq.paused():
+                assert await hub.stop() == 0
+            assert not [line for line in hub.output if "part.killed" in line and "worker" in line]
     # No RQ worker quit meanwhile: that asks RQ's Redis again and again, and its loop stands still as long.
     assert len(noticed) == len(WORKERS)
     assert all("did not confirm" in line for line in noticed)
+
+
+async def test_rq_refuses(data: Path, receiver: Receiver) -> None:
+    """It answers, and takes nothing that is written, as one does whose replicas are gone."""
+    with RedisServer() as rq, rq.client() as redis:
+        own = {"HUB_RQ_REDIS_URL": rq.url, "HUB_PUMP_SECONDS": "1"}
+        async with HubProcess(data, own) as hub, talking_to(hub) as fhir:
+            await fhir.subscribe(subscription(f"{receiver.url}/refuses"))
+            await eventually(lambda: redis.scard("rq:workers") == len(WORKERS))
+            before, known = [hub.pids(worker) for worker in WORKERS], redis.smembers("rq:workers")
+            redis.config_set("min-replicas-to-write", 1)
+            await eventually(lambda: without_rq(hub))
+            await fhir.put(immunization("refuses"))
+            await receiver.numbered("/refuses", 1)
+            redis.config_set("min-replicas-to-write", 0)
+            await eventually(lambda: len(redis.smembers("rq:workers") - known) == len(WORKERS))
+            assert [hub.pids(worker) for worker in WORKERS] == before

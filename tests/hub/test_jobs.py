@@ -14,9 +14,11 @@ from uuid import uuid4
 
 import pytest
 from redis import Redis
+from rq.exceptions import StopRequested
+from rq.serializers import JSONSerializer
 
 from hub.errors import Unavailable
-from hub.jobs import queue, top_up
+from hub.jobs import PumpWorker, queue, top_up
 from hub.keys import CLOCK, Partition, Shard
 from hub.pump import DELIVER, MATCH, Pump
 from hub.wiring.parts import Parts
@@ -24,6 +26,7 @@ from tests.facts import eventually, until
 from tests.hub.conftest import BASE, settings
 from tests.hub.engines import Publisher, matched
 from tests.hub.test_clock import left_alone
+from tests.redis_server import RedisServer
 
 
 @contextmanager
@@ -90,17 +93,32 @@ def test_an_engine_that_fails_leaves_no_connections_behind(
     waiting.connection.close()
 
 
+def test_a_worker_that_waits_for_a_job_quits_when_rqs_redis_goes(redis_url: str, tmp_path: Path) -> None:
+    """RQ's own goes on waiting until its Redis is back, and meanwhile nothing is pumped."""
+    with RedisServer() as rq, asyncio.Runner() as runner:
+        own = settings(redis_url, tmp_path).model_copy(update={"rq_redis_url": rq.url})
+        jobs = queue(MATCH, own)
+        worker = PumpWorker([jobs], connection=jobs.connection, serializer=JSONSerializer)
+        worker.pump = Pump(own, MATCH, lambda: top_up(jobs), runner)
+        worker.heartbeat()
+        rq.kill()
+        with pytest.raises(StopRequested):
+            worker.heartbeat()
+        jobs.connection.close()
+
+
 @dataclass
 class Successor:
-    """What has the next shift wait: silent until it is let go, then away so many times."""
+    """What has the next shift wait: silent until it is let go, then away so many times. `let_go`: it was, each time."""
 
     away: int
     silent: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
+    let_go: bool = True
 
     def __call__(self) -> None:
         self.asked += 1
-        self.silent.wait()
+        self.let_go &= self.silent.wait(30)
         if self.away:
             self.away -= 1
             raise Unavailable("away")
@@ -121,6 +139,7 @@ async def test_a_shift_goes_on_until_the_next_one_waits(parts: Parts, tmp_path: 
         assert (successor.asked, pump.deserted) == (2, True)
         await pump.shift()
         assert (successor.asked, pump.deserted) == (3, False)
+        assert successor.let_go  # the loop went on meanwhile
     finally:
         successor.silent.set()
         await pump.close()
