@@ -11,12 +11,13 @@ from tests.processes import HubProcess, subscription
 from tests.receiver import Receiver
 from tests.redis_server import RedisServer
 
-WORKERS = ("worker match", "worker deliver")
+KINDS = ("match", "deliver")
+WORKERS = tuple(f"worker {kind}" for kind in KINDS)
 
 
 def without_rq(hub: HubProcess) -> bool:
     """Whether both workers have found out that they have to do without RQ."""
-    return all(any('"rq.away"' in line and f'"{kind}"' in line for line in hub.output) for kind in ("match", "deliver"))
+    return all(any('"rq.away"' in line and f'"{kind}"' in line for line in hub.output) for kind in KINDS)
 
 
 async def test_rq_away(data: Path, receiver: Receiver) -> None:
@@ -82,6 +83,8 @@ async def test_rq_refuses(data: Path, receiver: Receiver) -> None:
             await fhir.subscribe(subscription(f"{receiver.url}/refuses"))
             await eventually(lambda: redis.scard("rq:workers") == len(WORKERS))
             before, known = [hub.pids(worker) for worker in WORKERS], redis.smembers("rq:workers")
+            # Then a shift can end, and it is RQ that finds out.
+            await eventually(lambda: all(redis.llen(f"rq:queue:hub-{kind}") for kind in KINDS))
             redis.config_set("min-replicas-to-write", 1)
             await eventually(lambda: without_rq(hub))
             await fhir.put(immunization("refuses"))
