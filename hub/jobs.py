@@ -44,7 +44,7 @@ PATIENCE = 5.0
 #: From it, in seconds, RQ reckons how long a worker's reads may block: it waits for a job for 15 less, and for any
 #: answer for 5 less. A job always waits, so there is no need to wait for long; RQ would do so for 7 minutes.
 WORKER_TTL = 20
-#: Seconds for it to answer a worker that was told to stop, which asks three times at most.
+#: Seconds for RQ's Redis to answer a worker that was told to stop, which asks three times at most.
 LAST_PATIENCE = 1.0
 #: Seconds for which RQ keeps what a finished and a failed shift left.
 KEEP_FINISHED, KEEP_FAILED = 60, 3600
