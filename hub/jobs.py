@@ -211,8 +211,11 @@ def _worker(pump: Pump, jobs: Queue) -> PumpWorker:
 
 
 def _reach(waiting: Queue, settings: Settings) -> None:
+    """NotTheHub or Unavailable as `unusable` says. One that takes the connection and is silent may answer yet."""
     try:
         waiting.connection.ping()
+    except RedisTimeoutError:
+        return
     except RedisError as error:
         raise unusable(error, "HUB_RQ_REDIS_URL" if settings.rq_redis_url else "HUB_REDIS_URL") from error
 
@@ -228,11 +231,7 @@ def run_clock(settings: Settings) -> None:
     async def run() -> None:
         p = await parts(settings)
         clock = workers.clock(p, top_up=lambda: asyncio.to_thread(all_topped_up))
-        try:
-            await asyncio.to_thread(_reach, queues[0], settings)
-        except Unavailable as error:
-            if not isinstance(error.__cause__, RedisTimeoutError):  # one that is there may answer yet
-                raise
+        await asyncio.to_thread(_reach, queues[0], settings)
         beside = p.beside()
         task = asyncio.create_task(clock.run())
         loop = asyncio.get_running_loop()

@@ -75,6 +75,16 @@ async def test_rq_silent(data: Path, receiver: Receiver) -> None:
     assert all("did not confirm" in line for line in noticed)
 
 
+async def test_a_worker_starts_where_rq_is_silent(data: Path) -> None:
+    with RedisServer() as rq:
+        async with HubProcess(data, {"HUB_RQ_REDIS_URL": rq.url}) as hub:
+            await eventually(lambda: hub.have(1))
+            with rq.paused():
+                for kind in KINDS:
+                    await hub.another("worker", kind)
+                await eventually(lambda: hub.have(2))
+
+
 async def test_rq_refuses(data: Path, receiver: Receiver) -> None:
     """It answers, and takes nothing that is written, as one does whose replicas are gone."""
     with RedisServer() as rq, rq.client() as redis:
